@@ -1,0 +1,291 @@
+//! Open local use (floor 2): while no token exists and the server listens on loopback only, who comes from here?
+//!
+//! What must stay true: a web page in the operator's browser (foreign Origin, rebound Host) and a proxy in front of
+//! the server (forwarding header) never get in by accident; what isn't clearly loopback is refused. A pure rule; only
+//! `http` asks it, and only when it may be open at all: loopback listener and no token.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Headers that say "somebody else sent this and I pass it on".
+pub const FORWARDING_HEADERS: [&str; 6] = [
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "Via",
+];
+
+/// What a request shows of where it comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Approach<'r> {
+    /// Every `Host` header (or the authority of an HTTP/2 request).
+    pub hosts: &'r [&'r str],
+    /// Every `Origin` header.
+    pub origins: &'r [&'r str],
+    /// The first of [`FORWARDING_HEADERS`] that is present.
+    pub forwarded_by: Option<&'r str>,
+    /// The other end of the socket, never a header's claim.
+    pub remote: Option<IpAddr>,
+}
+
+/// Why open local use was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The socket's other end is not this machine, or not known.
+    #[error("the request does not come from this machine; {REMEDY}")]
+    NotLocal,
+    /// A proxy passed it on.
+    #[error("the request has a {0} header, so a proxy passed it on; {REMEDY}")]
+    Forwarded(String),
+    /// No Host header, or several.
+    #[error("the request must have exactly one Host header; {REMEDY}")]
+    NoHost,
+    /// The Host is not a loopback name.
+    #[error("the Host header is not localhost, 127.0.0.1 or [::1]; {REMEDY}")]
+    ForeignHost,
+    /// Another site's page sent it.
+    #[error("the Origin header is not a page of this machine; {REMEDY}")]
+    ForeignOrigin,
+}
+
+const REMEDY: &str = "open local use was refused; make a token with `mainstay token create` and send it";
+
+/// Whether this request may use the open server.
+///
+/// # Errors
+/// The first reason against it.
+pub fn judge(approach: &Approach<'_>) -> Result<(), Reason> {
+    if !approach
+        .remote
+        .is_some_and(|remote| remote.to_canonical().is_loopback())
+    {
+        return Err(Reason::NotLocal);
+    }
+    if let Some(header) = approach.forwarded_by {
+        return Err(Reason::Forwarded(header.into()));
+    }
+    match approach.hosts {
+        [host] if is_loopback_authority(host) => {}
+        [_] => return Err(Reason::ForeignHost),
+        _ => return Err(Reason::NoHost),
+    }
+    match approach.origins {
+        [] => Ok(()),
+        [origin] if is_loopback_origin(origin) => Ok(()),
+        _ => Err(Reason::ForeignOrigin),
+    }
+}
+
+/// `http://` or `https://` and a loopback authority, nothing after it.
+fn is_loopback_origin(origin: &str) -> bool {
+    let authority = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"));
+    authority.is_some_and(is_loopback_authority)
+}
+
+/// `localhost`, an address of 127.0.0.0/8 in four plain parts, or `[::1]`, with or without a port. Everything else
+/// is refused, also what some resolver would take for loopback: `localhost.`, `127.1`, `2130706433`, `user@localhost`.
+fn is_loopback_authority(authority: &str) -> bool {
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let Some((address, port)) = bracketed.split_once(']') else {
+            return false;
+        };
+        let address: Result<Ipv6Addr, _> = address.parse();
+        return address.is_ok_and(|address| address.is_loopback()) && is_port_or_nothing(port);
+    }
+    let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+    let address: Result<Ipv4Addr, _> = name.parse();
+    let is_loopback = name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback());
+    is_loopback && is_port_or_nothing(port)
+}
+
+fn is_port_or_nothing(text: &str) -> bool {
+    let Some(digits) = text.strip_prefix(':') else {
+        return text.is_empty();
+    };
+    digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCAL: Approach<'static> = Approach {
+        hosts: &["localhost:3000"],
+        origins: &[],
+        forwarded_by: None,
+        remote: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    };
+
+    fn host(host: &str) -> Result<(), Reason> {
+        judge(&Approach {
+            hosts: &[host],
+            ..LOCAL
+        })
+    }
+
+    fn origin(origin: &str) -> Result<(), Reason> {
+        judge(&Approach {
+            origins: &[origin],
+            ..LOCAL
+        })
+    }
+
+    #[test]
+    fn loopback_names_are_allowed_with_and_without_a_port() {
+        for name in [
+            "localhost",
+            "LocalHost:3000",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "127.255.0.9:65535",
+            "[::1]",
+            "[::1]:80",
+        ] {
+            assert_eq!(host(name), Ok(()), "{name}");
+            assert_eq!(origin(&format!("http://{name}")), Ok(()), "{name}");
+            assert_eq!(origin(&format!("https://{name}")), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_clearly_loopback_is_refused_as_host_and_as_origin() {
+        let tricks = [
+            "",
+            ":3000",
+            "example.com",
+            "127.0.0.1.evil.com",
+            "localhost.evil.com",
+            "evil.com:127.0.0.1",
+            "localhost.",
+            "127.0.0.1.",
+            "user@localhost",
+            "localhost@evil.com",
+            "user:pw@127.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.0.0.1",
+            "127.1",
+            "127.0.1",
+            "0177.0.0.1",
+            "127.0.0.01",
+            "127.0.0.1:",
+            "127.0.0.1:x",
+            "127.0.0.1:70000",
+            "127.0.0.1:+80",
+            "127.0.0.1:80:80",
+            "localhost:3000/x",
+            "localhost/",
+            "localhost#",
+            "localhost?",
+            "localhost\\",
+            " localhost",
+            "localhost ",
+            "local host",
+            "localhost,evil.com",
+            "::1",
+            "[::1",
+            "[::1%lo]",
+            "[::1%25lo]:80",
+            "[::ffff:127.0.0.1]",
+            "[::2]",
+            "[::1]x",
+            "[::1].evil.com",
+            "[127.0.0.1]",
+            "0.0.0.0",
+            "[::]",
+            "128.0.0.1",
+            "app.localhost",
+            "localhost.localdomain",
+            "ⓛocalhost",
+            "１27.0.0.1",
+            "localhost\0",
+            "192.168.0.1:3000",
+        ];
+        for name in tricks {
+            assert_eq!(host(name), Err(Reason::ForeignHost), "{name:?}");
+            assert_eq!(
+                origin(&format!("http://{name}")),
+                Err(Reason::ForeignOrigin),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_origin_must_be_a_page_of_this_machine() {
+        for foreign in [
+            "null",
+            "",
+            "localhost",
+            "file://",
+            "ftp://localhost",
+            "http:/localhost",
+            "HTTP://localhost",
+            "chrome-extension://localhost",
+            "http://",
+        ] {
+            assert_eq!(origin(foreign), Err(Reason::ForeignOrigin), "{foreign:?}");
+        }
+        let twice = ["http://localhost", "http://localhost"];
+        assert_eq!(
+            judge(&Approach {
+                origins: &twice,
+                ..LOCAL
+            }),
+            Err(Reason::ForeignOrigin)
+        );
+    }
+
+    #[test]
+    fn exactly_one_host_is_needed() {
+        assert_eq!(judge(&Approach { hosts: &[], ..LOCAL }), Err(Reason::NoHost));
+        assert_eq!(
+            judge(&Approach {
+                hosts: &["localhost", "localhost"],
+                ..LOCAL
+            }),
+            Err(Reason::NoHost)
+        );
+    }
+
+    #[test]
+    fn a_forwarded_request_is_refused_by_its_header() {
+        for header in FORWARDING_HEADERS {
+            let error = judge(&Approach {
+                forwarded_by: Some(header),
+                ..LOCAL
+            })
+            .unwrap_err();
+            assert!(error.to_string().contains(header), "{error}");
+            assert!(error.to_string().contains("mainstay token create"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_socket_must_end_on_this_machine() {
+        for remote in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(
+                judge(&Approach {
+                    remote: remote.parse().ok(),
+                    ..LOCAL
+                }),
+                Ok(()),
+                "{remote}"
+            );
+        }
+        for remote in ["10.0.0.1", "::2", "0.0.0.0"] {
+            assert_eq!(
+                judge(&Approach {
+                    remote: remote.parse().ok(),
+                    ..LOCAL
+                }),
+                Err(Reason::NotLocal),
+                "{remote}"
+            );
+        }
+        assert_eq!(judge(&Approach { remote: None, ..LOCAL }), Err(Reason::NotLocal));
+    }
+}

@@ -1,0 +1,162 @@
+//! The rules (floor 4, pure): from facts to the alerts that they justify, with what to do.
+
+use serde::Serialize;
+
+use crate::db::classify::Gravity;
+use crate::db::{BreakerStatus, DatabaseStatus};
+
+/// What the rules look at.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The databases.
+    pub databases: [DatabaseStatus; 2],
+    /// Events lost since the start.
+    pub events_lost: u64,
+    /// Events waiting in the spool.
+    pub events_spooled: u64,
+    /// Share of requests answered with 5xx in the last minute, 0 to 1.
+    pub error_rate: f64,
+    /// Requests answered in the last minute.
+    pub requests_last_minute: u64,
+}
+
+/// An alert that the facts justify.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    /// Stable for its cause: `breaker:app.write`.
+    pub id: String,
+    /// How bad.
+    pub severity: Gravity,
+    /// In a line.
+    pub title: String,
+    /// With the evidence.
+    pub detail: String,
+    /// What to do, step by step.
+    pub runbook: Vec<String>,
+}
+
+/// Fewer requests than this in a minute say nothing about a rate.
+const ENOUGH_REQUESTS: u64 = 20;
+const HIGH_ERROR_RATE: f64 = 0.05;
+const BUSY_POOL: f64 = 0.8;
+
+/// The alerts that `facts` justify, worst first.
+pub fn rules(facts: &Facts) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    for database in &facts.databases {
+        alerts.extend(database.breakers.iter().filter(|b| !b.is_healthy()).map(breaker_open));
+        alerts.extend(pool(database));
+    }
+    alerts.extend(error_rate(facts));
+    alerts.extend(event_loss(facts));
+    alerts.extend(spooled(facts));
+    alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+    alerts
+}
+
+fn steps(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+fn breaker_open(breaker: &BreakerStatus) -> Alert {
+    let wait = breaker.retry_after.map_or_else(String::new, |after| {
+        format!(" Next probe in {} s.", after.as_secs() + 1)
+    });
+    let runbook = if breaker.state == "ISOLATED" {
+        steps(&[
+            "Do not restart or delete anything yet: the file was found damaged, moved or replaced.",
+            "Copy the database file and its -wal file to a safe place.",
+            "Put the right file back, or restore a verified backup; service resumes when the file passes its check.",
+        ])
+    } else {
+        steps(&[
+            "Read the cause above: a lock means that another process has the file open (find it with: fuser -v FILE).",
+            "Full or read-only: free space on the disk, check the mount and the permissions of the data folder.",
+            "Nothing needs a restart: a probe closes the breaker when the cause is gone.",
+            "To force it: POST /api/monitoring/circuit-breaker/reset.",
+        ])
+    };
+    Alert {
+        id: format!("breaker:{}", breaker.name),
+        severity: Gravity::Critical,
+        title: format!("{} is {}", breaker.name, breaker.state.replace('_', " ").to_lowercase()),
+        detail: format!(
+            "{}.{wait} {} calls were refused since the start.",
+            breaker.cause, breaker.not_permitted_calls
+        ),
+        runbook,
+    }
+}
+
+fn pool(database: &DatabaseStatus) -> Option<Alert> {
+    let pool = &database.pool;
+    let busy = pool.utilization() >= BUSY_POOL;
+    (pool.waiting > 0 || busy).then(|| Alert {
+        id: format!("pool:{}", database.name),
+        severity: if pool.waiting > 0 { Gravity::High } else { Gravity::Low },
+        title: format!(
+            "{} readers are {} busy",
+            database.name,
+            if pool.waiting > 0 { "too" } else { "nearly all" }
+        ),
+        detail: format!(
+            "{} of {} in use, {} waiting, waits p95 {:.1} ms.",
+            pool.in_use, pool.limit, pool.waiting, pool.wait_ms.p95
+        ),
+        runbook: steps(&[
+            "Look for slow statements in the log (DB_SLOW_QUERY_MS) and for long lists without a limit.",
+            "Raise DB_POOL_MAX if the processor is idle while callers wait.",
+        ]),
+    })
+}
+
+fn error_rate(facts: &Facts) -> Option<Alert> {
+    let high = facts.requests_last_minute >= ENOUGH_REQUESTS && facts.error_rate >= HIGH_ERROR_RATE;
+    high.then(|| Alert {
+        id: "error-rate".into(),
+        severity: Gravity::High,
+        title: "Many requests fail".into(),
+        detail: format!(
+            "{:.0} % of {} requests in the last minute.",
+            facts.error_rate * 100.0,
+            facts.requests_last_minute
+        ),
+        runbook: steps(&[
+            "Look at the newest error events: they carry the request id, the path and the cause.",
+            "If a breaker is open, deal with it first: its refusals are counted here too.",
+        ]),
+    })
+}
+
+fn event_loss(facts: &Facts) -> Option<Alert> {
+    (facts.events_lost > 0).then(|| Alert {
+        id: "event-loss".into(),
+        severity: Gravity::High,
+        title: "Error events were lost".into(),
+        detail: format!(
+            "{} events since the start; the ledger in /api/monitoring/stats names the reasons.",
+            facts.events_lost
+        ),
+        runbook: steps(&[
+            "Free space for data/spool, or raise MAINSTAY_SPOOL_MAX_MIB.",
+            "Find the source of the flood.",
+        ]),
+    })
+}
+
+fn spooled(facts: &Facts) -> Option<Alert> {
+    (facts.events_spooled > 0).then(|| Alert {
+        id: "spool".into(),
+        severity: Gravity::Medium,
+        title: "Error events wait in the spool".into(),
+        detail: format!(
+            "{} events are safe on disk and will be stored when the event database takes them.",
+            facts.events_spooled
+        ),
+        runbook: steps(&["Nothing to do, unless it lasts: then look at the events.write circuit breaker."]),
+    })
+}
+
+#[cfg(test)]
+mod tests;

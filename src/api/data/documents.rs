@@ -1,0 +1,133 @@
+//! Handlers of documents (floor 6).
+//!
+//! What must stay true: conditions are parsed here and judged in `records`, inside the transaction of the change.
+use rocket::http::{ContentType, Status};
+use rocket::response::status::NoContent;
+use rocket::{Data, State, delete, get, patch, post, put};
+
+use super::conditions::Headers;
+use super::input::{self, collection_name, key, same_id};
+use super::refusals::{collection_missing, refused, too_large, unmet};
+use super::reply::{Reply, page};
+use crate::clock::SharedClock;
+use crate::http::ApiResult;
+use crate::http::Query;
+use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs};
+use crate::records::{Body, DocumentId, Key, Put, ReadVerdict, store};
+
+const JSON: &[&str] = &["application/json"];
+const PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
+
+/// Lists a collection's documents by id. Parameters: `limit`, `cursor`.
+#[get("/api/data/<collection>")]
+pub async fn list_documents(_may: Needs<DataRead>, db: AppRead, query: Query, collection: &str) -> ApiResult<Reply> {
+    let name = collection_name(collection)?;
+    let (limit, after) = input::page(&query)?;
+    let found = store::list(&db.0, name, after, limit)
+        .await?
+        .ok_or_else(|| collection_missing(collection))?;
+    Ok(page(&found.items_json, found.next.as_ref()))
+}
+
+/// Creates a document (201) under the id in the body, or under a new one.
+#[post("/api/data/<collection>", data = "<data>")]
+pub async fn create_document(
+    _may: Needs<DataWrite>,
+    db: AppWrite,
+    clock: &State<SharedClock>,
+    content_type: Option<&ContentType>,
+    collection: &str,
+    data: Data<'_>,
+) -> ApiResult<Reply> {
+    let collection = collection_name(collection)?;
+    let sent = input::document(content_type, JSON, data).await?;
+    let body = Body::from_members(&sent.members).map_err(too_large)?;
+    let key = Key {
+        collection,
+        id: sent.id.unwrap_or_else(DocumentId::generate),
+    };
+    let outcome = store::create(&db.0, key.clone(), body, clock.wall()).await?;
+    let made = outcome.map_err(|refusal| refused(refusal, &key))?;
+    Ok(Reply::document(Status::Created, made).located(path(&key)))
+}
+
+/// Reads one document; 304 when the client has it already.
+#[get("/api/data/<collection>/<id>")]
+pub async fn read_document(
+    _may: Needs<DataRead>,
+    db: AppRead,
+    headers: Headers<'_>,
+    collection: &str,
+    id: &str,
+) -> ApiResult<Reply> {
+    let key = key(collection, id)?;
+    let conditions = headers.conditions()?;
+    let outcome = store::get(&db.0, key.clone()).await?;
+    let found = outcome.map_err(|refusal| refused(refusal, &key))?;
+    match conditions.judge_read(found.version) {
+        ReadVerdict::Send => Ok(Reply::document(Status::Ok, found)),
+        ReadVerdict::NotModified => Ok(Reply::not_modified(found.version)),
+        ReadVerdict::Unmet => Err(unmet(Some(found.version))),
+    }
+}
+
+/// Creates (201) or replaces (200) the document with this id.
+#[put("/api/data/<collection>/<id>", data = "<data>")]
+pub async fn put_document(
+    _may: Needs<DataWrite>,
+    db: AppWrite,
+    clock: &State<SharedClock>,
+    headers: Headers<'_>,
+    collection: &str,
+    id: &str,
+    data: Data<'_>,
+) -> ApiResult<Reply> {
+    let (key, conditions) = (key(collection, id)?, headers.conditions()?);
+    let sent = input::document(headers.content_type, JSON, data).await?;
+    same_id(&sent, &key)?;
+    let body = Body::from_members(&sent.members).map_err(too_large)?;
+    let outcome = store::put(&db.0, key.clone(), body, conditions, clock.wall()).await?;
+    Ok(match outcome.map_err(|refusal| refused(refusal, &key))? {
+        Put::Created(made) => Reply::document(Status::Created, made).located(path(&key)),
+        Put::Replaced(made) => Reply::document(Status::Ok, made),
+    })
+}
+
+/// Applies a merge patch (RFC 7396) to a document.
+#[patch("/api/data/<collection>/<id>", data = "<data>")]
+pub async fn patch_document(
+    _may: Needs<DataWrite>,
+    db: AppWrite,
+    clock: &State<SharedClock>,
+    headers: Headers<'_>,
+    collection: &str,
+    id: &str,
+    data: Data<'_>,
+) -> ApiResult<Reply> {
+    let (key, conditions) = (key(collection, id)?, headers.conditions()?);
+    let sent = input::document(headers.content_type, PATCH, data).await?;
+    same_id(&sent, &key)?;
+    let outcome = store::patch(&db.0, key.clone(), sent.members, conditions, clock.wall()).await?;
+    let made = outcome.map_err(|refusal| refused(refusal, &key))?;
+    Ok(Reply::document(Status::Ok, made))
+}
+
+/// Deletes a document.
+#[delete("/api/data/<collection>/<id>")]
+pub async fn delete_document(
+    _may: Needs<DataWrite>,
+    db: AppWrite,
+    headers: Headers<'_>,
+    collection: &str,
+    id: &str,
+) -> ApiResult<NoContent> {
+    let key = key(collection, id)?;
+    let outcome = store::delete(&db.0, key.clone(), headers.conditions()?).await?;
+    outcome.map_err(|refusal| refused(refusal, &key))?;
+    Ok(NoContent)
+}
+
+/// A document's path; names and ids need no escaping.
+fn path(key: &Key) -> String {
+    format!("/api/data/{}/{}", key.collection, key.id)
+}

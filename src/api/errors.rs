@@ -1,0 +1,72 @@
+//! `/api/monitoring/errors` (floor 6): the event log over HTTP.
+//!
+//! What must stay true: a 2xx to a report means that the event is on disk, in events.db or in the spool; a failing
+//! database is never reported as "not found".
+
+use rocket::data::Data;
+use rocket::http::ContentType;
+use rocket::serde::json::Json;
+use rocket::{Route, State, get, post, routes};
+
+use crate::events::{EventLog, LoggedEvent, parse, query};
+use crate::http::Query;
+use crate::http::body::{expect_media_type, read_body};
+use crate::http::guards::{EventsRead, Ingest, MonitorRead, Needs};
+use crate::http::{ApiResult, Code, Problem};
+
+mod answer;
+mod intake;
+mod params;
+
+use answer::{ListAnswer, Reported};
+use intake::Report;
+
+/// Most bytes of a report's body.
+const MAX_BODY_BYTES: u64 = 10 << 20;
+
+/// The routes, with their whole paths.
+pub fn routes() -> Vec<Route> {
+    routes![list, one, report]
+}
+
+#[get("/api/monitoring/errors")]
+async fn list(
+    _may: Needs<MonitorRead>,
+    parameters: Query,
+    events: EventsRead,
+    log: &State<EventLog>,
+) -> ApiResult<Json<ListAnswer>> {
+    let wanted = params::list(&parameters, log.now())?;
+    let page = query::list(&events.0, wanted).await?;
+    Ok(Json(ListAnswer::from(page)))
+}
+
+#[get("/api/monitoring/errors/<id>")]
+async fn one(_may: Needs<MonitorRead>, id: &str, events: EventsRead) -> ApiResult<Json<LoggedEvent>> {
+    let Some(id) = parse::id(id) else {
+        return Err(Problem::invalid(
+            "id",
+            "must be a UUID, with dashes or as 32 hexadecimal digits",
+        ));
+    };
+    match query::get(&events.0, id).await? {
+        Some(found) => Ok(Json(found)),
+        None => Err(Problem::new(Code::NotFound, format!("There is no error event {id}."))),
+    }
+}
+
+#[post("/api/monitoring/errors", data = "<body>")]
+async fn report(
+    _may: Needs<Ingest>,
+    log: &State<EventLog>,
+    media: Option<&ContentType>,
+    events: Result<EventsRead, Problem>,
+    body: Data<'_>,
+) -> ApiResult<Reported> {
+    expect_media_type(media, &intake::MEDIA_TYPES)?;
+    let body = read_body(body, MAX_BODY_BYTES).await?;
+    match intake::parse(body, intake::is_ndjson(media), log.now()).await? {
+        Report::One(event) => answer::report_one(log, *event, events).await,
+        Report::Many(items) => answer::report_many(log, items).await,
+    }
+}

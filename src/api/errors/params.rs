@@ -1,0 +1,177 @@
+//! The parameters of the error list (floor 6, pure): each is checked, and an error names what is allowed.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::epoch_ms;
+use crate::events::query::{Filter, List, Position};
+use crate::events::{ErrorType, Severity};
+use crate::http::Query;
+use crate::http::{ApiResult, Problem};
+
+/// What the list understands.
+const ALLOWED: [&str; 7] = ["limit", "type", "severity", "since", "until", "cursor", "count"];
+const DEFAULT_LIMIT: u64 = 50;
+const MAX_LIMIT: u64 = 500;
+
+/// The list that the parameters ask for; relative times count from `now`.
+///
+/// # Errors
+/// 400 naming the parameter.
+pub(super) fn list(parameters: &Query, now: Timestamp) -> ApiResult<List> {
+    parameters.only(&ALLOWED)?;
+    let limit = parameters.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let time = |name: &'static str| parameters.text(name).map(|text| instant(name, text, now)).transpose();
+    let (since, until) = (time("since")?, time("until")?);
+    if since.zip(until).is_some_and(|(since, until)| since >= until) {
+        return Err(Problem::invalid("until", "must be later than since"));
+    }
+    Ok(List {
+        filter: Filter {
+            types: words(
+                parameters,
+                "type",
+                ErrorType::from_name,
+                &ErrorType::ALL.map(ErrorType::name),
+            )?,
+            severities: words(
+                parameters,
+                "severity",
+                Severity::from_name,
+                &Severity::ALL.map(Severity::name),
+            )?,
+            since_ms: since.map(epoch_ms),
+            until_ms: until.map(epoch_ms),
+        },
+        after: parameters.text("cursor").map(cursor).transpose()?,
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        count: parameters.text("count").map(truth).transpose()?.unwrap_or(false),
+    })
+}
+
+fn words<T>(
+    parameters: &Query,
+    name: &'static str,
+    find: impl Fn(&str) -> Option<T>,
+    allowed: &[&str],
+) -> ApiResult<Vec<T>> {
+    let Some(text) = parameters.text(name) else {
+        return Ok(Vec::new());
+    };
+    let found: Option<Vec<T>> = text.split(',').map(|word| find(word.trim())).collect();
+    found.ok_or_else(|| {
+        Problem::invalid(
+            name,
+            format!("must be one or more of {}, separated by commas", allowed.join(", ")),
+        )
+    })
+}
+
+/// RFC 3339, or a time before `now`: `90s`, `15m`, `24h`, `7d`.
+fn instant(name: &'static str, text: &str, now: Timestamp) -> ApiResult<Timestamp> {
+    text.parse::<Timestamp>()
+        .ok()
+        .or_else(|| ago(text).and_then(|span| now.checked_sub(span).ok()))
+        .ok_or_else(|| {
+            Problem::invalid(
+                name,
+                "must be an RFC 3339 time (2025-01-31T08:30:00Z) or a span such as 90s, 15m, 24h or 7d",
+            )
+        })
+}
+
+fn ago(text: &str) -> Option<SignedDuration> {
+    let unit = text.chars().next_back()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let digits = text
+        .strip_suffix(unit)
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    Some(SignedDuration::from_secs(
+        digits.parse::<i64>().ok()?.checked_mul(seconds)?,
+    ))
+}
+
+fn cursor(text: &str) -> ApiResult<Position> {
+    Position::parse(text).ok_or_else(|| Problem::invalid("cursor", "must be the nextCursor of an earlier answer"))
+}
+
+fn truth(text: &str) -> ApiResult<bool> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::invalid("count", "must be true or false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::from_epoch_ms;
+
+    fn query(pairs: &[(&str, &str)]) -> Query {
+        Query {
+            pairs: pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        }
+    }
+
+    #[test]
+    fn times_are_rfc3339_or_spans_before_now() {
+        let now = from_epoch_ms(1_750_000_000_000);
+        let of = |text: &str| instant("since", text, now).map(epoch_ms).ok();
+        assert_eq!(of("15m"), Some(1_750_000_000_000 - 900_000));
+        assert_eq!(of("24h"), Some(1_750_000_000_000 - 86_400_000));
+        assert_eq!(of("7d"), Some(1_750_000_000_000 - 7 * 86_400_000));
+        assert_eq!(of("2025-06-15T00:00:00+02:00"), Some(1_749_938_400_000));
+        for wrong in [
+            "",
+            "m",
+            "-5m",
+            "5",
+            "5y",
+            "1.5h",
+            "99999999999999999999d",
+            "9999999999999d",
+            "now",
+            "é",
+        ] {
+            let problem = instant("since", wrong, now).unwrap_err();
+            assert_eq!(problem.errors[0].pointer, "since", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn words_are_lists_of_known_ones() {
+        let of = |text: &str| {
+            words(
+                &query(&[("severity", text)]),
+                "severity",
+                Severity::from_name,
+                &["low", "high"],
+            )
+        };
+        assert_eq!(of("high,low").unwrap(), [Severity::High, Severity::Low]);
+        assert!(
+            of("high,fatal")
+                .unwrap_err()
+                .detail
+                .contains("must be one or more of low, high")
+        );
+        assert!(of("").is_err());
+    }
+
+    #[test]
+    fn cursors_and_truths_are_checked() {
+        let position = Position {
+            timestamp_ms: 5,
+            seq: 6,
+        };
+        assert_eq!(cursor(&position.to_string()).unwrap(), position);
+        assert_eq!(cursor("0").unwrap_err().errors[0].pointer, "cursor");
+        assert!(truth("true").unwrap() && truth("yes").is_err());
+    }
+}

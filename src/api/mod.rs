@@ -1,0 +1,32 @@
+//! The resources (floor 6): one file each; handlers parse, call, shape.
+//!
+//! What must stay true: a handler gets authority and databases from guards only, and answers with its shape or one
+//! problem. `app` mounts [`routes`] at `/`.
+
+mod alerts;
+mod breakers;
+pub mod dashboard;
+mod data;
+mod errors;
+mod health;
+mod session;
+mod stats;
+mod stream;
+
+pub use health::Draining;
+
+/// Every route.
+pub fn routes() -> Vec<rocket::Route> {
+    let all = [
+        health::routes(),
+        stats::routes(),
+        breakers::routes(),
+        alerts::routes(),
+        stream::routes(),
+        errors::routes(),
+        data::routes(),
+        session::routes(),
+        dashboard::routes(),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -1,0 +1,229 @@
+//! The composition root (floor 7): builds everything, wires observers, serves, and shuts down in order.
+//!
+//! What must stay true: nothing listens before both files are open; one instance owns a data folder; at the end
+//! admission stops first, then the writers drain, then the spool is flushed, then the files close, all within the
+//! grace period, and a second signal ends it at once. Called by `cli`.
+
+mod databases;
+mod instance;
+mod logging;
+mod observer;
+mod shutdown;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use rocket::{Build, Rocket};
+
+use crate::access::{FailedAttempts, TokenFile, TokenStore, refuse_open_listen};
+use crate::alerts::Alerts;
+use crate::api::{self, Draining};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Loaded, Settings};
+use crate::events::{self, Capture, EventLog, Fingerprints, Spool};
+use crate::http::{Databases, Door, Skin, catchers, methods_table, panics};
+use crate::monitoring::{Evidence, Monitor, Requests};
+
+pub use databases::check_databases;
+
+/// Why the service didn't start or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another instance, or the data folder can't be used.
+    #[error(transparent)]
+    Instance(#[from] instance::InstanceError),
+    /// A database can't be opened.
+    #[error(transparent)]
+    Open(#[from] crate::db::OpenError),
+    /// The token file can't be read.
+    #[error(transparent)]
+    Tokens(#[from] crate::access::TokenFileError),
+    /// Listening there without a token.
+    #[error("{0}")]
+    WouldBeOpen(String),
+    /// The spool's folder can't be used.
+    #[error("{path}: {source}")]
+    Spool {
+        /// The folder.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Rocket couldn't start: the address is taken, say.
+    #[error("{0}")]
+    Rocket(String),
+}
+
+/// Everything that lives as long as the service.
+struct Parts {
+    /// Keeps other instances away from the data folder.
+    instance: instance::Instance,
+    /// Both databases.
+    databases: Arc<Databases>,
+    /// The event log.
+    log: EventLog,
+    /// The way in for our own errors.
+    capture: Capture,
+    /// Time.
+    clock: SharedClock,
+    /// Evidence behind the breakers' states.
+    evidence: Arc<Evidence>,
+    /// The tokens.
+    tokens: TokenStore,
+    /// Whether the service is shutting down.
+    draining: Draining,
+}
+
+/// Serves until told to end.
+pub fn serve(loaded: Loaded) -> ExitCode {
+    let data_dir = loaded.settings.storage.data_dir.clone();
+    let instance = match instance::Instance::claim(&data_dir) {
+        Ok(instance) => instance,
+        Err(error) => return refused(&error),
+    };
+    let logs = logging::start(&data_dir.join("logs"));
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let ended = rocket::execute(run(loaded, instance));
+    drop(logs);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("mainstay: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run(loaded: Loaded, instance: instance::Instance) -> Result<(), StartError> {
+    let parts = build(&loaded, instance).await?;
+    let (databases, log) = (Arc::clone(&parts.databases), parts.log.clone());
+    let (capture, draining) = (parts.capture.clone(), parts.draining.clone());
+    let rocket = assemble(&loaded, parts)
+        .ignite()
+        .await
+        .map_err(|error| StartError::Rocket(words(&error)))?;
+    shutdown::watch_signals(rocket.shutdown(), draining, databases.app.clone());
+    let watchers = [&databases.app, &databases.events].map(|database| observer::watch(database, &capture));
+    let served = rocket.launch().await;
+    watchers.iter().for_each(|watcher| watcher.abort());
+    shutdown::close(&databases, &log).await;
+    served.map(drop).map_err(|error| StartError::Rocket(words(&error)))
+}
+
+/// Rocket's error in one line; it panics when it is dropped unseen, so it is looked at here.
+fn words(error: &rocket::Error) -> String {
+    match error.kind() {
+        rocket::error::ErrorKind::Bind(error) => format!("cannot listen: {error}"),
+        kind => kind.to_string(),
+    }
+}
+
+async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, StartError> {
+    let settings = &loaded.settings;
+    let data_dir = &settings.storage.data_dir;
+    let clock: SharedClock = SystemClock::shared();
+    let (tokens, refusal) = {
+        let tokens = TokenStore::open(TokenFile::in_folder(data_dir), Arc::clone(&clock))?;
+        let refusal = refuse_open_listen(loaded.address, !tokens.is_empty());
+        (tokens, refusal)
+    };
+    if let Some(refusal) = refusal {
+        return Err(StartError::WouldBeOpen(refusal));
+    }
+    // The way in for our own errors exists before what it reports on.
+    let (capture, captures) = events::channel(Arc::clone(&clock));
+    panics::install(capture.clone());
+    let evidence = Arc::new(Evidence::default());
+    let observer = Arc::new(observer::Recorder::new(capture.clone(), Arc::clone(&evidence)));
+    let databases = Arc::new(databases::open(settings, &clock, observer).await?);
+    let spool = open_spool(settings, &data_dir.join("spool")).await?;
+    let operation = &settings.database.operation;
+    let log = EventLog::start(
+        databases.events.clone(),
+        spool,
+        captures,
+        Arc::new(Fingerprints),
+        operation,
+    );
+    Ok(Parts {
+        instance,
+        databases,
+        log,
+        capture,
+        clock,
+        evidence,
+        tokens,
+        draining: Draining::default(),
+    })
+}
+
+async fn open_spool(settings: &Settings, folder: &Path) -> Result<Spool, StartError> {
+    let (path, most) = (folder.to_owned(), settings.storage.spool_max_bytes);
+    let opened = rocket::tokio::task::spawn_blocking(move || Spool::open(&path, most)).await;
+    let failed = |source| StartError::Spool {
+        path: folder.display().to_string(),
+        source,
+    };
+    opened
+        .map_err(|panic| failed(std::io::Error::other(panic)))?
+        .map_err(failed)
+}
+
+fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
+    let settings = &loaded.settings;
+    let clock = Arc::clone(&parts.clock);
+    let requests = Arc::new(Requests::starting_at(clock.now()));
+    let door = Door {
+        tokens: parts.tokens,
+        attempts: FailedAttempts::new(),
+        listens_on_loopback: loaded.address.is_loopback(),
+        capture: parts.capture.clone(),
+        clock: Arc::clone(&clock),
+    };
+    let monitor = Monitor::new(
+        (parts.databases.app.clone(), parts.databases.events.clone()),
+        parts.log.clone(),
+        Arc::clone(&requests),
+        settings.storage.data_dir.clone(),
+        Arc::clone(&clock),
+        parts.evidence,
+    );
+    let skin = Skin {
+        requests,
+        capture: parts.capture,
+        slow_request: settings.http.slow_request,
+        clock: Arc::clone(&clock),
+    };
+    rocket::custom(loaded.figment.clone())
+        .manage(clock)
+        .manage(parts.databases)
+        .manage(parts.log)
+        .manage(door)
+        .manage(monitor)
+        .manage(Alerts::default())
+        .manage(parts.draining)
+        .manage(api::dashboard::Assets::new(&settings.http))
+        .manage(parts.instance)
+        .attach(rocket::shield::Shield::new())
+        .attach(skin)
+        .attach(methods_table())
+        .attach(announce())
+        .register("/", catchers::all())
+        .mount("/", api::routes())
+}
+
+/// Says where the service listens, on standard output, once it does.
+fn announce() -> impl rocket::fairing::Fairing {
+    rocket::fairing::AdHoc::on_liftoff("announce", |rocket| {
+        Box::pin(async move {
+            let config = rocket.config();
+            let scheme = if config.tls_enabled() { "https" } else { "http" };
+            let address = std::net::SocketAddr::new(config.address, config.port);
+            println!("Mainstay {} listens on {scheme}://{address}", env!("CARGO_PKG_VERSION"));
+            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        })
+    })
+}

@@ -1,0 +1,109 @@
+//! One instance a data folder (floor 7): a lock that the operating system releases when the process ends.
+//!
+//! What must stay true: the second instance is refused before it touches anything, and is told the first one's pid.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+/// The claim; the lock lasts as long as it lives.
+pub struct Instance {
+    _lock: File,
+}
+
+/// Why the folder can't be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// Somebody else has it.
+    #[error(
+        "another instance (pid {pid}) uses the data folder {folder}; stop it, or set MAINSTAY_DATA_DIR to another folder"
+    )]
+    Taken {
+        /// The other's process id.
+        pid: String,
+        /// The folder.
+        folder: String,
+    },
+    /// The folder can't be used.
+    #[error("the data folder {folder} can't be used: {source}; check MAINSTAY_DATA_DIR and its permissions")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Instance {
+    /// Makes the folder where it is missing, for its owner only, and claims it.
+    ///
+    /// # Errors
+    /// [`InstanceError`].
+    pub fn claim(folder: &Path) -> Result<Self, InstanceError> {
+        let shown = || folder.display().to_string();
+        let failed = |source| InstanceError::Folder {
+            folder: shown(),
+            source,
+        };
+        make_private(folder).map_err(failed)?;
+        let path = folder.join("mainstay.lock");
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // Unreadable means unknown; the refusal stands either way.
+                let _ = lock.read_to_string(&mut pid);
+                let pid = if pid.trim().is_empty() {
+                    "unknown".to_owned()
+                } else {
+                    pid.trim().to_owned()
+                };
+                return Err(InstanceError::Taken { pid, folder: shown() });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let written = lock
+            .set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()));
+        // The pid is for people; a full disk must not keep the service from starting.
+        if let Err(error) = written {
+            eprintln!("mainstay: the pid could not be noted in mainstay.lock: {error}");
+        }
+        Ok(Self { _lock: lock })
+    }
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_claim_is_refused_with_the_firsts_pid_until_the_first_ends() {
+        let folder = tempfile::tempdir().expect("folder");
+        let data = folder.path().join("data");
+        let first = Instance::claim(&data).expect("claimed");
+        let refused = Instance::claim(&data).err().expect("refused").to_string();
+        assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        drop(first);
+        Instance::claim(&data).expect("free again");
+    }
+}

@@ -1,0 +1,70 @@
+//! What the databases report (floor 7), turned into log lines and error events.
+//!
+//! What must stay true: nothing here blocks: the databases call it from their own threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocket::tokio::task::AbortHandle;
+
+use crate::db::{BreakerChange, Database, DbError, Observer};
+use crate::events::{Capture, EventContext, NewEvent};
+use crate::http::panics;
+use crate::monitoring::Evidence;
+
+/// The observer of both databases.
+pub(super) struct Recorder {
+    capture: Capture,
+    evidence: Arc<Evidence>,
+}
+
+impl Recorder {
+    pub(super) fn new(capture: Capture, evidence: Arc<Evidence>) -> Self {
+        Self { capture, evidence }
+    }
+}
+
+impl Observer for Recorder {
+    fn breaker_changed(&self, change: &BreakerChange) {
+        let event = self.capture.capture(NewEvent::breaker_change(change));
+        self.evidence.add(&change.name, event);
+    }
+
+    fn retrying(&self, error: &DbError, attempt: u32, delay: Duration) {
+        tracing::warn!(%error, attempt, delay_ms = delay.as_millis() as u64, "an attempt failed and will be repeated");
+    }
+
+    fn slow_statement(&self, database: &str, operation: &str, sql: &str, took: Duration) {
+        let duration_ms = took.as_millis() as u64;
+        if took >= Duration::from_secs(1) {
+            tracing::error!(database, operation, sql, duration_ms, "slow statement");
+        } else {
+            tracing::warn!(database, operation, sql, duration_ms, "slow statement");
+        }
+    }
+
+    fn health_changed(&self, database: &str, problem: Option<&str>) {
+        match problem {
+            Some(problem) => tracing::error!(database, problem, "the health probe found a problem"),
+            None => tracing::info!(database, "the health probe finds the database well again"),
+        }
+    }
+}
+
+/// Probes a database for as long as the service runs; a panic of the probe becomes an event and the probe starts anew.
+pub(super) fn watch(database: &Database, capture: &Capture) -> AbortHandle {
+    let (database, capture) = (database.clone(), capture.clone());
+    let task = rocket::tokio::spawn(async move {
+        loop {
+            let ended = database.watch().await;
+            if !ended.is_err_and(|error| error.is_panic()) {
+                return;
+            }
+            let seen = panics::take_last();
+            let (message, location) = seen.map_or(("unknown".into(), "unknown".into()), |s| (s.message, s.location));
+            capture.capture(NewEvent::panic(&message, &location, EventContext::default()));
+            rocket::tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    task.abort_handle()
+}

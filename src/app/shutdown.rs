@@ -1,0 +1,67 @@
+//! The end, in order (floor 7): stop admission, end backoff sleeps and drain the writer, flush the spool, checkpoint,
+//! close.
+//!
+//! What must stay true: every step is bounded; a second signal ends the process at once, which loses nothing that was
+//! acknowledged, because an answer is given only after its commit is on disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocket::tokio;
+use rocket::tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::api::Draining;
+use crate::db::Database;
+use crate::events::EventLog;
+use crate::http::Databases;
+
+const DRAIN: Duration = Duration::from_secs(5);
+const FLUSH: Duration = Duration::from_secs(3);
+const CLOSE: Duration = Duration::from_secs(3);
+
+/// The exit code of a process that a signal ended.
+const KILLED_BY_SIGNAL: i32 = 128;
+
+async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
+    tokio::select! {
+        _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+        _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+    }
+}
+
+/// Ends the service at the first SIGINT or SIGTERM in order, at the second at once.
+pub(super) fn watch_signals(end: rocket::Shutdown, draining: Draining, app: Database) {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+        tracing::error!("signals can't be watched; the service ends only when it is killed");
+        return;
+    };
+    tokio::spawn(async move {
+        next(&mut interrupt, &mut terminate).await;
+        tracing::info!("ending: requests under way are answered, queued writes reach the disk");
+        draining.begin();
+        end.notify();
+        // At once, so that writes that sleep between attempts are answered within the grace period.
+        let drained = tokio::task::spawn_blocking(move || app.close(DRAIN));
+        let number = next(&mut interrupt, &mut terminate).await;
+        drop(drained);
+        tracing::warn!("second signal: ending at once");
+        std::process::exit(KILLED_BY_SIGNAL + number);
+    });
+}
+
+/// Brings what is still on its way to the disk and closes the files.
+pub(super) async fn close(databases: &Arc<Databases>, log: &EventLog) {
+    if !log.drain(FLUSH).await {
+        tracing::warn!("not every captured event could be flushed in time; the ledger counts them");
+    }
+    let databases = Arc::clone(databases);
+    let closed = tokio::task::spawn_blocking(move || {
+        databases.app.close(CLOSE);
+        databases.events.close(CLOSE);
+    });
+    if closed.await.is_err() {
+        tracing::error!("closing the databases panicked");
+    }
+    tracing::info!("ended");
+}

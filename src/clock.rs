@@ -1,0 +1,117 @@
+//! The time source (floor 0): monotonic instants for every timer, wall time only for what people read.
+//!
+//! What must stay true: no timer, breaker or deadline ever looks at the wall clock, so that a clock that
+//! jumps an hour changes timestamps and nothing else. Anyone may call it; tests pass a [`ManualClock`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+/// Where time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// Monotonic time, for deadlines and timers.
+    fn now(&self) -> Instant;
+    /// Wall time in UTC, for timestamps that people and files see.
+    fn wall(&self) -> Timestamp;
+}
+
+/// A clock that rooms share.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The machine's clocks.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl SystemClock {
+    /// The machine's clocks, ready to be shared.
+    pub fn shared() -> SharedClock {
+        Arc::new(Self)
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that moves only when told to; monotonic and wall time move apart when a test says so.
+#[derive(Debug)]
+pub struct ManualClock {
+    hands: Mutex<(Instant, Timestamp)>,
+}
+
+impl ManualClock {
+    /// Starts at the present instant and at `wall`.
+    pub fn starting_at(wall: Timestamp) -> Self {
+        Self {
+            hands: Mutex::new((Instant::now(), wall)),
+        }
+    }
+
+    /// Moves both hands forward.
+    pub fn advance(&self, by: Duration) {
+        let mut hands = self.hands.lock();
+        hands.0 += by;
+        hands.1 += by;
+    }
+
+    /// Sets the wall clock alone, as an administrator or NTP would.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.hands.lock().1 = wall;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Instant {
+        self.hands.lock().0
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.hands.lock().1
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, the one form in which times leave this program.
+pub fn rfc3339_ms(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// Milliseconds since the epoch, the form in which times are stored.
+pub fn epoch_ms(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// The timestamp of stored milliseconds; values outside the calendar are held at its ends.
+pub fn from_epoch_ms(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc_with_milliseconds() {
+        let at = from_epoch_ms(1_700_000_000_005);
+        assert_eq!(rfc3339_ms(at), "2023-11-14T22:13:20.005Z");
+        assert_eq!(epoch_ms(at), 1_700_000_000_005);
+    }
+
+    #[test]
+    fn the_wall_clock_can_jump_without_the_monotonic_one() {
+        let clock = ManualClock::starting_at(from_epoch_ms(0));
+        let before = clock.now();
+        clock.set_wall(from_epoch_ms(3_600_000));
+        assert_eq!(clock.now(), before);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.now() - before, Duration::from_secs(1));
+        assert_eq!(epoch_ms(clock.wall()), 3_601_000);
+    }
+}

@@ -1,0 +1,170 @@
+//! The settings structs, one per concern, already checked: a value that exists here is within its range.
+//!
+//! Only `config::load` makes them outside tests. Durations are `Duration`s; names say what they bound.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Reader connections of one database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolSettings {
+    /// DB_POOL_MAX: most reader connections (r2d2's ceiling).
+    pub max: u32,
+    /// DB_POOL_MIN: connections kept ready, and the limiter's floor.
+    pub min: u32,
+    /// DB_IDLE_TIMEOUT: after this an idle connection above the minimum closes.
+    pub idle_timeout: Duration,
+    /// DB_MAX_LIFETIME: how long a connection may live, ±10 %.
+    pub max_lifetime: Duration,
+    /// DB_CONNECT_TIMEOUT: longest wait for a connection.
+    pub connect_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            max: 50,
+            min: 5,
+            idle_timeout: Duration::from_secs(30),
+            max_lifetime: Duration::from_secs(600),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// When and how often an attempt is repeated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetrySettings {
+    /// DB_RETRY_DELAY_MS: base of the exponential schedule.
+    pub base_delay: Duration,
+    /// DB_MAX_ATTEMPTS: attempts in all.
+    pub max_attempts: u32,
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        Self {
+            base_delay: Duration::from_millis(2000),
+            max_attempts: 5,
+        }
+    }
+}
+
+/// When a circuit breaker opens and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BreakerSettings {
+    /// DB_BREAKER_THRESHOLD: consecutive counted failures that open it.
+    pub threshold: u32,
+    /// DB_BREAKER_TIMEOUT_MS: how long it stays open before a probe.
+    pub open_for: Duration,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            threshold: 5,
+            open_for: Duration::from_millis(30_000),
+        }
+    }
+}
+
+/// Limits of one operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationSettings {
+    /// DB_OPERATION_TIMEOUT_MS: the whole deadline: queue, lock, steps, retries, backoff.
+    pub timeout: Duration,
+    /// DB_LOCK_TIMEOUT_MS: lock wait within one attempt.
+    pub lock_timeout: Duration,
+    /// DB_SLOW_QUERY_MS: a statement at least this long is slow.
+    pub slow_query: Duration,
+}
+
+impl Default for OperationSettings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_millis(10_000),
+            lock_timeout: Duration::from_millis(1000),
+            slow_query: Duration::from_millis(100),
+        }
+    }
+}
+
+/// The health probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthSettings {
+    /// DB_HEALTH_TIMEOUT_MS: one probe's limit.
+    pub timeout: Duration,
+    /// DB_HEALTH_INTERVAL: time between probes, ±10 %.
+    pub interval: Duration,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_millis(2000),
+            interval: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Everything the database layer wants; both files share it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DatabaseSettings {
+    /// Reader connections.
+    pub pool: PoolSettings,
+    /// Repetition.
+    pub retry: RetrySettings,
+    /// Circuit breakers.
+    pub breaker: BreakerSettings,
+    /// Deadlines and thresholds.
+    pub operation: OperationSettings,
+    /// Probes.
+    pub health: HealthSettings,
+}
+
+/// Where files live.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StorageSettings {
+    /// MAINSTAY_DATA_DIR: the folder of both databases, the spool, the logs and the backups.
+    pub data_dir: PathBuf,
+    /// MAINSTAY_SPOOL_MAX_MIB, in bytes: the most that the spool may hold.
+    pub spool_max_bytes: u64,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("data"),
+            spool_max_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What the HTTP skin wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpSettings {
+    /// MAINSTAY_SLOW_REQUEST_MS: a request at least this long is slow.
+    pub slow_request: Duration,
+    /// MAINSTAY_STATIC_DIR: serve the dashboard from this folder instead of the binary (development).
+    pub static_dir: Option<PathBuf>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            slow_request: Duration::from_millis(1000),
+            static_dir: None,
+        }
+    }
+}
+
+/// All settings of the service.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// The database layer.
+    pub database: DatabaseSettings,
+    /// Files.
+    pub storage: StorageSettings,
+    /// The HTTP skin.
+    pub http: HttpSettings,
+}

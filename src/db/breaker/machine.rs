@@ -1,0 +1,340 @@
+//! The breaker's state machine (floor 1, pure): time and randomness come in, transitions go out.
+//!
+//! ```text
+//! CLOSED ──5 consecutive failures of ≥ 2 operations, ≥ 50 % of ≥ 20 calls failed, ≥ 80 % slow, trip──▶ OPEN
+//! OPEN ──timeout passed, first caller──▶ HALF_OPEN ──3 successes──▶ CLOSED
+//! HALF_OPEN ──one failure──▶ OPEN (×1.5, at most 5 min)
+//! any ──isolate──▶ ISOLATED ──verified──▶ CLOSED;   any ──by hand──▶ FORCED_OPEN | DISABLED ──reset, expiry──▶ CLOSED
+//! ```
+//! What must stay true: every state change raises the generation; a result that carries an older generation, or a
+//! half-open lease that ran out, changes nothing; only `verified` leaves ISOLATED; only time or a hand leaves
+//! FORCED_OPEN and DISABLED. Called by [`super::Breaker`] only.
+
+use std::time::{Duration, Instant};
+
+use super::state::{Cause, Outcome, Refusal, State, Ticket, Transition};
+use super::window::{Totals, Window};
+use crate::config::BreakerSettings;
+use crate::db::backoff::within_ten_percent;
+use crate::db::classify::Told;
+
+/// A half-open probe that says nothing for this long has lost its lease.
+pub const LEASE: Duration = Duration::from_secs(30);
+const MOST_OPEN: Duration = Duration::from_secs(300);
+const ESCALATION: f64 = 1.5;
+const SUCCESSES_TO_CLOSE: u32 = 3;
+const MIN_CALLS: u64 = 20;
+const FAILURE_RATE: f64 = 0.5;
+const SLOW_RATE: f64 = 0.8;
+
+/// The machine.
+#[derive(Debug)]
+pub struct Machine {
+    settings: BreakerSettings,
+    state: State,
+    generation: u64,
+    next_lease: u64,
+    reopened: i32,
+    cause: String,
+    told: Told,
+    window: Window,
+}
+
+impl Machine {
+    /// Closed.
+    pub fn new(settings: BreakerSettings, now: Instant) -> Self {
+        Self {
+            settings,
+            state: State::closed(),
+            generation: 1,
+            next_lease: 0,
+            reopened: 0,
+            cause: String::new(),
+            told: Told::Unavailable,
+            window: Window::new(now),
+        }
+    }
+
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The generation.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Why the state is what it is; empty when nothing ever happened.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// The sums of the last minute.
+    pub fn totals(&self, now: Instant) -> Totals {
+        self.window.totals(now)
+    }
+
+    /// When a probe will be let through, in the states that say so.
+    pub fn retry_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { retry_at } => Some(retry_at),
+            State::ForcedOpen { until } => until,
+            _ => None,
+        }
+    }
+
+    fn refusal(&self, now: Instant) -> Refusal {
+        let until = match &self.state {
+            State::HalfOpen { leases, .. } => leases
+                .iter()
+                .map(|l| l.1)
+                .min()
+                .map(|at| at.min(now + Duration::from_secs(1))),
+            _ => self.retry_at(),
+        };
+        let isolated = self.state == State::Isolated;
+        let retry_after = until.map(|at| at.saturating_duration_since(now));
+        let cause = Cause {
+            text: self.cause.clone(),
+            told: self.told,
+        };
+        Refusal {
+            retry_after,
+            cause,
+            isolated,
+        }
+    }
+
+    /// Whether a call would be let through now; changes nothing.
+    ///
+    /// # Errors
+    /// The refusal it would get.
+    pub fn peek(&self, now: Instant) -> Result<(), Refusal> {
+        let passes = match &self.state {
+            State::Closed { .. } | State::Disabled { .. } => true,
+            State::Open { retry_at } => now >= *retry_at,
+            State::HalfOpen { permits, leases, .. } => (leases.iter().filter(|l| l.1 > now).count() as u32) < *permits,
+            State::ForcedOpen { until } => until.is_some_and(|at| now >= at),
+            State::Isolated => false,
+        };
+        if passes { Ok(()) } else { Err(self.refusal(now)) }
+    }
+
+    /// Asks for a permit. Time may move the state first (OPEN to HALF_OPEN, a hand's setting to CLOSED).
+    ///
+    /// # Errors
+    /// The refusal, with the time to come back and the cause.
+    pub fn acquire(&mut self, now: Instant) -> (Result<Ticket, Refusal>, Option<Transition>) {
+        let moved = self.tick(now);
+        let next_lease = self.next_lease;
+        let lease = match &mut self.state {
+            State::Closed { .. } | State::Disabled { .. } => None,
+            State::HalfOpen { permits, leases, .. } => {
+                leases.retain(|l| l.1 > now);
+                if leases.len() >= *permits as usize {
+                    return (Err(self.refusal(now)), moved);
+                }
+                leases.push((next_lease, now + LEASE));
+                self.next_lease += 1;
+                Some(next_lease)
+            }
+            _ => return (Err(self.refusal(now)), moved),
+        };
+        (
+            Ok(Ticket {
+                generation: self.generation,
+                lease,
+            }),
+            moved,
+        )
+    }
+
+    /// What time alone changes.
+    fn tick(&mut self, now: Instant) -> Option<Transition> {
+        let expired = |until: &Option<Instant>| until.is_some_and(|at| now >= at);
+        match &self.state {
+            State::Open { retry_at } if now >= *retry_at => {
+                let cause = self.cause.clone();
+                Some(self.go(
+                    State::HalfOpen {
+                        permits: 1,
+                        successes: 0,
+                        leases: Vec::new(),
+                    },
+                    cause,
+                ))
+            }
+            State::ForcedOpen { until } | State::Disabled { until } if expired(until) => {
+                self.window.clear();
+                Some(self.go(State::closed(), "the time set by hand is over".into()))
+            }
+            _ => None,
+        }
+    }
+
+    fn go(&mut self, to: State, cause: String) -> Transition {
+        let transition = Transition {
+            from: self.state.name(),
+            to: to.name(),
+            cause: cause.clone(),
+        };
+        self.state = to;
+        self.generation += 1;
+        self.cause = cause;
+        transition
+    }
+
+    fn open(&mut self, now: Instant, cause: Cause, random: f64) -> Transition {
+        self.told = cause.told;
+        let escalated = self.settings.open_for.mul_f64(ESCALATION.powi(self.reopened.min(30)));
+        let open_for = within_ten_percent(escalated.min(MOST_OPEN.max(self.settings.open_for)), random);
+        self.go(
+            State::Open {
+                retry_at: now + open_for,
+            },
+            cause.text,
+        )
+    }
+
+    /// A permitted call of operation number `operation` is over; `random` in [0, 1) spreads the open time.
+    pub fn settle(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        operation: u64,
+        outcome: Outcome,
+        random: f64,
+    ) -> Option<Transition> {
+        if let Outcome::Isolate { cause } = outcome {
+            // A fatal code is true whatever the generation: the file itself was found bad.
+            return self.isolate(cause);
+        }
+        if ticket.generation != self.generation {
+            return None;
+        }
+        match self.state {
+            State::Closed { .. } => self.settle_closed(now, operation, outcome, random),
+            State::HalfOpen { .. } => self.settle_half_open(now, ticket, outcome, random),
+            _ => None,
+        }
+    }
+
+    fn settle_closed(&mut self, now: Instant, operation: u64, outcome: Outcome, random: f64) -> Option<Transition> {
+        let State::Closed {
+            consecutive,
+            first_operation,
+            several,
+        } = &mut self.state
+        else {
+            return None;
+        };
+        match outcome {
+            Outcome::Ignored | Outcome::Isolate { .. } => None,
+            Outcome::Trip { cause } => Some(self.open(now, cause, random)),
+            Outcome::Success { slow } => {
+                *consecutive = 0;
+                self.window.record(now, false, slow);
+                let totals = if slow {
+                    self.window.totals(now)
+                } else {
+                    Totals::default()
+                };
+                let too_slow = totals.calls >= MIN_CALLS && totals.slow_rate() >= SLOW_RATE;
+                too_slow.then(|| {
+                    let text = format!("{} of {} calls were slow", totals.slow, totals.calls);
+                    self.open(
+                        now,
+                        Cause {
+                            text,
+                            told: Told::Unavailable,
+                        },
+                        random,
+                    )
+                })
+            }
+            Outcome::Failure { cause } => {
+                if *consecutive == 0 {
+                    (*first_operation, *several) = (operation, false);
+                }
+                *several |= *first_operation != operation;
+                *consecutive += 1;
+                let in_a_row = *consecutive >= self.settings.threshold && (*several || self.settings.threshold == 1);
+                self.window.record(now, true, false);
+                let totals = self.window.totals(now);
+                let rate = totals.calls >= MIN_CALLS && totals.failure_rate() >= FAILURE_RATE;
+                (in_a_row || rate).then(|| self.open(now, cause, random))
+            }
+        }
+    }
+
+    fn settle_half_open(&mut self, now: Instant, ticket: Ticket, outcome: Outcome, random: f64) -> Option<Transition> {
+        let State::HalfOpen {
+            permits,
+            successes,
+            leases,
+        } = &mut self.state
+        else {
+            return None;
+        };
+        let before = leases.len();
+        leases.retain(|l| Some(l.0) != ticket.lease && l.1 > now);
+        if leases.len() == before {
+            return None; // The lease had run out: somebody else may hold its place by now.
+        }
+        match outcome {
+            Outcome::Ignored | Outcome::Isolate { .. } => None,
+            Outcome::Success { .. } => {
+                *successes += 1;
+                *permits = (*permits * 2).min(64);
+                let enough = *successes >= SUCCESSES_TO_CLOSE;
+                enough.then(|| {
+                    self.reopened = 0;
+                    self.window.clear();
+                    self.go(State::closed(), format!("{SUCCESSES_TO_CLOSE} probes succeeded"))
+                })
+            }
+            Outcome::Failure { cause } | Outcome::Trip { cause } => {
+                self.reopened += 1;
+                Some(self.open(now, cause, random))
+            }
+        }
+    }
+
+    /// The file was found bad.
+    pub fn isolate(&mut self, cause: String) -> Option<Transition> {
+        (self.state != State::Isolated).then(|| self.go(State::Isolated, cause))
+    }
+
+    /// The isolated file was verified.
+    pub fn verified(&mut self) -> Option<Transition> {
+        (self.state == State::Isolated).then(|| {
+            self.window.clear();
+            self.go(State::closed(), "the file was verified".into())
+        })
+    }
+
+    /// Open by hand; an isolated file stays isolated.
+    pub fn force_open(&mut self, until: Option<Instant>, cause: String) -> Option<Transition> {
+        self.told = Told::Unavailable;
+        (self.state != State::Isolated).then(|| self.go(State::ForcedOpen { until }, cause))
+    }
+
+    /// Let everything through by hand; an isolated file stays isolated.
+    pub fn disable(&mut self, until: Option<Instant>, cause: String) -> Option<Transition> {
+        (self.state != State::Isolated).then(|| self.go(State::Disabled { until }, cause))
+    }
+
+    /// Back to CLOSED with clean counts, by hand; an isolated file stays isolated.
+    pub fn reset(&mut self, cause: String) -> Option<Transition> {
+        if self.state == State::Isolated {
+            return None;
+        }
+        self.window.clear();
+        self.reopened = 0;
+        Some(self.go(State::closed(), cause))
+    }
+}
+
+#[cfg(test)]
+mod tests;

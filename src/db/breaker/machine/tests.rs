@@ -1,0 +1,226 @@
+use super::*;
+
+const OPEN_FOR: Duration = Duration::from_secs(30);
+
+fn machine(start: Instant) -> Machine {
+    Machine::new(
+        BreakerSettings {
+            threshold: 5,
+            open_for: OPEN_FOR,
+        },
+        start,
+    )
+}
+
+fn failure() -> Outcome {
+    Outcome::Failure {
+        cause: Cause {
+            text: "lock held".into(),
+            told: Told::Busy,
+        },
+    }
+}
+
+const SUCCESS: Outcome = Outcome::Success { slow: false };
+
+fn call(m: &mut Machine, at: Instant, operation: u64, outcome: Outcome) -> Option<Transition> {
+    let (ticket, moved) = m.acquire(at);
+    m.settle(at, ticket.expect("permitted"), operation, outcome, 0.5)
+        .or(moved)
+}
+
+fn opened(start: Instant) -> Machine {
+    let mut m = machine(start);
+    for operation in 0..5 {
+        call(&mut m, start, operation, failure());
+    }
+    assert_eq!(m.state().name(), "OPEN");
+    m
+}
+
+#[test]
+fn exactly_the_fifth_consecutive_failure_opens() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    for operation in 0..4 {
+        assert_eq!(call(&mut m, start, operation, failure()), None);
+    }
+    call(&mut m, start, 9, SUCCESS);
+    for operation in 0..4 {
+        assert_eq!(call(&mut m, start, operation, failure()), None);
+    }
+    let opened = call(&mut m, start, 4, failure()).expect("opens");
+    assert_eq!(
+        (opened.from, opened.to, opened.cause.as_str()),
+        ("CLOSED", "OPEN", "lock held")
+    );
+}
+
+#[test]
+fn one_operation_alone_cannot_open_it() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    for _ in 0..10 {
+        assert_eq!(call(&mut m, start, 7, failure()), None);
+    }
+    assert!(call(&mut m, start, 8, failure()).is_some());
+}
+
+#[test]
+fn half_the_calls_failing_opens_it_from_twenty_calls_on() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    for operation in 0..10 {
+        call(&mut m, start, operation, SUCCESS);
+        let moved = call(&mut m, start, operation, failure());
+        assert_eq!(moved.is_some(), operation == 9, "call {operation}");
+    }
+}
+
+#[test]
+fn slow_calls_open_it() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    let moved: Vec<_> = (0..20)
+        .filter_map(|o| call(&mut m, start, o, Outcome::Success { slow: true }))
+        .collect();
+    assert_eq!(moved.len(), 1);
+    assert_eq!(m.state().name(), "OPEN");
+}
+
+#[test]
+fn ignored_outcomes_change_nothing() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    for operation in 0..4 {
+        call(&mut m, start, operation, failure());
+    }
+    call(&mut m, start, 5, Outcome::Ignored);
+    assert!(
+        call(&mut m, start, 6, failure()).is_some(),
+        "an ignored result does not break the streak"
+    );
+}
+
+#[test]
+fn open_refuses_with_the_time_left_and_the_cause() {
+    let start = Instant::now();
+    let mut m = opened(start);
+    let (refused, _) = m.acquire(start + Duration::from_secs(10));
+    let refusal = refused.expect_err("open");
+    assert_eq!(refusal.retry_after, Some(Duration::from_secs(20)));
+    assert_eq!(
+        (refusal.cause.text.as_str(), refusal.cause.told),
+        ("lock held", Told::Busy)
+    );
+    assert!(m.peek(start + OPEN_FOR).is_ok());
+}
+
+#[test]
+fn half_open_lets_calls_back_gradually_and_closes_after_three_successes() {
+    let start = Instant::now();
+    let mut m = opened(start);
+    let at = start + OPEN_FOR;
+    let (first, moved) = m.acquire(at);
+    assert_eq!(moved.expect("moves").to, "HALF_OPEN");
+    assert!(m.acquire(at).0.is_err(), "one probe at first");
+    m.settle(at, first.expect("probe"), 1, SUCCESS, 0.5);
+    let second: Vec<_> = (0..3).filter_map(|_| m.acquire(at).0.ok()).collect();
+    assert_eq!(second.len(), 2, "then two");
+    m.settle(at, second[0], 2, SUCCESS, 0.5);
+    let closed = m.settle(at, second[1], 3, SUCCESS, 0.5).expect("closes");
+    assert_eq!(closed.to, "CLOSED");
+}
+
+#[test]
+fn a_failed_probe_reopens_for_half_as_long_again_up_to_five_minutes() {
+    let start = Instant::now();
+    let mut m = opened(start);
+    let mut at = start;
+    let mut spans = Vec::new();
+    for operation in 0..9 {
+        at = m.retry_at().expect("open");
+        let (probe, _) = m.acquire(at);
+        m.settle(at, probe.expect("probe"), operation, failure(), 0.5);
+        spans.push((m.retry_at().expect("open") - at).as_secs());
+    }
+    assert_eq!(spans, [45, 67, 101, 151, 227, 300, 300, 300, 300]);
+    let _ = at;
+}
+
+#[test]
+fn a_hung_probe_loses_its_lease_and_its_late_result_counts_for_nothing() {
+    let start = Instant::now();
+    let mut m = opened(start);
+    let at = start + OPEN_FOR;
+    let hung = m.acquire(at).0.expect("probe");
+    assert!(m.acquire(at + LEASE / 2).0.is_err());
+    let later = at + LEASE;
+    let next = m.acquire(later).0.expect("the lease ran out");
+    assert_eq!(m.settle(later, hung, 1, failure(), 0.5), None);
+    assert_eq!(m.state().name(), "HALF_OPEN");
+    m.settle(later, next, 2, SUCCESS, 0.5);
+    assert!(matches!(m.state(), State::HalfOpen { successes: 1, .. }));
+}
+
+#[test]
+fn an_ignored_probe_gives_its_place_back() {
+    let start = Instant::now();
+    let mut m = opened(start);
+    let at = start + OPEN_FOR;
+    let probe = m.acquire(at).0.expect("probe");
+    m.settle(at, probe, 1, Outcome::Ignored, 0.5);
+    assert!(m.acquire(at).0.is_ok());
+}
+
+#[test]
+fn a_result_of_an_older_generation_changes_nothing() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    let old = m.acquire(start).0.expect("closed");
+    for operation in 0..5 {
+        call(&mut m, start, operation, failure());
+    }
+    assert_eq!(m.settle(start, old, 9, SUCCESS, 0.5), None);
+    assert_eq!(m.state().name(), "OPEN");
+}
+
+#[test]
+fn isolation_ends_only_by_verification() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    call(
+        &mut m,
+        start,
+        1,
+        Outcome::Isolate {
+            cause: "CORRUPT".into(),
+        },
+    );
+    assert_eq!(m.reset("by hand".into()), None);
+    assert_eq!(m.force_open(None, "by hand".into()), None);
+    assert!(
+        m.acquire(start + Duration::from_secs(9999))
+            .0
+            .expect_err("isolated")
+            .isolated
+    );
+    assert_eq!(m.verified().expect("verified").to, "CLOSED");
+}
+
+#[test]
+fn settings_by_hand_hold_until_reset_or_expiry() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    m.force_open(None, "maintenance".into());
+    assert!(m.acquire(start + Duration::from_secs(99_999)).0.is_err());
+    m.disable(Some(start + Duration::from_secs(5)), "test".into());
+    for operation in 0..9 {
+        call(&mut m, start, operation, failure());
+    }
+    assert_eq!(m.state().name(), "DISABLED");
+    let moved = m.acquire(start + Duration::from_secs(5)).1;
+    assert_eq!(moved.expect("expires").to, "CLOSED");
+    m.force_open(None, "again".into());
+    assert_eq!(m.reset("by hand".into()).expect("resets").to, "CLOSED");
+}

@@ -1,0 +1,244 @@
+//! One connection (floor 1): how it is configured, and the r2d2 manager whose checks can fail.
+//!
+//! What must stay true: a connection that saw a panic, an open transaction or an I/O error never goes back to the
+//! pool; a check reads a real page; a panic in here becomes an error, because three of them would kill an r2d2 pool;
+//! a connection is never made to a file other than the one that was opened first. Called by the pool and the writer.
+
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use r2d2::ManageConnection;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+
+use super::backoff::within_ten_percent;
+use super::deadline;
+use super::identity::{Identity, identity};
+use super::slow;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reads only (`query_only`).
+    Reader,
+    /// The single writing connection.
+    Writer,
+}
+
+/// A connection idle for less than this is trusted at checkout without a look.
+const BYPASS: Duration = Duration::from_millis(500);
+const CACHED_STATEMENTS: usize = 128;
+const WAL_SIZE_LIMIT_BYTES: i64 = 64 << 20;
+
+/// Sets what every connection of a role has.
+///
+/// # Errors
+/// SQLite's.
+pub fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    if mode != "wal" && role == Role::Writer {
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    }
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = 1; PRAGMA cell_size_check = 1;
+         PRAGMA trusted_schema = 0; PRAGMA temp_store = MEMORY;",
+    )?;
+    // An I/O error on mapped memory would be a signal, not a code.
+    connection
+        .query_row("PRAGMA mmap_size = 0", [], |_| Ok(()))
+        .or_else(none_is_fine)?;
+    connection.query_row(
+        &format!("PRAGMA journal_size_limit = {WAL_SIZE_LIMIT_BYTES}"),
+        [],
+        |_| Ok(()),
+    )?;
+    if role == Role::Reader {
+        connection.execute_batch("PRAGMA query_only = 1")?;
+    }
+    Ok(())
+}
+
+fn none_is_fine(error: rusqlite::Error) -> rusqlite::Result<()> {
+    match error {
+        rusqlite::Error::QueryReturnedNoRows => Ok(()),
+        other => Err(other),
+    }
+}
+
+/// Reads a page of the file itself: the cache is dropped first, so that the answer can't come from memory.
+///
+/// # Errors
+/// SQLite's: this is the check that can fail.
+pub fn read_real_page(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA shrink_memory")?;
+    connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+        .map(drop)
+}
+
+/// A connection with what the pool must know of it.
+pub struct Guarded {
+    connection: Connection,
+    poisoned: bool,
+    returned_at: Instant,
+    expires_at: Instant,
+}
+
+impl Guarded {
+    /// It saw a panic or an error after which it can't be trusted.
+    pub fn poison(&mut self) {
+        self.poisoned = true;
+    }
+}
+
+impl Deref for Guarded {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// Why a connection could not be made or was found bad.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// SQLite's error.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The path no longer names the file that was opened.
+    #[error("the database file was deleted or replaced")]
+    Moved,
+    /// It lived long enough.
+    #[error("the connection reached its lifetime")]
+    Expired,
+    /// A panic, or an error without a code, while connecting or checking.
+    #[error("failed while {0}")]
+    Failed(&'static str),
+}
+
+impl ConnectError {
+    /// The same, as far as it can be copied: rusqlite's errors aren't `Clone`, their codes are.
+    fn copied(&self) -> Self {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(code, text)) => {
+                Self::Sqlite(rusqlite::Error::SqliteFailure(*code, text.clone()))
+            }
+            Self::Sqlite(_) => Self::Failed("configuring"),
+            Self::Moved => Self::Moved,
+            Self::Expired => Self::Expired,
+            Self::Failed(doing) => Self::Failed(doing),
+        }
+    }
+}
+
+/// The manager: r2d2_sqlite's, with checks.
+pub struct Manager {
+    inner: SqliteConnectionManager,
+    path: PathBuf,
+    opened: Identity,
+    lifetime: Duration,
+    failures: Arc<LastFailure>,
+}
+
+/// The latest failure to connect, so that a waiter learns the cause of its wait: r2d2 itself only says "timed out".
+#[derive(Default)]
+pub struct LastFailure(Mutex<Option<(Instant, ConnectError)>>);
+
+impl LastFailure {
+    /// The failure, if there was one since `since`; taken, so that it is reported once.
+    pub fn take_since(&self, since: Instant) -> Option<ConnectError> {
+        let mut last = self.0.lock();
+        if last.as_ref().is_some_and(|(at, _)| *at >= since) {
+            last.take().map(|(_, error)| error)
+        } else {
+            None
+        }
+    }
+
+    fn keep(&self, error: &ConnectError) {
+        *self.0.lock() = Some((Instant::now(), error.copied()));
+    }
+}
+
+impl Manager {
+    /// For the file at `path`, which must be `opened`.
+    pub fn new(path: &Path, opened: Identity, role: Role, lifetime: Duration, slow_after: Duration) -> Self {
+        // Without CREATE: a deleted file must never come back as an empty one.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let inner = SqliteConnectionManager::file(path)
+            .with_flags(flags)
+            .with_init(move |connection| {
+                // First, because configuring may wait for a lock already.
+                deadline::obey_scopes(connection)?;
+                configure(connection, role)?;
+                slow::watch(connection, slow_after);
+                Ok(())
+            });
+        Self {
+            inner,
+            path: path.to_owned(),
+            opened,
+            lifetime,
+            failures: Arc::default(),
+        }
+    }
+
+    fn connect_checked(&self) -> Result<Guarded, ConnectError> {
+        let is_ours = || identity(&self.path).is_ok_and(|found| found == self.opened);
+        if !is_ours() {
+            return Err(ConnectError::Moved);
+        }
+        let connection = self.inner.connect()?;
+        if !is_ours() {
+            return Err(ConnectError::Moved);
+        }
+        let now = Instant::now();
+        let expires_at = now + within_ten_percent(self.lifetime, fastrand::f64());
+        Ok(Guarded {
+            connection,
+            poisoned: false,
+            returned_at: now,
+            expires_at,
+        })
+    }
+
+    /// Where failures to connect are kept.
+    pub fn failures(&self) -> Arc<LastFailure> {
+        Arc::clone(&self.failures)
+    }
+}
+
+fn caught<T>(doing: &'static str, f: impl FnOnce() -> Result<T, ConnectError>) -> Result<T, ConnectError> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or(Err(ConnectError::Failed(doing)))
+}
+
+impl ManageConnection for Manager {
+    type Connection = Guarded;
+    type Error = ConnectError;
+
+    fn connect(&self) -> Result<Guarded, ConnectError> {
+        caught("connecting", || self.connect_checked()).inspect_err(|error| self.failures.keep(error))
+    }
+
+    fn is_valid(&self, guarded: &mut Guarded) -> Result<(), ConnectError> {
+        let now = Instant::now();
+        if now >= guarded.expires_at {
+            return Err(ConnectError::Expired);
+        }
+        if now.saturating_duration_since(guarded.returned_at) < BYPASS {
+            return Ok(());
+        }
+        caught("checking", || Ok(read_real_page(&guarded.connection)?))
+    }
+
+    fn has_broken(&self, guarded: &mut Guarded) -> bool {
+        let now = Instant::now();
+        guarded.returned_at = now;
+        guarded.poisoned || !guarded.connection.is_autocommit() || now >= guarded.expires_at
+    }
+}

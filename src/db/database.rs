@@ -1,0 +1,364 @@
+//! The database handle (floor 1): the only way in and out of an SQLite file.
+//!
+//! Order around an operation: deadline → admission → retry → breaker → pool → statement deadline. What must stay
+//! true: every call ends by its deadline (plus, for a commit already begun, [`COMMIT_GRACE`]); a permit is settled
+//! for each attempt; there is one retry layer. Anyone above floor 1 may call it; it knows nothing of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+
+use super::breaker::{Breaker, Outcome, Permit, Refusal};
+use super::connection::{Manager, Role};
+use super::error::{DbError, ErrorKind};
+use super::health::Health;
+use super::identity::identity;
+use super::migrations::{Migration, OpenError, prepare};
+use super::observe::Observer;
+use super::operation::{Cost, Effect, Operation, Safe};
+use super::pool::ConnectionPool;
+use super::readers::{ReadFailure, Readers};
+use super::retry::{Budget, Decision, Failed, decide};
+use super::verdict::{Direction, verdict};
+use super::writer::{Shared, Stop, Submitted, Writer};
+use crate::clock::SharedClock;
+use crate::config::{DatabaseSettings, PoolSettings};
+
+/// How long a caller waits past its deadline for a commit that has already begun, before the outcome is unknown.
+pub const COMMIT_GRACE: Duration = Duration::from_secs(2);
+
+/// What one database is.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `app` or `events`: the prefix of its breakers' names.
+    pub name: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// SQLite's application_id of the file.
+    pub application_id: i32,
+    /// The schema.
+    pub migrations: &'static [Migration],
+    /// Limits.
+    pub settings: DatabaseSettings,
+}
+
+pub(super) struct Inner {
+    pub(super) options: Options,
+    pub(super) clock: SharedClock,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) readers: Arc<Readers>,
+    pub(super) writer: Writer,
+    pub(super) read_breaker: Arc<Breaker>,
+    pub(super) write_breaker: Arc<Breaker>,
+    pub(super) budget: Arc<Mutex<Budget>>,
+    pub(super) health: Health,
+}
+
+/// A handle; clones share the database.
+#[derive(Clone)]
+pub struct Database {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// The error of a call that the breaker refused.
+pub(super) fn refused(database: &'static str, operation: &'static str, refusal: Refusal) -> DbError {
+    let Refusal {
+        retry_after,
+        cause,
+        isolated,
+    } = refusal;
+    let cause_text = cause.text;
+    let kind = if isolated {
+        ErrorKind::Isolated { cause: cause_text }
+    } else {
+        ErrorKind::CircuitOpen {
+            cause: cause_text,
+            told: cause.told,
+        }
+    };
+    DbError {
+        retry_after,
+        ..DbError::new(database, operation, kind)
+    }
+}
+
+impl Database {
+    /// Opens, creates or migrates the file and starts its writer. Blocking.
+    ///
+    /// # Errors
+    /// [`OpenError`]: not ours, too new, locked, not allowed. A file that isn't ours is left untouched.
+    pub fn open(options: Options, clock: SharedClock, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+        for step in prepare(&options.path, options.application_id, options.migrations)? {
+            tracing::info!(database = options.name, step, "schema migrated");
+        }
+        let io = |source| OpenError::Io {
+            path: options.path.display().to_string(),
+            source,
+        };
+        let opened = identity(&options.path).map_err(io)?;
+        let settings = &options.settings;
+        let manager = |role| {
+            let slow = settings.operation.slow_query;
+            Manager::new(&options.path, opened, role, settings.pool.max_lifetime, slow)
+        };
+        let breaker = |direction: &str| {
+            let name = format!("{}.{direction}", options.name);
+            Breaker::new(
+                name,
+                settings.breaker.clone(),
+                Arc::clone(&clock),
+                Arc::clone(&observer),
+            )
+        };
+        let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
+        let budget = Arc::new(Mutex::new(Budget::new(Instant::now())));
+        let readers = Arc::new(Readers {
+            pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
+            limiter: super::limiter::Limiter::new(settings.pool.max),
+            settings: settings.operation.clone(),
+            connect_timeout: settings.pool.connect_timeout,
+            observer: Arc::clone(&observer),
+            database: options.name,
+        });
+        let single = PoolSettings {
+            max: 1,
+            min: 1,
+            ..settings.pool.clone()
+        };
+        let writer = Writer::start(Arc::new(Shared {
+            database: options.name,
+            settings: settings.clone(),
+            breaker: Arc::clone(&write_breaker),
+            read_breaker: Arc::clone(&read_breaker),
+            observer: Arc::clone(&observer),
+            pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
+            budget: Arc::clone(&budget),
+            metrics: super::writer::Metrics::default(),
+            stop: Stop::default(),
+        }))
+        .map_err(io)?;
+        let health = Health::new(opened);
+        let inner = Inner {
+            clock,
+            observer,
+            readers,
+            writer,
+            read_breaker,
+            write_breaker,
+            budget,
+            health,
+            options,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// `app` or `events`.
+    pub fn name(&self) -> &'static str {
+        self.inner.options.name
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.inner.options.path
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &DatabaseSettings {
+        &self.inner.options.settings
+    }
+
+    fn deadline(&self, operation: Operation) -> Instant {
+        let most = self.inner.options.settings.operation.timeout;
+        Instant::now() + operation.timeout.map_or(most, |own| own.min(most))
+    }
+
+    fn permit(&self, breaker: &Arc<Breaker>, operation: Operation, number: u64) -> Result<Permit, DbError> {
+        breaker
+            .acquire(number)
+            .map_err(|refusal| refused(self.name(), operation.name, refusal))
+    }
+
+    /// Whether a read would be let through now. Looks at the breaker only; no I/O.
+    ///
+    /// # Errors
+    /// The refusal it would get, with the time to come back.
+    pub fn admits_read(&self) -> Result<(), DbError> {
+        self.inner
+            .read_breaker
+            .peek()
+            .map_err(|refusal| refused(self.name(), "read", refusal))
+    }
+
+    /// Whether a write would be let through now. Looks at the breaker only; no I/O.
+    ///
+    /// # Errors
+    /// The refusal it would get, with the time to come back.
+    pub fn admits_write(&self) -> Result<(), DbError> {
+        self.inner
+            .write_breaker
+            .peek()
+            .map_err(|refusal| refused(self.name(), "write", refusal))
+    }
+
+    /// Reads. The query runs on a `query_only` connection and may be repeated. A [`Cost::Scan`] sees one snapshot;
+    /// a [`Cost::Point`] read sees one for each statement and may run in place.
+    ///
+    /// # Errors
+    /// [`DbError`]: nothing is ever changed by a read.
+    pub async fn read<T, F>(&self, operation: Operation, query: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+    {
+        let deadline = self.deadline(operation);
+        let number = self.inner.read_breaker.operation_number();
+        let mut permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        if operation.cost == Cost::Point
+            && let Some(done) = self.inner.readers.in_place(operation, &query)
+        {
+            match self.settle_read(permit, done) {
+                Ok(value) => return Ok(value),
+                Err(failure) => match self.pause(operation, deadline, failure, 1) {
+                    Ok(delay) => tokio::time::sleep(delay).await,
+                    Err(error) => return Err(error),
+                },
+            }
+            permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        }
+        let query = Arc::new(query);
+        for attempt in 1.. {
+            let done = self
+                .inner
+                .readers
+                .on_thread(operation, deadline, Arc::clone(&query))
+                .await;
+            match self.settle_read(permit, done) {
+                Ok(value) => return Ok(value),
+                Err(failure) => tokio::time::sleep(self.pause(operation, deadline, failure, attempt)?).await,
+            }
+            permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    fn settle_read<T>(&self, permit: Permit, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
+        match &done {
+            Ok(_) => permit.settle(Outcome::Success { slow: false }),
+            Err(failure) => {
+                let outcome = verdict(Direction::Read, &failure.error, failure.lock_budget_spent);
+                if let Outcome::Isolate { cause } = &outcome {
+                    self.inner.write_breaker.isolate(cause);
+                }
+                permit.settle(outcome);
+            }
+        }
+        done
+    }
+
+    /// How long to wait before a failed read is repeated, or its error when it isn't.
+    fn pause(
+        &self,
+        operation: Operation,
+        deadline: Instant,
+        failure: ReadFailure,
+        attempt: u32,
+    ) -> Result<Duration, DbError> {
+        let error = failure.error;
+        let now = Instant::now();
+        let Some(class) = error.class() else { return Err(error) };
+        if class.name == "INTERRUPT" {
+            return Err(DbError {
+                kind: ErrorKind::DeadlineExceeded,
+                ..error
+            });
+        }
+        let failed = Failed {
+            class,
+            attempt,
+            lock_budget_spent: failure.lock_budget_spent,
+        };
+        let mut budget = self.inner.budget.lock();
+        budget.earn();
+        match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
+            Decision::After(delay) if budget.spend(now) => {
+                drop(budget);
+                self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
+                self.inner.observer.retrying(&error, attempt, delay);
+                Ok(delay)
+            }
+            _ => {
+                self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
+                Err(DbError {
+                    operation: operation.name,
+                    ..error
+                })
+            }
+        }
+    }
+
+    /// Writes: the job is committed together with others, and answered after it is on disk. It runs in a savepoint
+    /// of its own inside a shared transaction, may be run again from its start, and must not begin or commit.
+    ///
+    /// # Errors
+    /// [`DbError`]; [`ErrorKind::OutcomeUnknown`] when it may have been committed, otherwise nothing was done.
+    pub async fn write<T, F>(&self, operation: Operation, job: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
+    {
+        let deadline = self.deadline(operation);
+        let number = self.inner.write_breaker.operation_number();
+        let permit = self.permit(&self.inner.write_breaker, operation, number)?;
+        self.inner.budget.lock().earn();
+        let Submitted { mut answer, turn } = self.inner.writer.submit(operation, deadline, permit, job)?;
+        let error = |kind| DbError::new(self.name(), operation.name, kind);
+        let gone = |_| Err(error(ErrorKind::OutcomeUnknown).with_detail("the writer ended"));
+        if let Ok(answered) = tokio::time::timeout_at(deadline.into(), &mut answer).await {
+            return answered.unwrap_or_else(gone);
+        }
+        if turn.cancel() {
+            return Err(error(ErrorKind::NotBegun));
+        }
+        match tokio::time::timeout(COMMIT_GRACE, answer).await {
+            Ok(answered) => answered.unwrap_or_else(gone),
+            Err(_) => Err(error(ErrorKind::OutcomeUnknown).with_detail("the commit did not end in time")),
+        }
+    }
+
+    /// Like [`Database::read`], with a substitute (and its age) when the database gives nothing.
+    pub async fn read_or<T, F>(
+        &self,
+        operation: Operation,
+        query: F,
+        fallback: impl FnOnce() -> (T, Option<Duration>),
+    ) -> Safe<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+    {
+        match self.read(operation, query).await {
+            Ok(value) => Safe::Value(value),
+            Err(reason) => {
+                let (value, age) = fallback();
+                Safe::Fallback { value, reason, age }
+            }
+        }
+    }
+
+    /// The two breakers: read, write.
+    pub fn breakers(&self) -> [&Arc<Breaker>; 2] {
+        [&self.inner.read_breaker, &self.inner.write_breaker]
+    }
+
+    /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
+    pub fn close(&self, patience: Duration) {
+        self.inner.writer.close(patience);
+    }
+}
+
+#[cfg(test)]
+mod tests;

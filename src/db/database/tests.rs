@@ -1,0 +1,428 @@
+//! The layer as a whole, on real files, with real locks and real damage.
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::config::{BreakerSettings, OperationSettings, RetrySettings};
+use crate::db::{BreakerChange, Unobserved};
+
+const STEPS: &[Migration] = &[Migration {
+    version: 1,
+    name: "t",
+    sql: "CREATE TABLE t(k TEXT PRIMARY KEY, v INTEGER)",
+}];
+const GET: Operation = Operation::point("t.get");
+const COUNT: Operation = Operation::scan("t.count");
+const PUT: Operation = Operation::write("t.put");
+
+struct Bench {
+    folder: tempfile::TempDir,
+    database: Database,
+}
+
+fn settings() -> DatabaseSettings {
+    DatabaseSettings {
+        retry: RetrySettings {
+            base_delay: Duration::from_millis(5),
+            max_attempts: 5,
+        },
+        breaker: BreakerSettings {
+            threshold: 5,
+            open_for: Duration::from_millis(200),
+        },
+        operation: OperationSettings {
+            timeout: Duration::from_millis(3000),
+            lock_timeout: Duration::from_millis(20),
+            ..OperationSettings::default()
+        },
+        ..DatabaseSettings::default()
+    }
+}
+
+fn bench_with(settings: DatabaseSettings, observer: Arc<dyn Observer>) -> Bench {
+    let folder = tempfile::tempdir().expect("folder");
+    let options = Options {
+        name: "app",
+        path: folder.path().join("app.db"),
+        application_id: 7,
+        migrations: STEPS,
+        settings,
+    };
+    let database = Database::open(options, SystemClock::shared(), observer).expect("opens");
+    Bench { folder, database }
+}
+
+fn bench() -> Bench {
+    bench_with(settings(), Arc::new(Unobserved))
+}
+
+impl Bench {
+    fn other(&self) -> Connection {
+        let other = Connection::open(self.folder.path().join("app.db")).expect("opens");
+        other.busy_timeout(Duration::from_secs(10)).expect("set");
+        other
+    }
+
+    async fn put(&self, key: &'static str, value: i64) -> Result<(), DbError> {
+        self.database
+            .write(PUT, move |c| insert(c, key, value).map(Effect::Commit))
+            .await
+    }
+
+    async fn count(&self) -> i64 {
+        self.database
+            .read(COUNT, |c| c.query_row("SELECT count(*) FROM t", [], |r| r.get(0)))
+            .await
+            .expect("counts")
+    }
+}
+
+/// Holds a job until it is opened.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<(bool, bool)>, parking_lot::Condvar)>);
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.0.0.lock();
+        state.0 = true;
+        while !state.1 {
+            self.0.1.wait(&mut state);
+        }
+    }
+
+    async fn wait_for_arrival(&self) {
+        while !self.0.0.lock().0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn open(&self) {
+        self.0.0.lock().1 = true;
+        self.0.1.notify_all();
+    }
+}
+
+fn insert(c: &Connection, key: &str, value: i64) -> rusqlite::Result<()> {
+    c.prepare_cached("INSERT INTO t(k, v) VALUES (?1, ?2)")?
+        .execute((key, value))
+        .map(drop)
+}
+
+fn value(c: &Connection, key: &str) -> rusqlite::Result<i64> {
+    c.prepare_cached("SELECT v FROM t WHERE k = ?1")?
+        .query_row([key], |r| r.get(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_is_read_in_place_and_on_a_thread() {
+    let bench = bench();
+    bench.put("a", 1).await.expect("written");
+    assert_eq!(bench.database.read(GET, |c| value(c, "a")).await.expect("read"), 1);
+    assert_eq!(bench.count().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_share_commits_and_each_gets_its_own_answer() {
+    let bench = bench();
+    let gate = Gate::default();
+    let held = tokio::spawn({
+        let (database, gate) = (bench.database.clone(), gate.clone());
+        async move { database.write(PUT, move |_| Ok(Effect::Commit(gate.pass()))).await }
+    });
+    gate.wait_for_arrival().await;
+    let waiting: Vec<_> = (0..64_i64)
+        .map(|i| {
+            let database = bench.database.clone();
+            tokio::spawn(async move {
+                database
+                    .write(PUT, move |c| {
+                        insert(c, &format!("k{}", i % 60), i).map(|()| Effect::Commit(i))
+                    })
+                    .await
+            })
+        })
+        .collect();
+    while bench.database.status().writer.queued < 64 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    held.await.expect("joined").expect("held");
+    let mut refused = 0;
+    for (i, handle) in waiting.into_iter().enumerate() {
+        match handle.await.expect("joined") {
+            Ok(answer) => assert_eq!(answer, i as i64),
+            Err(error) => {
+                assert_eq!(error.class().expect("a code").name, "CONSTRAINT_PRIMARYKEY");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 4, "k0 to k3 came twice");
+    assert_eq!(bench.count().await, 60);
+    let writer = bench.database.status().writer;
+    assert_eq!((writer.commits, writer.jobs), (2, 65));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_can_undo_itself_and_still_answer() {
+    let bench = bench();
+    let said = bench
+        .database
+        .write(PUT, |c| insert(c, "a", 1).map(|()| Effect::Rollback("no")))
+        .await;
+    assert_eq!(said.expect("answered"), "no");
+    assert_eq!(bench.count().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panicking_job_harms_nobody_else() {
+    let bench = bench();
+    for round in 0..5 {
+        let bad = bench.database.write(PUT, |c| -> rusqlite::Result<Effect<()>> {
+            insert(c, "bad", 1)?;
+            panic!("in a job");
+        });
+        let good = bench
+            .database
+            .write(PUT, move |c| insert(c, &format!("good{round}"), 1).map(Effect::Commit));
+        let (bad, good) = tokio::join!(bad, good);
+        assert_eq!(bad.expect_err("panicked").kind, ErrorKind::Panicked);
+        good.expect("written");
+    }
+    assert_eq!(bench.count().await, 5);
+    let panicked = bench
+        .database
+        .read(GET, |_| -> rusqlite::Result<()> { panic!("in a read") })
+        .await;
+    assert_eq!(panicked.expect_err("panicked").kind, ErrorKind::Panicked);
+    assert!(bench.database.status().is_healthy());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_held_for_a_while_is_waited_out() {
+    let mut settings = settings();
+    settings.operation.lock_timeout = Duration::from_millis(500);
+    let bench = bench_with(settings, Arc::new(Unobserved));
+    let other = bench.other();
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let (written, ()) = tokio::join!(bench.put("a", 1), async {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        other.execute_batch("COMMIT").expect("released");
+    });
+    written.expect("written");
+    assert_eq!(bench.database.status().breakers[1].failed_calls, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lasting_lock_opens_the_write_breaker_while_reads_go_on_and_recovery_needs_nobody() {
+    struct Changes(Mutex<Vec<BreakerChange>>);
+    impl Observer for Changes {
+        fn breaker_changed(&self, change: &BreakerChange) {
+            self.0.lock().push(change.clone());
+        }
+    }
+    let changes = Arc::new(Changes(Mutex::default()));
+    let bench = bench_with(settings(), changes.clone());
+    bench.put("a", 1).await.expect("written");
+    let other = bench.other();
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let mut last = None;
+    while bench.database.admits_write().is_ok() {
+        last = bench.put("b", 1).await.err();
+    }
+    assert!(last.is_some_and(|e| e.nothing_done()));
+    let refused = bench.put("c", 1).await.expect_err("open");
+    assert!(
+        matches!(&refused.kind, ErrorKind::CircuitOpen { cause, .. } if cause.contains("another process")),
+        "{refused}"
+    );
+    assert!(refused.retry_after.is_some());
+    assert_eq!(
+        bench.database.read(GET, |c| value(c, "a")).await.expect("reads go on"),
+        1
+    );
+    other.execute_batch("COMMIT").expect("released");
+    let watching = bench.database.watch();
+    while bench.database.breakers()[1].status().state != "CLOSED" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    watching.abort();
+    bench.put("d", 1).await.expect("recovered");
+    let seen: Vec<_> = changes.0.lock().iter().map(|c| (c.from, c.to)).collect();
+    assert_eq!(seen[0], ("CLOSED", "OPEN"));
+    assert_eq!(seen.last(), Some(&("HALF_OPEN", "CLOSED")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_trips_writing_at_once_and_undoes_the_whole_batch() {
+    let bench = bench();
+    bench
+        .database
+        .write(PUT, |c| {
+            let pages: i64 = c.query_row("PRAGMA page_count", [], |r| r.get(0))?;
+            c.query_row(&format!("PRAGMA max_page_count = {}", pages + 2), [], |_| Ok(()))
+                .map(Effect::Commit)
+        })
+        .await
+        .expect("limited");
+    let error = bench
+        .database
+        .write(PUT, |c| {
+            insert(c, "small", 1)?;
+            c.execute("INSERT INTO t(k, v) VALUES (hex(zeroblob(100000)), 1)", [])
+                .map(|_| Effect::Commit(()))
+        })
+        .await
+        .expect_err("full");
+    assert_eq!(error.class().expect("a code").name, "FULL");
+    assert_eq!(bench.database.breakers()[1].status().state, "OPEN");
+    assert_eq!(bench.count().await, 0, "nothing was left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn constraint_violations_never_count() {
+    let bench = bench();
+    bench.put("a", 1).await.expect("written");
+    for _ in 0..100 {
+        assert!(bench.put("a", 1).await.is_err());
+    }
+    assert_eq!(bench.database.breakers()[1].status().state, "CLOSED");
+    assert_eq!(bench.database.breakers()[1].status().failed_calls, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runaway_statements_end_at_their_deadline_and_cost_others_nothing() {
+    const FOREVER: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let bench = bench();
+    let limit = Duration::from_millis(50);
+    let read = bench.database.read(COUNT.within(limit), |c| {
+        c.query_row(FOREVER, [], |r| r.get::<_, i64>(0))
+    });
+    assert_eq!(read.await.expect_err("stopped").kind, ErrorKind::DeadlineExceeded);
+    let write = bench.database.write(PUT.within(limit), |c| {
+        c.query_row(FOREVER, [], |r| r.get::<_, i64>(0)).map(Effect::Commit)
+    });
+    let (stopped, written) = tokio::join!(write, bench.put("a", 1));
+    assert_eq!(stopped.expect_err("stopped").kind, ErrorKind::DeadlineExceeded);
+    written.expect("written");
+    assert_eq!(bench.count().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_file_is_isolated_and_never_comes_back_empty() {
+    let bench = bench();
+    bench.put("a", 1).await.expect("written");
+    let path = bench.folder.path().join("app.db");
+    let aside = bench.folder.path().join("aside.db");
+    std::fs::rename(&path, &aside).expect("moved away");
+    bench.database.probe().await;
+    assert!(matches!(
+        bench.put("b", 1).await.expect_err("isolated").kind,
+        ErrorKind::Isolated { .. }
+    ));
+    assert!(!path.exists());
+    std::fs::rename(&aside, &path).expect("moved back");
+    bench.database.probe().await;
+    bench.put("b", 1).await.expect("verified and back");
+    assert_eq!(bench.count().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overwritten_file_is_found_by_the_probe() {
+    let bench = bench();
+    bench.put("a", 1).await.expect("written");
+    let other = bench.other();
+    other
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .expect("checkpointed");
+    let path = bench.folder.path().join("app.db");
+    let pages = std::fs::metadata(&path).expect("there").len();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("opens");
+    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xA5; usize::try_from(pages).expect("small")], 0)
+        .expect("damaged");
+    let report = bench.database.probe().await;
+    assert!(report.read_problem.is_some());
+    assert_eq!(bench.database.breakers()[0].status().state, "ISOLATED");
+    assert_eq!(bench.database.breakers()[1].status().state, "ISOLATED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_left_before_its_turn_changes_nothing() {
+    let bench = bench();
+    let gate = Gate::default();
+    let first = tokio::spawn({
+        let (database, gate) = (bench.database.clone(), gate.clone());
+        async move {
+            let job = move |c: &Connection| {
+                gate.pass();
+                insert(c, "first", 1).map(Effect::Commit)
+            };
+            database.write(PUT, job).await
+        }
+    });
+    gate.wait_for_arrival().await;
+    let left = bench.database.write(PUT.within(Duration::from_millis(50)), |c| {
+        insert(c, "left", 1).map(Effect::Commit)
+    });
+    let error = left.await.expect_err("left");
+    assert_eq!(error.kind, ErrorKind::NotBegun);
+    assert!(error.nothing_done());
+    gate.open();
+    first.await.expect("joined").expect("written");
+    assert_eq!(bench.count().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_drains_what_was_queued_and_refuses_the_rest() {
+    let bench = bench();
+    let waiting: Vec<_> = (0..50_i64)
+        .map(|i| {
+            let database = bench.database.clone();
+            tokio::spawn(async move {
+                database
+                    .write(PUT, move |c| insert(c, &format!("k{i}"), i).map(Effect::Commit))
+                    .await
+            })
+        })
+        .collect();
+    while bench.database.status().writer.jobs == 0 {
+        tokio::task::yield_now().await;
+    }
+    let database = bench.database.clone();
+    tokio::task::spawn_blocking(move || database.close(Duration::from_secs(10)))
+        .await
+        .expect("closed");
+    let mut kept = 0;
+    for handle in waiting {
+        match handle.await.expect("joined") {
+            Ok(()) => kept += 1,
+            Err(error) => assert_eq!(error.kind, ErrorKind::ShuttingDown),
+        }
+    }
+    assert!(kept > 0);
+    assert_eq!(
+        bench.put("late", 1).await.expect_err("closed").kind,
+        ErrorKind::ShuttingDown
+    );
+    assert_eq!(bench.count().await, kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_are_bounded_and_refuse_in_time() {
+    let mut settings = settings();
+    settings.pool.max = 1;
+    settings.pool.min = 1;
+    settings.pool.connect_timeout = Duration::from_millis(50);
+    let bench = bench_with(settings, Arc::new(Unobserved));
+    let gate = Gate::default();
+    let held = tokio::spawn({
+        let (database, gate) = (bench.database.clone(), gate.clone());
+        async move { database.read(COUNT, move |_| Ok(gate.pass())).await }
+    });
+    gate.wait_for_arrival().await;
+    let refused = bench.database.read(COUNT, |_| Ok(())).await.expect_err("none free");
+    assert_eq!(refused.kind, ErrorKind::PoolTimeout);
+    assert_eq!(bench.database.status().pool.timeouts, 1);
+    gate.open();
+    held.await.expect("joined").expect("read");
+    bench.database.read(COUNT, |_| Ok(())).await.expect("free again");
+}

@@ -1,0 +1,169 @@
+//! The one error of the database layer (floor 1).
+//!
+//! What must stay true: an error says which database and operation it concerns, whether anything was done, and
+//! when to come back; a cause is found by code, never by text. `detail` is for the log and never for a client.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::classify::{Class, Gravity, Retry, Told, classify};
+
+/// Why an operation gave no result.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ErrorKind {
+    /// The circuit breaker refuses: nothing was tried. Carries the breaker's cause.
+    CircuitOpen {
+        /// Why the breaker opened.
+        cause: String,
+        /// What clients are told meanwhile.
+        told: Told,
+    },
+    /// The file is isolated until it is verified: nothing was tried.
+    Isolated {
+        /// What was found.
+        cause: String,
+    },
+    /// The writer's queue is full: nothing was tried.
+    QueueFull,
+    /// No connection became free in time: nothing was tried.
+    PoolTimeout,
+    /// Its turn did not come before the deadline: nothing was tried.
+    NotBegun,
+    /// It ran longer than its deadline allows; it was stopped and rolled back.
+    DeadlineExceeded,
+    /// SQLite refused with this extended code; nothing was changed.
+    Sqlite {
+        /// The extended result code.
+        code: i32,
+    },
+    /// A write may or may not have been committed.
+    OutcomeUnknown,
+    /// The operation panicked; it was rolled back.
+    Panicked,
+    /// The database is shutting down: nothing was tried.
+    ShuttingDown,
+}
+
+/// A failed operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DbError {
+    /// The database: `app` or `events`.
+    pub database: &'static str,
+    /// The operation's name, as in metrics and logs.
+    pub operation: &'static str,
+    /// Why.
+    pub kind: ErrorKind,
+    /// When to come back, where that is known.
+    pub retry_after: Option<Duration>,
+    /// For the log: codes, SQLite's text, attempts. Never shown to a client.
+    pub detail: String,
+}
+
+impl DbError {
+    /// An error with nothing more to say than its kind.
+    pub fn new(database: &'static str, operation: &'static str, kind: ErrorKind) -> Self {
+        Self {
+            database,
+            operation,
+            kind,
+            retry_after: None,
+            detail: String::new(),
+        }
+    }
+
+    /// From an error of rusqlite, by its code.
+    pub fn from_sqlite(database: &'static str, operation: &'static str, error: &rusqlite::Error) -> Self {
+        let code = super::classify::code_of(error).unwrap_or(1);
+        let mut made = Self::new(database, operation, ErrorKind::Sqlite { code });
+        made.detail = error.to_string();
+        made
+    }
+
+    /// The same with words for the log.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// The same with the time to come back.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The row of the code table, for an error that came from SQLite.
+    pub fn class(&self) -> Option<Class> {
+        match self.kind {
+            ErrorKind::Sqlite { code } => Some(classify(code)),
+            _ => None,
+        }
+    }
+
+    /// What a client is told.
+    pub fn told(&self) -> Told {
+        match &self.kind {
+            ErrorKind::CircuitOpen { told, .. } => *told,
+            ErrorKind::ShuttingDown => Told::Unavailable,
+            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown => Told::DataProblem,
+            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun => Told::Busy,
+            ErrorKind::DeadlineExceeded => Told::TooLong,
+            ErrorKind::Sqlite { code } => classify(*code).told,
+            ErrorKind::Panicked => Told::Internal,
+        }
+    }
+
+    /// How bad it is.
+    pub fn gravity(&self) -> Gravity {
+        match &self.kind {
+            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown | ErrorKind::PoolTimeout => Gravity::Critical,
+            ErrorKind::CircuitOpen { .. } | ErrorKind::DeadlineExceeded | ErrorKind::Panicked => Gravity::High,
+            ErrorKind::QueueFull | ErrorKind::NotBegun => Gravity::High,
+            ErrorKind::Sqlite { code } => classify(*code).gravity,
+            ErrorKind::ShuttingDown => Gravity::Low,
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing it.
+    pub fn is_retryable(&self) -> bool {
+        match &self.kind {
+            ErrorKind::Sqlite { code } => {
+                !matches!(classify(*code).retry, Retry::Never | Retry::OnlyIdempotent)
+                    || matches!(classify(*code).told, Told::ReadOnly | Told::Unavailable)
+            }
+            ErrorKind::OutcomeUnknown | ErrorKind::Panicked => false,
+            _ => true,
+        }
+    }
+
+    /// Whether it is certain that nothing was changed.
+    pub fn nothing_done(&self) -> bool {
+        !matches!(self.kind, ErrorKind::OutcomeUnknown)
+    }
+}
+
+impl fmt::Display for DbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}: ", self.database, self.operation)?;
+        match &self.kind {
+            ErrorKind::CircuitOpen { cause, .. } => write!(f, "circuit breaker open: {cause}")?,
+            ErrorKind::Isolated { cause } => write!(f, "isolated: {cause}")?,
+            ErrorKind::QueueFull => f.write_str("the writer's queue is full")?,
+            ErrorKind::PoolTimeout => f.write_str("no connection became free in time")?,
+            ErrorKind::NotBegun => f.write_str("not begun by its deadline")?,
+            ErrorKind::DeadlineExceeded => f.write_str("deadline exceeded")?,
+            ErrorKind::Sqlite { code } => write!(f, "SQLite {} ({code})", classify(*code).name)?,
+            ErrorKind::OutcomeUnknown => f.write_str("outcome unknown")?,
+            ErrorKind::Panicked => f.write_str("panicked")?,
+            ErrorKind::ShuttingDown => f.write_str("shutting down")?,
+        }
+        if self.detail.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.detail)
+        }
+    }
+}
+
+impl std::error::Error for DbError {}

@@ -1,0 +1,114 @@
+//! Which file the path names (floor 1): device and inode, and whether the file is ours to open.
+//!
+//! What must stay true: the database file is looked at with `stat` only while SQLite has it open, because opening
+//! and closing it a second time would drop SQLite's POSIX locks; its header is read before SQLite ever opens it.
+//! Called at the start and by every connect and probe.
+
+use std::io::Read;
+use std::path::Path;
+
+/// What tells one file from another at the same path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// The identity of the file that the path names now.
+///
+/// # Errors
+/// The operating system's: not found, not allowed.
+pub fn identity(path: &Path) -> std::io::Result<Identity> {
+    let meta = std::fs::metadata(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Ok(Identity {
+            device: meta.dev(),
+            inode: meta.ino(),
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        // Without inodes the creation time is the best that tells a replaced file.
+        let created = meta
+            .created()?
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos() as u64);
+        Ok(Identity {
+            device: 0,
+            inode: created,
+        })
+    }
+}
+
+/// What lies at the path before SQLite opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing, or an empty file.
+    Nothing,
+    /// A file with SQLite's header.
+    Sqlite,
+    /// Something else.
+    Foreign,
+}
+
+/// Looks at the header. Only before SQLite has the file open in this process.
+///
+/// # Errors
+/// The operating system's, other than "not found".
+pub fn look(path: &Path) -> std::io::Result<Found> {
+    let mut header = [0_u8; 16];
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(error),
+    };
+    if file.metadata()?.len() == 0 {
+        return Ok(Found::Nothing);
+    }
+    match file.read_exact(&mut header) {
+        Ok(()) if &header == b"SQLite format 3\0" => Ok(Found::Sqlite),
+        Ok(()) => Ok(Found::Foreign),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(Found::Foreign),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_has_another_identity() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.db");
+        std::fs::write(&path, "one").expect("written");
+        let first = identity(&path).expect("there");
+        let other = folder.path().join("b.db");
+        std::fs::write(&other, "two").expect("written");
+        std::fs::rename(&other, &path).expect("replaced");
+        assert_ne!(identity(&path).expect("there"), first);
+        std::fs::remove_file(&path).expect("removed");
+        assert!(identity(&path).is_err());
+    }
+
+    #[test]
+    fn a_header_tells_a_database_from_garbage() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.db");
+        assert_eq!(look(&path).expect("looked"), Found::Nothing);
+        std::fs::write(&path, "").expect("written");
+        assert_eq!(look(&path).expect("looked"), Found::Nothing);
+        std::fs::write(&path, "short").expect("written");
+        assert_eq!(look(&path).expect("looked"), Found::Foreign);
+        std::fs::write(&path, [7_u8; 4096]).expect("written");
+        assert_eq!(look(&path).expect("looked"), Found::Foreign);
+        let made = folder.path().join("c.db");
+        rusqlite::Connection::open(&made)
+            .expect("opens")
+            .execute_batch("CREATE TABLE t(a)")
+            .expect("made");
+        assert_eq!(look(&made).expect("looked"), Found::Sqlite);
+    }
+}

@@ -1,0 +1,42 @@
+//! What others may watch (floor 1): an observer with no-op defaults, so that this layer knows nothing of events, metrics or logs.
+//!
+//! What must stay true: it is never called under a lock of this layer and must not block or panic.
+
+use std::time::Duration;
+
+use super::DbError;
+
+/// A state change of a circuit breaker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BreakerChange {
+    /// The breaker: `app.write` and the like.
+    pub name: String,
+    /// State before: CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED, ISOLATED.
+    pub from: &'static str,
+    /// State after.
+    pub to: &'static str,
+    /// Why.
+    pub cause: String,
+    /// When a probe will be let through, counted from now.
+    pub retry_after: Option<Duration>,
+    /// When it happened.
+    pub at: jiff::Timestamp,
+}
+
+/// Watches a database.
+pub trait Observer: Send + Sync + 'static {
+    /// A breaker changed its state.
+    fn breaker_changed(&self, _change: &BreakerChange) {}
+    /// An attempt failed and will be repeated after `delay`.
+    fn retrying(&self, _error: &DbError, _attempt: u32, _delay: Duration) {}
+    /// A statement took at least the slow threshold.
+    fn slow_statement(&self, _database: &str, _operation: &str, _sql: &str, _took: Duration) {}
+    /// A health probe found the database failing (`Some`) or well again (`None`).
+    fn health_changed(&self, _database: &str, _problem: Option<&str>) {}
+}
+
+/// Watches nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}

@@ -1,0 +1,80 @@
+//! What an operation is (floor 1): its name, what it costs, how long it may take, and what became of it.
+
+use std::time::Duration;
+
+/// How much work a read is, which decides where it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// A short indexed read: may run in place on an async worker when a connection is free at once.
+    Point,
+    /// Anything else: runs on a reader thread.
+    Scan,
+}
+
+/// A named operation. The name is constant text such as `documents.get`, used in errors, metrics and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation {
+    /// The name.
+    pub name: &'static str,
+    /// Where a read runs; writes ignore it.
+    pub cost: Cost,
+    /// A deadline of its own, shorter than the configured one.
+    pub timeout: Option<Duration>,
+}
+
+impl Operation {
+    /// A short indexed read.
+    pub const fn point(name: &'static str) -> Self {
+        Self {
+            name,
+            cost: Cost::Point,
+            timeout: None,
+        }
+    }
+
+    /// A read that may take long, or any write.
+    pub const fn scan(name: &'static str) -> Self {
+        Self {
+            name,
+            cost: Cost::Scan,
+            timeout: None,
+        }
+    }
+
+    /// A write.
+    pub const fn write(name: &'static str) -> Self {
+        Self::scan(name)
+    }
+
+    /// The same with a deadline of its own.
+    #[must_use]
+    pub const fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+/// What a write job decided about its own changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect<T> {
+    /// Keep the changes; the caller is answered after they are on disk.
+    Commit(T),
+    /// Undo this job's changes (its savepoint) and answer with the value all the same.
+    Rollback(T),
+}
+
+/// What a read with a fallback gave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Safe<T> {
+    /// Read now.
+    Value(T),
+    /// Not readable now: the fallback, and why.
+    Fallback {
+        /// The substitute.
+        value: T,
+        /// Why the database gave none.
+        reason: super::DbError,
+        /// How old the substitute is; `None` when it never came from the database.
+        age: Option<Duration>,
+    },
+}

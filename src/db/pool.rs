@@ -1,0 +1,122 @@
+//! Building r2d2 pools and getting connections out of them (floor 1).
+//!
+//! What must stay true: a failure to connect is reported with its cause as soon as it is known, not as a bare
+//! timeout; all pools of the process share one pair of r2d2's helper threads. Called by the readers and the writer.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use r2d2::{Pool, PooledConnection};
+use scheduled_thread_pool::ScheduledThreadPool;
+
+use super::connection::{ConnectError, LastFailure, Manager};
+use super::error::{DbError, ErrorKind};
+use crate::config::PoolSettings;
+
+/// How often a waiter looks for the cause of its wait.
+const SLICE: Duration = Duration::from_millis(50);
+const HELPER_THREADS: usize = 2;
+
+/// A checked-out connection.
+pub type Checkout = PooledConnection<Manager>;
+
+fn helpers() -> Arc<ScheduledThreadPool> {
+    static HELPERS: OnceLock<Arc<ScheduledThreadPool>> = OnceLock::new();
+    let made = HELPERS.get_or_init(|| {
+        Arc::new(
+            ScheduledThreadPool::builder()
+                .num_threads(HELPER_THREADS)
+                .thread_name_pattern("pool-{}")
+                .build(),
+        )
+    });
+    Arc::clone(made)
+}
+
+/// A pool and the manager behind it.
+pub struct ConnectionPool {
+    pool: Pool<Manager>,
+    failures: Arc<LastFailure>,
+    database: &'static str,
+}
+
+#[derive(Debug)]
+struct Quiet;
+
+impl r2d2::HandleError<ConnectError> for Quiet {
+    fn handle_error(&self, error: ConnectError) {
+        // Expiry is housekeeping. The rest is reported by whoever asked for a connection, with its operation.
+        if !matches!(error, ConnectError::Expired) {
+            tracing::debug!(%error, "a pooled connection could not be made or was found bad");
+        }
+    }
+}
+
+impl ConnectionPool {
+    /// A pool of `settings.min` to `settings.max` connections; none is made yet.
+    pub fn new(manager: Manager, settings: &PoolSettings, database: &'static str) -> Self {
+        let failures = manager.failures();
+        let pool = Pool::builder()
+            .max_size(settings.max)
+            .min_idle(Some(settings.min.min(settings.max)))
+            .idle_timeout(Some(settings.idle_timeout))
+            // The connections carry a lifetime of their own with jitter; this one only catches the idle.
+            .max_lifetime(Some(settings.max_lifetime.mul_f64(1.1)))
+            .connection_timeout(settings.connect_timeout)
+            .test_on_check_out(true)
+            .error_handler(Box::new(Quiet))
+            .thread_pool(helpers())
+            .build_unchecked(manager);
+        Self {
+            pool,
+            failures,
+            database,
+        }
+    }
+
+    /// An idle connection, if there is one right now.
+    pub fn try_checkout(&self) -> Option<Checkout> {
+        self.pool.try_get()
+    }
+
+    /// Waits for a connection until `until`. Blocking.
+    ///
+    /// # Errors
+    /// The code of the failed connect where one is known, otherwise [`ErrorKind::PoolTimeout`].
+    pub fn checkout(&self, operation: &'static str, until: Instant) -> Result<Checkout, DbError> {
+        let asked = Instant::now();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if let Ok(connection) = self.pool.get_timeout(left.min(SLICE).max(Duration::from_millis(1))) {
+                return Ok(connection);
+            }
+            if let Some(error) = self.failures.take_since(asked) {
+                return Err(self.connect_failure(operation, &error));
+            }
+            if Instant::now() >= until {
+                return Err(DbError::new(self.database, operation, ErrorKind::PoolTimeout)
+                    .with_detail(format!("{:?}", self.pool.state())));
+            }
+        }
+    }
+
+    fn connect_failure(&self, operation: &'static str, error: &ConnectError) -> DbError {
+        match error {
+            ConnectError::Sqlite(error) => DbError::from_sqlite(self.database, operation, error),
+            ConnectError::Moved => DbError::new(
+                self.database,
+                operation,
+                ErrorKind::Isolated {
+                    cause: error.to_string(),
+                },
+            ),
+            other => DbError::new(self.database, operation, ErrorKind::PoolTimeout).with_detail(other.to_string()),
+        }
+    }
+
+    /// Connections that exist, and of these the idle ones.
+    pub fn counts(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+}

@@ -1,0 +1,149 @@
+//! What can be seen of a database (floor 1): numbers for statistics, health and metrics.
+//!
+//! What must stay true: looking never waits for the database: counters, and `stat` on the files.
+
+use std::sync::atomic::Ordering;
+
+use super::breaker::BreakerStatus;
+use super::database::Database;
+use super::health::ProbeReport;
+use crate::quantiles::Percentiles;
+
+/// Reader connections and their use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolStatus {
+    /// DB_POOL_MAX.
+    pub max: u32,
+    /// DB_POOL_MIN.
+    pub min: u32,
+    /// Operations admitted at once, at most.
+    pub limit: u32,
+    /// Connections open.
+    pub open: u32,
+    /// Operations admitted now.
+    pub in_use: u32,
+    /// Operations waiting for admission now.
+    pub waiting: u64,
+    /// Recent waits for admission, in milliseconds.
+    pub wait_ms: Percentiles,
+    /// Waits that ran out since the start.
+    pub timeouts: u64,
+}
+
+impl PoolStatus {
+    /// Admitted over limit, 0 to 1.
+    pub fn utilization(&self) -> f64 {
+        f64::from(self.in_use) / f64::from(self.limit.max(1))
+    }
+}
+
+/// The writer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriterStatus {
+    /// Jobs waiting now.
+    pub queued: usize,
+    /// Jobs refused because the queue was full, since the start.
+    pub refused: u64,
+    /// Transactions committed since the start.
+    pub commits: u64,
+    /// Jobs in them.
+    pub jobs: u64,
+    /// Recent jobs for each commit.
+    pub batch_size: Percentiles,
+    /// Recent times from `BEGIN` to the end of `COMMIT`, in milliseconds.
+    pub commit_ms: Percentiles,
+}
+
+/// Retries of reads and writes together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryStatus {
+    /// Attempts repeated since the start.
+    pub attempts: u64,
+    /// Operations given up after their attempts, deadline or budget, since the start.
+    pub gave_up: u64,
+    /// Retries the budget allows now.
+    pub budget_left: u64,
+}
+
+/// Everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatabaseStatus {
+    /// `app` or `events`.
+    pub name: &'static str,
+    /// Size of the database file in bytes.
+    pub size_bytes: u64,
+    /// Size of its write-ahead log in bytes.
+    pub wal_bytes: u64,
+    /// Readers.
+    pub pool: PoolStatus,
+    /// The writer.
+    pub writer: WriterStatus,
+    /// Retries.
+    pub retries: RetryStatus,
+    /// Read and write breaker.
+    pub breakers: [BreakerStatus; 2],
+    /// The latest probe.
+    pub probe: Option<ProbeReport>,
+}
+
+impl DatabaseStatus {
+    /// Whether it reads and writes: both breakers let calls pass and the latest probe found nothing.
+    pub fn is_healthy(&self) -> bool {
+        self.breakers.iter().all(BreakerStatus::is_healthy) && self.probe.as_ref().is_none_or(|p| p.problem().is_none())
+    }
+
+    /// Whether it can be read.
+    pub fn can_read(&self) -> bool {
+        self.breakers[0].is_healthy() && self.probe.as_ref().is_none_or(|p| p.read_problem.is_none())
+    }
+}
+
+impl Database {
+    /// Whether it reads and writes, cheaply: see [`DatabaseStatus::is_healthy`].
+    pub fn is_healthy(&self) -> bool {
+        let probe_is_fine = self.inner.health.latest().is_none_or(|p| p.problem().is_none());
+        probe_is_fine && self.breakers().iter().all(|breaker| breaker.status().is_healthy())
+    }
+
+    /// What can be seen now.
+    pub fn status(&self) -> DatabaseStatus {
+        let inner = &self.inner;
+        let metrics = &inner.writer.shared.metrics;
+        // `stat` alone: opening and closing the file here would drop SQLite's locks.
+        let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |m| m.len());
+        let mut wal = inner.options.path.clone().into_os_string();
+        wal.push("-wal");
+        let limiter = &inner.readers.limiter;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        DatabaseStatus {
+            name: inner.options.name,
+            size_bytes: bytes(&inner.options.path),
+            wal_bytes: bytes(wal.as_ref()),
+            pool: PoolStatus {
+                max: inner.options.settings.pool.max,
+                min: inner.options.settings.pool.min,
+                limit: limiter.limit(),
+                open: inner.readers.pool.counts().0,
+                in_use: limiter.in_use(),
+                waiting: limiter.waiting(),
+                wait_ms: limiter.waits().milliseconds(),
+                timeouts: limiter.timeouts(),
+            },
+            writer: WriterStatus {
+                queued: metrics.queued.load(Ordering::Relaxed),
+                refused: count(&metrics.refused),
+                commits: count(&metrics.commits),
+                jobs: count(&metrics.jobs),
+                batch_size: metrics.batch_size.counts(),
+                commit_ms: metrics.commit_time.milliseconds(),
+            },
+            retries: RetryStatus {
+                attempts: count(&metrics.retries),
+                gave_up: count(&metrics.gave_up),
+                budget_left: inner.budget.lock().left(),
+            },
+            breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
+            probe: inner.health.latest(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! One attempt at one batch (floor 1): `BEGIN IMMEDIATE`, each job in its own savepoint, one `COMMIT`.
+//!
+//! What must stay true: after every error it is checked whether SQLite has rolled the transaction back by itself,
+//! because the next statement would otherwise commit on its own; a job that fails for its own reasons undoes only
+//! itself; a job that panics or whose statement was interrupted costs the others one repetition and nothing else.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::job::{Job, Ran};
+use crate::db::classify::{Impact, Retry, Told, classify_error};
+use crate::db::connection::Guarded;
+use crate::db::deadline::{Limits, Scope};
+use crate::db::error::{DbError, ErrorKind};
+
+/// What an attempt came to.
+pub enum Attempt {
+    /// Committed; one result a job.
+    Committed(Vec<Result<(), DbError>>),
+    /// Rolled back because of the job at this index alone.
+    Culprit(usize, DbError),
+    /// Rolled back because of the database.
+    Failed(BatchFailure),
+}
+
+/// Why a whole batch failed.
+pub struct BatchFailure {
+    /// The error, naming the first job's operation.
+    pub error: DbError,
+    /// Whether the lock budget was waited for in vain.
+    pub lock_budget_spent: bool,
+    /// Whether it may have been committed all the same.
+    pub outcome_unknown: bool,
+}
+
+/// Makes the attempt. `jobs` is not empty.
+pub fn attempt(
+    database: &'static str,
+    connection: &mut Guarded,
+    jobs: &mut [Box<dyn Job>],
+    lock_budget: Duration,
+) -> Attempt {
+    let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(Instant::now);
+    let scope = Scope::enter(Limits {
+        deadline: last_deadline,
+        lock_budget,
+        cancelled: None,
+    });
+    let made = run_all(database, connection, jobs, &scope);
+    if !matches!(made, Attempt::Committed(_))
+        && !connection.is_autocommit()
+        && connection.execute_batch("ROLLBACK").is_err()
+    {
+        connection.poison();
+    }
+    made
+}
+
+fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Attempt {
+    let lead = jobs[0].operation().name;
+    let failed = |connection: &mut Guarded, error: rusqlite::Error, outcome_unknown: bool| {
+        let class = classify_error(&error);
+        if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
+            connection.poison();
+        }
+        let error = DbError::from_sqlite(database, lead, &error);
+        Attempt::Failed(BatchFailure {
+            error,
+            lock_budget_spent: scope.lock_budget_spent(),
+            outcome_unknown,
+        })
+    };
+    if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
+        return failed(connection, error, false);
+    }
+    let mut results = Vec::with_capacity(jobs.len());
+    for (index, job) in jobs.iter_mut().enumerate() {
+        scope.set_deadline(job.deadline());
+        match run_one(connection, job.as_mut()) {
+            Ok(Own::Done) => results.push(Ok(())),
+            Ok(Own::Refused(error)) => results.push(Err(DbError::from_sqlite(database, job.operation().name, &error))),
+            Ok(Own::Panicked(text)) => {
+                connection.poison();
+                let error = DbError::new(database, job.operation().name, ErrorKind::Panicked).with_detail(text);
+                return Attempt::Culprit(index, error);
+            }
+            Ok(Own::Interrupted) => {
+                let error = DbError::new(database, job.operation().name, ErrorKind::DeadlineExceeded);
+                return Attempt::Culprit(index, error);
+            }
+            Err(error) => return failed(connection, error, false),
+        }
+    }
+    // From here on nothing may interrupt: a commit that was begun is carried to its end.
+    scope.set_deadline(Instant::now() + Duration::from_secs(3600));
+    match execute(connection, "COMMIT") {
+        Ok(()) => Attempt::Committed(results),
+        Err(error) => {
+            let class = classify_error(&error);
+            // Full, busy and read-only are refused before anything is written; any other error may come after it.
+            let certain = matches!(class.told, Told::ReadOnly | Told::Busy) || class.impact == Impact::Success;
+            failed(connection, error, !certain)
+        }
+    }
+}
+
+/// How one job ended, for its own reasons.
+enum Own {
+    Done,
+    Refused(rusqlite::Error),
+    Panicked(String),
+    Interrupted,
+}
+
+/// Runs a job in its savepoint; an `Err` concerns the whole transaction.
+fn run_one(connection: &Connection, job: &mut dyn Job) -> rusqlite::Result<Own> {
+    execute(connection, "SAVEPOINT job")?;
+    match job.run(connection) {
+        Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Done),
+        Ran::Undo => undo(connection).map(|()| Own::Done),
+        Ran::Panicked(text) => Ok(Own::Panicked(text)),
+        Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Interrupted),
+        // SQLite rolled everything back by itself: the batch is gone, whatever the code says.
+        Ran::Failed(error) if connection.is_autocommit() => Err(error),
+        Ran::Failed(error) => {
+            let class = classify_error(&error);
+            let own = class.retry == Retry::Never && matches!(class.impact, Impact::Ignored | Impact::Success);
+            if own {
+                undo(connection).map(|()| Own::Refused(error))
+            } else {
+                Err(error)
+            }
+        }
+    }
+}
+
+fn undo(connection: &Connection) -> rusqlite::Result<()> {
+    execute(connection, "ROLLBACK TO job")?;
+    execute(connection, "RELEASE job")
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}

@@ -1,0 +1,157 @@
+//! A write job (floor 1): the closure, the caller that waits for it, and the flag that decides who may still cancel.
+//!
+//! What must stay true: the caller is answered exactly once; a job whose caller gave up before it ran never runs;
+//! once it runs, giving up can no longer claim that nothing was done. Called by the writer and `Database::write`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::db::breaker::Permit;
+use crate::db::error::DbError;
+use crate::db::operation::{Effect, Operation};
+use crate::db::readers::panic_text;
+
+const QUEUED: u8 = 0;
+const RUNNING: u8 = 1;
+const CANCELLED: u8 = 2;
+
+/// Whether a job may still be cancelled; shared by the job and its caller.
+#[derive(Clone, Default)]
+pub struct Turn(Arc<AtomicU8>);
+
+impl Turn {
+    fn swap(&self, from: u8, to: u8) -> bool {
+        self.0
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The writer takes the job; `false` when the caller has cancelled it.
+    pub fn start(&self) -> bool {
+        self.swap(QUEUED, RUNNING) || self.0.load(Ordering::Acquire) == RUNNING
+    }
+
+    /// The attempt was rolled back: the caller may cancel again.
+    pub fn pause(&self) {
+        self.swap(RUNNING, QUEUED);
+    }
+
+    /// The caller gives up; `true` when it is certain that nothing was or will be done.
+    pub fn cancel(&self) -> bool {
+        self.swap(QUEUED, CANCELLED)
+    }
+}
+
+/// What one run of a job did.
+pub enum Ran {
+    /// Keep its changes.
+    Keep,
+    /// Undo its changes; it has its answer all the same.
+    Undo,
+    /// SQLite refused.
+    Failed(rusqlite::Error),
+    /// It panicked.
+    Panicked(String),
+}
+
+/// A job of any type, as the writer sees it.
+pub trait Job: Send {
+    /// Its operation.
+    fn operation(&self) -> Operation;
+    /// When its caller gives up.
+    fn deadline(&self) -> Instant;
+    /// Whether it may be cancelled.
+    fn turn(&self) -> &Turn;
+    /// Whether its caller has left.
+    fn is_abandoned(&self) -> bool;
+    /// The breaker's permit it came in with, once.
+    fn take_permit(&mut self) -> Option<Permit>;
+    /// Runs it and keeps its value for the answer.
+    fn run(&mut self, connection: &Connection) -> Ran;
+    /// Answers the caller: with the kept value, or with the error.
+    fn answer(self: Box<Self>, result: Result<(), DbError>);
+}
+
+/// A job with its types.
+pub struct TypedJob<T, F> {
+    pub(super) operation: Operation,
+    pub(super) deadline: Instant,
+    pub(super) turn: Turn,
+    pub(super) permit: Option<Permit>,
+    pub(super) work: F,
+    pub(super) value: Option<T>,
+    pub(super) reply: oneshot::Sender<Result<T, DbError>>,
+}
+
+impl<T, F> Job for TypedJob<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send,
+{
+    fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn take_permit(&mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
+    fn run(&mut self, connection: &Connection) -> Ran {
+        let work = &mut self.work;
+        match catch_unwind(AssertUnwindSafe(|| work(connection))) {
+            Ok(Ok(Effect::Commit(value))) => {
+                self.value = Some(value);
+                Ran::Keep
+            }
+            Ok(Ok(Effect::Rollback(value))) => {
+                self.value = Some(value);
+                Ran::Undo
+            }
+            Ok(Err(error)) => Ran::Failed(error),
+            Err(panic) => Ran::Panicked(panic_text(&*panic)),
+        }
+    }
+
+    fn answer(self: Box<Self>, result: Result<(), DbError>) {
+        let answer = match (result, self.value) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Err(error), _) => Err(error),
+            // The writer answers Ok only for a job that ran to its end in the committed attempt.
+            (Ok(()), None) => return,
+        };
+        // A caller that has left since then is no failure: the commit stands.
+        let _ = self.reply.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_first_decides() {
+        let turn = Turn::default();
+        assert!(turn.start());
+        assert!(!turn.cancel(), "a running job can't be cancelled");
+        turn.pause();
+        assert!(turn.cancel(), "a rolled-back one can");
+        assert!(!turn.start(), "and never runs again");
+    }
+}

@@ -1,0 +1,176 @@
+//! The writer (floor 1): one thread a file owns its only writing connection and commits for everybody at once.
+//!
+//! What must stay true: nobody is answered before the commit that holds their job is on disk; the queue is bounded
+//! and refuses with a reason; one attempt of a batch is one call to the breaker, however many jobs it holds; at
+//! shutdown the queue is drained before the file is closed. Called by `Database::write` and the probe.
+
+mod batch;
+mod job;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+pub use self::job::Turn;
+use self::job::{Job, TypedJob};
+use super::breaker::{Breaker, Permit};
+use super::error::{DbError, ErrorKind};
+use super::observe::Observer;
+use super::operation::{Effect, Operation};
+use super::pool::ConnectionPool;
+use super::retry::Budget;
+use crate::config::DatabaseSettings;
+use crate::quantiles::Quantiles;
+
+/// Jobs that may wait; the next one is refused.
+pub const QUEUE_CAPACITY: usize = 4096;
+
+/// What the writer's thread and its callers share.
+pub struct Shared {
+    pub(super) database: &'static str,
+    pub(super) settings: DatabaseSettings,
+    pub(super) breaker: Arc<Breaker>,
+    pub(super) read_breaker: Arc<Breaker>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) pool: ConnectionPool,
+    pub(super) budget: Arc<Mutex<Budget>>,
+    pub(super) metrics: Metrics,
+    pub(super) stop: Stop,
+}
+
+/// Counters and recent sizes and times.
+#[derive(Default)]
+pub struct Metrics {
+    pub(super) queued: AtomicUsize,
+    pub(super) refused: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) jobs: AtomicU64,
+    pub(super) retries: AtomicU64,
+    pub(super) gave_up: AtomicU64,
+    pub(super) batch_size: Quantiles,
+    pub(super) commit_time: Quantiles,
+}
+
+/// Ends backoff sleeps at shutdown.
+#[derive(Default)]
+pub struct Stop {
+    stopping: Mutex<bool>,
+    woken: Condvar,
+}
+
+impl Stop {
+    fn raise(&self) {
+        *self.stopping.lock() = true;
+        self.woken.notify_all();
+    }
+
+    /// Sleeps; `true` when shutdown cut the sleep short.
+    fn sleep(&self, delay: Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        let until = Instant::now() + delay;
+        while !*stopping && !self.woken.wait_until(&mut stopping, until).timed_out() {}
+        *stopping
+    }
+}
+
+/// The handle.
+pub struct Writer {
+    pub(super) shared: Arc<Shared>,
+    queue: RwLock<Option<SyncSender<Box<dyn Job>>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// A submitted job's answer and its turn.
+pub struct Submitted<T> {
+    pub(super) answer: oneshot::Receiver<Result<T, DbError>>,
+    pub(super) turn: Turn,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system's, when it gives no thread.
+    pub fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE_CAPACITY);
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name(format!("{}-writer", shared.database))
+            .spawn(move || worker::run(&of_thread, &receiver))?;
+        Ok(Self {
+            shared,
+            queue: RwLock::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Queues a job.
+    ///
+    /// # Errors
+    /// [`ErrorKind::QueueFull`], or [`ErrorKind::ShuttingDown`].
+    pub fn submit<T, F>(
+        &self,
+        operation: Operation,
+        deadline: Instant,
+        permit: Permit,
+        work: F,
+    ) -> Result<Submitted<T>, DbError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let turn = Turn::default();
+        let job = TypedJob {
+            operation,
+            deadline,
+            turn: turn.clone(),
+            permit: Some(permit),
+            work,
+            value: None,
+            reply,
+        };
+        let refuse = |kind| Err(DbError::new(self.shared.database, operation.name, kind));
+        let queue = self.queue.read();
+        let Some(sender) = queue.as_ref() else {
+            return refuse(ErrorKind::ShuttingDown);
+        };
+        // Counted first: the thread may take the job before this one goes on.
+        self.shared.metrics.queued.fetch_add(1, Ordering::Relaxed);
+        match sender.try_send(Box::new(job)) {
+            Ok(()) => Ok(Submitted { answer, turn }),
+            Err(error) => {
+                self.shared.metrics.queued.fetch_sub(1, Ordering::Relaxed);
+                self.shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
+                refuse(if matches!(error, TrySendError::Full(_)) {
+                    ErrorKind::QueueFull
+                } else {
+                    ErrorKind::ShuttingDown
+                })
+            }
+        }
+    }
+
+    /// Stops admission, ends backoff sleeps, drains the queue and waits for the thread, at most `patience`. Blocking.
+    pub fn close(&self, patience: Duration) {
+        drop(self.queue.write().take());
+        self.shared.stop.raise();
+        let Some(thread) = self.thread.lock().take() else {
+            return;
+        };
+        let until = Instant::now() + patience;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if thread.is_finished() {
+            // A panic of the thread itself was already reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}

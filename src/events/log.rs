@@ -1,0 +1,149 @@
+//! The event log's handle (floor 2): ingest, account, live events, ordered end.
+//!
+//! What must stay true: an outcome `Stored` or `Spooled` is given only after the event is on disk; dropping an ingest half way leaves
+//! the ledger balanced. The composition root starts it; handlers and the statistics use clones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::capture::Captures;
+use super::group::Grouper;
+use super::ledger::LedgerSnapshot;
+use super::model::ErrorEvent;
+use super::pipeline::{BATCH, IngestOutcome, Pipeline};
+use super::sink::{DatabaseSink, Sink};
+use super::spool::{Spool, SpoolStatus};
+use super::wire::LoggedEvent;
+use super::worker::Flush;
+use super::{replay, worker};
+use crate::config::OperationSettings;
+use crate::db::Database;
+
+/// Write jobs of one ingest that may wait at the writer together; more would crowd out other callers.
+const PARALLEL_JOBS: usize = 4;
+
+/// The event log; clones share it.
+#[derive(Clone)]
+pub struct EventLog {
+    pipeline: Arc<Pipeline>,
+    flushes: mpsc::Sender<Flush>,
+    stopping: Arc<watch::Sender<bool>>,
+}
+
+impl EventLog {
+    /// Starts the tasks on the present tokio runtime: captured events, and the replay of what the spool holds.
+    pub fn start(
+        database: Database,
+        spool: Spool,
+        captures: Captures,
+        grouper: Arc<dyn Grouper>,
+        operation: &OperationSettings,
+    ) -> Self {
+        Self::with_sink(
+            Box::new(DatabaseSink::new(database, operation)),
+            spool,
+            captures,
+            grouper,
+        )
+    }
+
+    fn with_sink(sink: Box<dyn Sink>, spool: Spool, captures: Captures, grouper: Arc<dyn Grouper>) -> Self {
+        let Captures {
+            clock,
+            ledger,
+            receiver,
+        } = captures;
+        let pipeline = Arc::new(Pipeline::new(sink, spool, ledger, clock, grouper));
+        let (flushes, flush_requests) = mpsc::channel(1);
+        let (stopping, stop) = watch::channel(false);
+        tokio::spawn(worker::run(pipeline.clone(), receiver, flush_requests));
+        tokio::spawn(replay::run(pipeline.clone(), stop));
+        Self {
+            pipeline,
+            flushes,
+            stopping: Arc::new(stopping),
+        }
+    }
+
+    /// Brings events to the disk; the outcomes are in their order. Events of one call may be stored while others are spooled.
+    pub async fn ingest(&self, mut events: Vec<ErrorEvent>) -> Vec<IngestOutcome> {
+        if events.len() <= BATCH {
+            let admission = self.pipeline.ledger.admit(events.len() as u64);
+            return self.pipeline.deliver(events, admission).await;
+        }
+        let mut outcomes: Vec<Vec<IngestOutcome>> = vec![Vec::new(); events.len().div_ceil(BATCH)];
+        let mut jobs = JoinSet::new();
+        for index in 0..outcomes.len() {
+            let rest = events.split_off(events.len().min(BATCH));
+            let batch = std::mem::replace(&mut events, rest);
+            if jobs.len() >= PARALLEL_JOBS {
+                gather(jobs.join_next().await, &mut outcomes);
+            }
+            let pipeline = self.pipeline.clone();
+            let admission = pipeline.ledger.admit(batch.len() as u64);
+            jobs.spawn(async move { (index, pipeline.deliver(batch, admission).await) });
+        }
+        while let Some(done) = jobs.join_next().await {
+            gather(Some(done), &mut outcomes);
+        }
+        outcomes.concat()
+    }
+
+    /// The account now.
+    pub fn ledger(&self) -> LedgerSnapshot {
+        self.pipeline.ledger.snapshot()
+    }
+
+    /// The spool now.
+    pub fn spool_status(&self) -> SpoolStatus {
+        self.pipeline.spool.status()
+    }
+
+    /// Events that came in during the last 60 seconds and are on disk.
+    pub fn per_minute(&self) -> u64 {
+        self.pipeline.rate.per_minute(self.pipeline.clock.now())
+    }
+
+    /// Events from now on, as they become part of events.db; a slow receiver is told how many it missed.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<LoggedEvent>> {
+        self.pipeline.live.subscribe()
+    }
+
+    /// The wall clock by which events are dated.
+    pub fn now(&self) -> Timestamp {
+        self.pipeline.clock.wall()
+    }
+
+    /// The ordered end, after admission has stopped: replay stops, captured events get their outcome, the spool is synced.
+    /// Whether all of it was done within `limit`.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.stopping.send_replace(true);
+        let flush = async {
+            let (answer, answered) = oneshot::channel();
+            if self.flushes.send(answer).await.is_ok() {
+                // A worker that ended has nothing left to flush.
+                let _ = answered.await;
+            }
+            self.pipeline.spool.barrier().await;
+        };
+        tokio::time::timeout(limit, flush).await.is_ok()
+    }
+}
+
+type Delivered = Result<(usize, Vec<IngestOutcome>), tokio::task::JoinError>;
+
+fn gather(done: Option<Delivered>, outcomes: &mut [Vec<IngestOutcome>]) {
+    match done {
+        Some(Ok((index, batch))) => outcomes[index] = batch,
+        // A panic of a delivery is a bug: it goes on to the caller, whose request fails; the ledger has counted it.
+        Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Some(Err(_)) | None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! The error log (floor 2): what an event is, how it gets to the disk, how it is found again.
+//!
+//! ```text
+//! Capture ──channel──▶ worker ─┐                ┌─▶ events.db ─▶ query, summary
+//! POST … ─▶ parse ─▶ EventLog ─┴─▶ pipeline ────┤      ▲
+//!                                               └─▶ spool ─replay─┘
+//! ```
+//!
+//! What must stay true: accepted = stored + spooled + dropped + in flight ([`LedgerSnapshot`]); an acknowledged event is on
+//! disk; nothing in here reports its own failures as events. Floors above may use what is re-exported here, and `parse`,
+//! `query` and `group` for their functions.
+
+mod capture;
+pub mod classify;
+pub mod group;
+mod ledger;
+mod log;
+mod model;
+mod occurrence;
+pub mod parse;
+mod pipeline;
+pub mod query;
+
+mod replay;
+mod schema;
+mod sink;
+mod spool;
+mod store;
+mod summary;
+mod wire;
+mod worker;
+
+pub use capture::{Capture, Captures, channel};
+pub use group::{Fingerprints, Grouper};
+pub use ledger::{DropReason, Dropped, LedgerSnapshot};
+pub use log::EventLog;
+pub use model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity, UserId};
+pub use occurrence::{EventContext, NewEvent};
+pub use pipeline::IngestOutcome;
+pub use schema::MIGRATIONS;
+pub use spool::{Spool, SpoolStatus};
+pub use summary::{ErrorSummary, TopGroup, summary};
+pub use wire::{LoggedEvent, group_name};

@@ -1,0 +1,200 @@
+//! JSON from the wire into a complete event (floor 2, pure): every wrong member is named, with what is allowed.
+//!
+//! What must stay true: nothing is repaired silently: a value that is too long, of the wrong type or unknown is a
+//! [`Flaw`], and an item with a flaw is not stored. Called by the HTTP handlers, one item at a time.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::classify::{Class, class_of_report};
+use super::model::{ErrorEvent, ErrorType, Extras, Severity};
+use crate::clock::{epoch_ms, rfc3339_ms};
+
+mod compact;
+mod members;
+mod nested;
+mod shape;
+pub use members::parse_id as id;
+pub use shape::{Items, MAX_ITEMS, Unreadable, array_items, ndjson_items, single_item};
+
+/// Most bytes of one event's JSON.
+pub const MAX_EVENT_BYTES: usize = 1 << 20;
+/// Most bytes of a message.
+pub const MAX_MESSAGE_BYTES: usize = 8 << 10;
+/// How far ahead of our clock a timestamp may be, in hours.
+const MAX_AHEAD_HOURS: i64 = 24;
+/// The members that an event may have.
+const MEMBERS: &str = "id, timestamp, type, severity, message, details, userId, ip, path, requestId, source, release, \
+                       environment, tags, exception, fingerprint";
+
+/// What is wrong with one member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Flaw {
+    /// JSON pointer to the member, from the event's root.
+    pub pointer: String,
+    /// What is wrong and what is allowed.
+    pub detail: String,
+}
+
+impl Flaw {
+    /// One member's flaw.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// A fresh event id for `at`, ordered by time.
+pub fn new_id(at: Timestamp) -> Uuid {
+    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+    let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+}
+
+/// The members as they come in, before defaults and the class.
+#[derive(Default)]
+struct Draft {
+    id: Option<Uuid>,
+    timestamp_ms: Option<i64>,
+    kind: Option<ErrorType>,
+    severity: Option<Severity>,
+    message: Option<String>,
+    user_id: Option<super::model::UserId>,
+    ip: Option<String>,
+    path: Option<String>,
+    request_id: Option<String>,
+    source: Option<String>,
+    release: Option<String>,
+    environment: Option<String>,
+    extras: Extras,
+}
+
+/// The event of one JSON object; `now` is the default timestamp and the time of receipt.
+///
+/// # Errors
+/// Every flaw that was found.
+pub fn event(json: &str, now: Timestamp) -> Result<ErrorEvent, Vec<Flaw>> {
+    if json.len() > MAX_EVENT_BYTES {
+        return Err(vec![Flaw::new(
+            "",
+            format!("must be at most {MAX_EVENT_BYTES} bytes, has {}", json.len()),
+        )]);
+    }
+    let members = match shape::members(json) {
+        Ok(members) => members,
+        Err(detail) => return Err(vec![Flaw::new("", detail)]),
+    };
+    let mut draft = Draft::default();
+    let mut flaws = Vec::new();
+    for (name, value) in &members {
+        // An explicit null is the same as leaving the member out.
+        if value.get() != "null"
+            && let Err(mut found) = take(&mut draft, name, value, now)
+        {
+            flaws.append(&mut found);
+        }
+    }
+    if draft.message.is_none() && !flaws.iter().any(|f| f.pointer == "/message") {
+        flaws.push(Flaw::new("/message", "is required"));
+    }
+    if flaws.is_empty() {
+        Ok(complete(draft, now))
+    } else {
+        Err(flaws)
+    }
+}
+
+fn take(draft: &mut Draft, name: &str, value: &RawValue, now: Timestamp) -> Result<(), Vec<Flaw>> {
+    use members::{address, id, integer_or_text, text, time, word};
+    match name {
+        "id" => draft.id = Some(id(value)?),
+        "timestamp" => draft.timestamp_ms = Some(not_ahead(time(value)?, now)?),
+        "type" => {
+            draft.kind = Some(word(
+                "/type",
+                value,
+                ErrorType::from_name,
+                &ErrorType::ALL.map(ErrorType::name),
+            )?)
+        }
+        "severity" => {
+            draft.severity = Some(word(
+                "/severity",
+                value,
+                Severity::from_name,
+                &Severity::ALL.map(Severity::name),
+            )?);
+        }
+        "message" => draft.message = Some(text("/message", value, MAX_MESSAGE_BYTES)?),
+        "userId" => draft.user_id = Some(integer_or_text("/userId", value, 256)?),
+        "ip" => draft.ip = Some(address("/ip", value)?),
+        "path" => draft.path = Some(text("/path", value, 2048)?),
+        "requestId" => draft.request_id = Some(text("/requestId", value, 128)?),
+        "source" => draft.source = Some(text("/source", value, 128)?),
+        "release" => draft.release = Some(text("/release", value, 256)?),
+        "environment" => draft.environment = Some(text("/environment", value, 128)?),
+        "details" => draft.extras.details = Some(compact::compact(value).map_err(|d| vec![Flaw::new("/details", d)])?),
+        "tags" => draft.extras.tags = nested::tags(value)?,
+        "exception" => draft.extras.exception = Some(nested::exception(value)?),
+        "fingerprint" => draft.extras.fingerprint = nested::fingerprint(value)?,
+        _ => {
+            let pointer = format!("/{}", shape::escape_pointer(name));
+            return Err(vec![Flaw::new(
+                pointer,
+                format!("is not a known member; allowed are {MEMBERS}"),
+            )]);
+        }
+    }
+    Ok(())
+}
+
+/// A clock that is hours ahead would keep its events at the top of every list, so they are refused rather than moved.
+fn not_ahead(at: Timestamp, now: Timestamp) -> Result<i64, Flaw> {
+    let latest = now + jiff::SignedDuration::from_hours(MAX_AHEAD_HOURS);
+    if at > latest {
+        let detail = format!(
+            "must be at most {MAX_AHEAD_HOURS} hours ahead of the server's clock, which is at {}",
+            rfc3339_ms(now)
+        );
+        return Err(Flaw::new("/timestamp", detail));
+    }
+    Ok(epoch_ms(at))
+}
+
+fn complete(draft: Draft, now: Timestamp) -> ErrorEvent {
+    let kind = draft.kind.unwrap_or(ErrorType::System);
+    let class = class_of_draft(kind, &draft.extras);
+    let assessed = class.advice().severity;
+    ErrorEvent {
+        id: draft.id.unwrap_or_else(|| new_id(now)),
+        timestamp_ms: draft.timestamp_ms.unwrap_or_else(|| epoch_ms(now)),
+        received_ms: epoch_ms(now),
+        kind,
+        severity: draft.severity.unwrap_or(assessed),
+        assessed,
+        class,
+        message: draft.message.unwrap_or_default(),
+        user_id: draft.user_id,
+        ip: draft.ip,
+        path: draft.path,
+        request_id: draft.request_id,
+        source: draft.source,
+        release: draft.release,
+        environment: draft.environment,
+        extras: draft.extras,
+    }
+}
+
+fn class_of_draft(kind: ErrorType, extras: &Extras) -> Class {
+    let code = extras.details.as_deref().and_then(nested::code_of_details);
+    // An exception without a type is still one; the empty name is in no table.
+    let thrown = extras.exception.as_ref().map(|e| e.kind.as_deref().unwrap_or(""));
+    class_of_report(kind, code.as_deref(), thrown)
+}
+
+#[cfg(test)]
+mod tests;

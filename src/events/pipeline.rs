@@ -1,0 +1,179 @@
+//! The one way of an event to the disk (floor 2): events.db, else the spool, else counted as dropped.
+//!
+//! What must stay true: every event that enters leaves with one outcome, and the ledger moves with it; whatever events.db
+//! answers besides "stored" sends the batch to the spool, where replay is harmless because ids are unique. Ingest and the capture
+//! worker both come through here. Failures of this path go to stderr and to the ledger, never to capture.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, broadcast};
+
+use super::group::Grouper;
+use super::ledger::{Admission, DropReason, Ledger};
+use super::model::ErrorEvent;
+use super::sink::Sink;
+use super::spool::{Records, Spool, SpoolError};
+use super::store::{Inserted, Prepared};
+use super::wire::LoggedEvent;
+use crate::clock::SharedClock;
+use crate::db::DbError;
+use crate::rate::MinuteRate;
+
+/// Most events of one write job.
+pub(super) const BATCH: usize = 256;
+/// When to come back if nothing better is known.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What became of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IngestOutcome {
+    /// It is in events.db.
+    Stored {
+        /// Its group.
+        group_id: i64,
+    },
+    /// It is in the spool and will be in events.db when that recovers.
+    Spooled,
+    /// An event with its id was there already.
+    Duplicate,
+    /// Neither could take it.
+    NotAccepted {
+        /// When to send it again.
+        retry_after: Duration,
+    },
+}
+
+/// What the tasks of the event log share.
+pub(super) struct Pipeline {
+    pub(super) sink: Box<dyn Sink>,
+    pub(super) spool: Spool,
+    pub(super) ledger: Ledger,
+    pub(super) clock: SharedClock,
+    pub(super) rate: MinuteRate,
+    pub(super) live: broadcast::Sender<Arc<LoggedEvent>>,
+    /// The spool was empty and no longer is.
+    pub(super) filled: Notify,
+    /// A write went well while the spool holds something.
+    pub(super) recovered: Notify,
+    grouper: Arc<dyn Grouper>,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        sink: Box<dyn Sink>,
+        spool: Spool,
+        ledger: Ledger,
+        clock: SharedClock,
+        grouper: Arc<dyn Grouper>,
+    ) -> Self {
+        const LIVE_EVENTS: usize = 1024;
+        ledger.found_in_spool(spool.status().events);
+        let rate = MinuteRate::starting_at(clock.now());
+        let (live, _) = broadcast::channel(LIVE_EVENTS);
+        Self {
+            sink,
+            spool,
+            ledger,
+            clock,
+            rate,
+            live,
+            filled: Notify::new(),
+            recovered: Notify::new(),
+            grouper,
+        }
+    }
+
+    /// Events as the writer wants them.
+    pub(super) fn prepare(&self, events: Vec<ErrorEvent>) -> Arc<Vec<Prepared>> {
+        Arc::new(
+            events
+                .into_iter()
+                .map(|event| Prepared::new(event, &*self.grouper))
+                .collect(),
+        )
+    }
+
+    /// Brings one batch to the disk; the outcomes are in its order.
+    pub(super) async fn deliver(&self, events: Vec<ErrorEvent>, mut admission: Admission) -> Vec<IngestOutcome> {
+        if events.is_empty() {
+            return Vec::new();
+        }
+        let batch = self.prepare(events);
+        match self.sink.write(batch.clone()).await {
+            Ok(inserted) => self.settle_stored(&batch, &inserted, &mut admission),
+            Err(error) => self.fall_back(&batch, &error, &mut admission).await,
+        }
+    }
+
+    fn settle_stored(
+        &self,
+        batch: &[Prepared],
+        inserted: &[Inserted],
+        admission: &mut Admission,
+    ) -> Vec<IngestOutcome> {
+        let duplicates = inserted.iter().filter(|one| **one == Inserted::Duplicate).count() as u64;
+        let stored = inserted.len() as u64 - duplicates;
+        admission.stored(stored);
+        admission.duplicate(duplicates);
+        self.rate.add(self.clock.now(), stored);
+        self.tell_live(batch, inserted);
+        if !self.spool.is_empty() {
+            self.recovered.notify_one();
+        }
+        let outcome = |one: &Inserted| match *one {
+            Inserted::New { group_id } => IngestOutcome::Stored { group_id },
+            Inserted::Duplicate => IngestOutcome::Duplicate,
+        };
+        inserted.iter().map(outcome).collect()
+    }
+
+    async fn fall_back(&self, batch: &[Prepared], error: &DbError, admission: &mut Admission) -> Vec<IngestOutcome> {
+        let count = batch.len() as u64;
+        let outcome = match self.spool.append(Records::of(batch.iter().map(|one| &one.event))).await {
+            Ok(()) => {
+                admission.spooled(count);
+                self.rate.add(self.clock.now(), count);
+                self.filled.notify_one();
+                IngestOutcome::Spooled
+            }
+            Err(refused) => {
+                let reason = match refused {
+                    SpoolError::Full => DropReason::SpoolFull,
+                    SpoolError::Failed => DropReason::SpoolFailed,
+                };
+                admission.dropped(reason, count);
+                complain(&format!("{count} events were not kept ({}); {error}", reason.name()));
+                IngestOutcome::NotAccepted {
+                    retry_after: error.retry_after.unwrap_or(RETRY_AFTER),
+                }
+            }
+        };
+        vec![outcome; batch.len()]
+    }
+
+    /// Tells whoever listens which events are new in events.db.
+    pub(super) fn tell_live(&self, batch: &[Prepared], inserted: &[Inserted]) {
+        if self.live.receiver_count() == 0 {
+            return;
+        }
+        for (prepared, one) in batch.iter().zip(inserted) {
+            if let Inserted::New { group_id } = *one {
+                let event = prepared.event.clone();
+                let logged = LoggedEvent {
+                    event,
+                    group_id: Some(group_id),
+                    occurrences: 1,
+                    spooled: false,
+                };
+                // Without a receiver there is nobody to miss it.
+                let _ = self.live.send(Arc::new(logged));
+            }
+        }
+    }
+}
+
+/// One line for the operator: the event path can't report its own failures as events.
+pub(super) fn complain(text: &str) {
+    eprintln!("mainstay: event log: {text}");
+}

@@ -1,0 +1,229 @@
+//! Tests of the queries: filters against a plain loop, paging under inserts, and that lists use an index.
+
+use super::*;
+use crate::clock::from_epoch_ms;
+use crate::events::group::Fingerprints;
+use crate::events::store::{HOUR_MS, Prepared, insert};
+use crate::events::{parse, schema};
+
+const NOW: i64 = 1_750_000_000_000;
+
+fn add(connection: &Connection, kind: &str, severity: &str, at_ms: i64) -> Uuid {
+    let json = serde_json::json!({ "message": "m", "type": kind, "severity": severity,
+        "timestamp": crate::clock::rfc3339_ms(from_epoch_ms(at_ms)) });
+    let event = parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap();
+    let id = event.id;
+    insert(connection, &[Prepared::new(event, &Fingerprints)]).unwrap();
+    id
+}
+
+/// Events of random types, severities and times within eight hours, many at the same millisecond.
+fn filled(seed: u64, count: u32) -> (Connection, Vec<(ErrorType, Severity, i64)>) {
+    let connection = schema::connection();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut rows = Vec::new();
+    for _ in 0..count {
+        let kind = ErrorType::ALL[random.usize(..4)];
+        let severity = Severity::ALL[random.usize(..4)];
+        let at = NOW - random.i64(0..160) * HOUR_MS / 20;
+        add(&connection, kind.name(), severity.name(), at);
+        rows.push((kind, severity, at));
+    }
+    (connection, rows)
+}
+
+fn random_filter(random: &mut fastrand::Rng) -> Filter {
+    let mut filter = Filter::default();
+    for kind in ErrorType::ALL.into_iter().filter(|_| random.u8(..3) == 0) {
+        filter.types.push(kind);
+    }
+    for severity in Severity::ALL.into_iter().filter(|_| random.u8(..3) == 0) {
+        filter.severities.push(severity);
+    }
+    filter.since_ms = random.bool().then(|| NOW - random.i64(0..9 * HOUR_MS));
+    filter.until_ms = random.bool().then(|| NOW - random.i64(-1..9 * HOUR_MS));
+    filter
+}
+
+fn matches(filter: &Filter, row: (ErrorType, Severity, i64)) -> bool {
+    (filter.types.is_empty() || filter.types.contains(&row.0))
+        && (filter.severities.is_empty() || filter.severities.contains(&row.1))
+        && filter.since_ms.is_none_or(|since| row.2 >= since)
+        && filter.until_ms.is_none_or(|until| row.2 < until)
+}
+
+fn request(filter: Filter, after: Option<Position>, limit: u32) -> List {
+    List {
+        filter,
+        after,
+        limit,
+        count: true,
+    }
+}
+
+#[test]
+fn filters_and_counts_agree_with_a_plain_loop() {
+    let (connection, rows) = filled(7, 400);
+    let mut random = fastrand::Rng::with_seed(11);
+    for _ in 0..200 {
+        let filter = random_filter(&mut random);
+        let wanted = rows.iter().filter(|row| matches(&filter, **row)).count();
+        let page = page(&connection, &request(filter.clone(), None, 500)).unwrap();
+        assert_eq!(
+            (page.events.len(), page.total),
+            (wanted, Some(wanted as u64)),
+            "{filter:?}"
+        );
+        assert!(
+            page.events
+                .iter()
+                .all(|e| matches(&filter, (e.event.kind, e.event.severity, e.event.timestamp_ms)))
+        );
+        assert!(
+            page.events
+                .windows(2)
+                .all(|w| w[0].event.timestamp_ms >= w[1].event.timestamp_ms)
+        );
+    }
+}
+
+#[test]
+fn paging_neither_skips_nor_repeats_while_events_come_in() {
+    for severities in [vec![], vec![Severity::High, Severity::Low]] {
+        let (connection, rows) = filled(3, 150);
+        let filter = Filter {
+            severities,
+            ..Filter::default()
+        };
+        let wanted = rows.iter().filter(|row| matches(&filter, **row)).count();
+        let mut seen = std::collections::HashSet::new();
+        let mut after = None;
+        loop {
+            let page = page(&connection, &request(filter.clone(), after, 7)).unwrap();
+            for found in &page.events {
+                assert!(seen.insert(found.event.id), "repeated");
+            }
+            // Newer ones belong before the cursor and must not disturb it.
+            add(&connection, "api", "high", NOW + 1000);
+            let Some(next) = page.next else { break };
+            after = Some(Position::parse(&next.to_string()).unwrap());
+        }
+        let newest = page(&connection, &request(filter, None, 500)).unwrap();
+        let old: Vec<_> = newest.events.iter().filter(|e| e.event.timestamp_ms <= NOW).collect();
+        assert_eq!(old.len(), wanted);
+        assert!(old.iter().all(|e| seen.contains(&e.event.id)), "skipped");
+    }
+}
+
+#[test]
+fn a_page_that_ends_the_list_has_no_next() {
+    let (connection, _) = filled(5, 10);
+    assert!(
+        page(&connection, &request(Filter::default(), None, 10))
+            .unwrap()
+            .next
+            .is_none()
+    );
+    assert!(
+        page(&connection, &request(Filter::default(), None, 9))
+            .unwrap()
+            .next
+            .is_some()
+    );
+}
+
+#[test]
+fn cursors_that_were_not_given_are_refused() {
+    let position = Position {
+        timestamp_ms: NOW,
+        seq: 17,
+    };
+    let text = position.to_string();
+    assert_eq!(Position::parse(&text), Some(position));
+    let negative = Position {
+        timestamp_ms: -5,
+        seq: 1,
+    };
+    assert_eq!(Position::parse(&negative.to_string()), Some(negative));
+    for wrong in [
+        "",
+        "x",
+        &text[1..],
+        &text.to_uppercase(),
+        &text.replace("11", "12"),
+        "é".repeat(20).as_str(),
+    ] {
+        assert_eq!(Position::parse(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn lists_read_an_index_and_never_sort_the_table() {
+    let connection = schema::connection();
+    let after = Some(Position {
+        timestamp_ms: NOW,
+        seq: 9,
+    });
+    for filter in [
+        Filter::default(),
+        Filter {
+            types: vec![ErrorType::Api],
+            ..Filter::default()
+        },
+        Filter {
+            severities: vec![Severity::High, Severity::Critical],
+            since_ms: Some(5),
+            ..Filter::default()
+        },
+        Filter {
+            types: vec![ErrorType::Api],
+            severities: vec![Severity::Low],
+            until_ms: Some(9),
+            ..Filter::default()
+        },
+    ] {
+        for after in [None, after] {
+            let (sql, values) = filter.page_sql(after, 51);
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> = statement
+                .query_map(params_from_iter(values), |row| row.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            let reads: Vec<_> = plan.iter().filter(|line| line.contains(" events")).collect();
+            assert!(
+                !reads.is_empty() && reads.iter().all(|line| line.contains("COVERING INDEX events_by_")),
+                "{plan:?}"
+            );
+            let bounded = after.is_none() || reads.iter().all(|line| line.contains("ts<"));
+            assert!(bounded, "the cursor must bound the index: {plan:?}");
+        }
+    }
+}
+
+#[test]
+fn an_event_comes_back_as_it_went_in() {
+    let connection = schema::connection();
+    for user in ["42", "\"42\"", "\"é\""] {
+        let json = format!(
+            r#"{{"message":"m\u0000x","userId":{user},"details":{{"b":1,"a":[1.10]}},"tags":{{"k":"v"}},"ip":"127.0.0.1",
+            "exception":{{"type":"T","frames":[{{"function":"f"}}]}},"fingerprint":["z"],"severity":"critical"}}"#
+        );
+        let sent = parse::event(&json, from_epoch_ms(NOW)).unwrap();
+        insert(&connection, &[Prepared::new(sent.clone(), &Fingerprints)]).unwrap();
+        let found = event(&connection, sent.id).unwrap().unwrap();
+        assert_eq!(
+            serde_json::to_string(&found.event).unwrap(),
+            serde_json::to_string(&sent).unwrap()
+        );
+        let wire = serde_json::to_value(&found).unwrap();
+        assert_eq!(wire["userId"].to_string(), user.to_owned());
+        assert_eq!(wire["groupId"], "E-1");
+        assert_eq!(
+            (&wire["severity"], &wire["assessedSeverity"]),
+            (&"critical".into(), &"medium".into())
+        );
+        assert_eq!(wire["timestamp"], "2025-06-15T15:06:40.000Z");
+    }
+    assert!(event(&connection, Uuid::nil()).unwrap().is_none());
+}

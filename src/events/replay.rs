@@ -1,0 +1,126 @@
+//! The task that brings spooled events into events.db once it takes writes again (floor 2).
+//!
+//! What must stay true: a segment goes only after all of its events were committed, so a crash in between replays it again, which
+//! changes nothing; one event that can never be stored doesn't hold up the rest, and its segment is kept aside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::pipeline::{BATCH, Pipeline, complain};
+use super::spool::{Chunk, Mark};
+use super::store::Prepared;
+use crate::db::{DbError, ErrorKind};
+
+/// Between looks at the breaker, and before the first try.
+const TICK: Duration = Duration::from_millis(500);
+/// Most time between tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Where the replay is.
+#[derive(Default)]
+struct Place {
+    mark: Option<Mark>,
+    /// The segment holds an event that could not be stored.
+    keep_aside: bool,
+}
+
+/// Runs until `stopping` becomes true.
+pub(super) async fn run(pipeline: Arc<Pipeline>, mut stopping: watch::Receiver<bool>) {
+    let mut place = Place::default();
+    let mut wait = TICK;
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = next_try(&pipeline, wait) => {}
+        }
+        if pipeline.spool.is_empty() {
+            continue;
+        }
+        if !pipeline.sink.admits() {
+            wait = TICK;
+            continue;
+        }
+        wait = match drain(&pipeline, &mut place, &stopping).await {
+            Ok(()) => TICK,
+            Err(_) => (wait * 2).min(LONGEST_WAIT),
+        };
+    }
+}
+
+/// Sleeps while the spool is empty, then until the time is up or a write went well.
+async fn next_try(pipeline: &Pipeline, wait: Duration) {
+    if pipeline.spool.is_empty() {
+        pipeline.filled.notified().await;
+    }
+    tokio::select! {
+        () = pipeline.recovered.notified() => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+}
+
+/// Replays until the spool is empty, a write fails, or it is time to stop.
+async fn drain(pipeline: &Pipeline, place: &mut Place, stopping: &watch::Receiver<bool>) -> Result<(), DbError> {
+    while !*stopping.borrow() {
+        let Some(chunk) = pipeline.spool.read(place.mark, BATCH).await else {
+            return Ok(());
+        };
+        store(pipeline, place, chunk).await?;
+    }
+    Ok(())
+}
+
+async fn store(pipeline: &Pipeline, place: &mut Place, chunk: Chunk) -> Result<(), DbError> {
+    let mut lost = chunk.lost;
+    let read = chunk.events.len() as u64;
+    if read > 0 {
+        let batch = pipeline.prepare(chunk.events);
+        let unstorable = match pipeline.sink.write(batch.clone()).await {
+            Ok(inserted) => {
+                pipeline.tell_live(&batch, &inserted);
+                0
+            }
+            Err(error) if is_the_datas_fault(&error) => one_by_one(pipeline, &batch).await?,
+            Err(error) => return Err(error),
+        };
+        place.keep_aside |= unstorable > 0;
+        pipeline.ledger.replayed(read - unstorable);
+        lost += unstorable;
+    }
+    if lost > 0 {
+        pipeline.ledger.lost_from_spool(lost);
+        complain(&format!(
+            "{lost} events of the spool could not be stored; their segment is kept aside"
+        ));
+    }
+    place.mark = Some(chunk.next);
+    if chunk.end {
+        pipeline.spool.remove(chunk.next.segment, place.keep_aside).await;
+        *place = Place::default();
+    }
+    Ok(())
+}
+
+/// How many events of the batch can't be stored, whatever the state of events.db.
+async fn one_by_one(pipeline: &Pipeline, batch: &[Prepared]) -> Result<u64, DbError> {
+    let mut unstorable = 0;
+    for prepared in batch {
+        let single = Arc::new(vec![prepared.clone()]);
+        match pipeline.sink.write(single.clone()).await {
+            Ok(inserted) => pipeline.tell_live(&single, &inserted),
+            Err(error) if is_the_datas_fault(&error) => unstorable += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(unstorable)
+}
+
+/// TOOBIG, CONSTRAINT, MISMATCH, or a bug that the data wakes: trying again later would be no better.
+fn is_the_datas_fault(error: &DbError) -> bool {
+    match error.kind {
+        ErrorKind::Sqlite { code } => matches!(code & 0xff, 18..=20),
+        ErrorKind::Panicked => true,
+        _ => false,
+    }
+}

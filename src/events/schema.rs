@@ -1,0 +1,19 @@
+//! The schema of events.db (floor 2): its steps, in order, never edited once released.
+
+use crate::db::Migration;
+
+/// The steps from an empty file to the present schema.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "events, groups and hourly counts",
+    sql: include_str!("schema/001_events.sql"),
+}];
+
+#[cfg(test)]
+pub(in crate::events) fn connection() -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open_in_memory().expect("an in-memory database");
+    for step in MIGRATIONS {
+        connection.execute_batch(step.sql).expect(step.name);
+    }
+    connection
+}

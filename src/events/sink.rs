@@ -1,0 +1,56 @@
+//! Where events are stored (floor 2): events.db behind a small interface, so that the pipeline's promises can be tested
+//! without a file that is locked on purpose.
+//!
+//! What must stay true: an `Ok` means that the whole batch is on disk; an `Err` says nothing of it can be relied on.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::store::{self, Inserted, Prepared};
+use crate::config::OperationSettings;
+use crate::db::{Database, DbError, Effect, Operation};
+
+/// Added to the lock wait, so that an attempt can spend its whole lock budget and count on the breaker.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// An answer that comes later.
+pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Takes batches of events.
+pub(super) trait Sink: Send + Sync + 'static {
+    /// Stores a batch: all of it or nothing.
+    fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>>;
+    /// Whether a write would be tried now; no I/O.
+    fn admits(&self) -> bool;
+}
+
+/// events.db.
+pub(super) struct DatabaseSink {
+    database: Database,
+    patience: Duration,
+}
+
+impl DatabaseSink {
+    /// An event waits no longer than one attempt may: the spool is the better place than a long queue.
+    pub(super) fn new(database: Database, operation: &OperationSettings) -> Self {
+        Self {
+            database,
+            patience: operation.timeout.min(operation.lock_timeout + GRACE),
+        }
+    }
+}
+
+impl Sink for DatabaseSink {
+    fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>> {
+        let operation = Operation::write("events.ingest").within(self.patience);
+        Box::pin(self.database.write(operation, move |connection| {
+            store::insert(connection, &batch).map(Effect::Commit)
+        }))
+    }
+
+    fn admits(&self) -> bool {
+        self.database.admits_write().is_ok()
+    }
+}

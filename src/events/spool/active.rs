@@ -1,0 +1,84 @@
+//! One segment of the spool as a file that is written to (floor 2). Blocking; only the shelf calls it.
+//!
+//! What must stay true: a failed append leaves the file as long as it was, a failed sync as long as it was when it was last
+//! durable; where even that can't be done the file is spoiled and closed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::Records;
+use super::segment::HEADER;
+
+/// What is known of a segment.
+pub(super) struct Segment {
+    pub(super) number: u64,
+    pub(super) bytes: u64,
+    pub(super) events: u64,
+    pub(super) oldest_ms: Option<i64>,
+    /// It holds something that can't be read, so it is kept for people.
+    pub(super) damaged: bool,
+}
+
+/// The segment that is written to.
+pub(super) struct Active {
+    file: File,
+    pub(super) segment: Segment,
+    /// Its tail may not be where we think: nothing more is appended.
+    pub(super) spoiled: bool,
+    durable_bytes: u64,
+    durable_events: u64,
+}
+
+impl Active {
+    /// Makes the file with its header, durable but for its name.
+    pub(super) fn create(path: &Path, number: u64) -> io::Result<Self> {
+        let mut file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        file.write_all(&HEADER)?;
+        file.sync_all()?;
+        let bytes = HEADER.len() as u64;
+        let segment = Segment {
+            number,
+            bytes,
+            events: 0,
+            oldest_ms: None,
+            damaged: false,
+        };
+        Ok(Self {
+            file,
+            segment,
+            spoiled: false,
+            durable_bytes: bytes,
+            durable_events: 0,
+        })
+    }
+
+    /// Appends without syncing.
+    pub(super) fn append(&mut self, records: &Records) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(&records.bytes) {
+            self.spoiled = self.file.set_len(self.segment.bytes).is_err();
+            return Err(error);
+        }
+        self.segment.bytes += records.bytes.len() as u64;
+        self.segment.events += records.events;
+        self.segment.oldest_ms = self.segment.oldest_ms.or(Some(records.oldest_ms));
+        Ok(())
+    }
+
+    /// Makes what was appended durable, or cuts it off again.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.durable_bytes == self.segment.bytes {
+            return Ok(());
+        }
+        if let Err(error) = self.file.sync_data() {
+            let _ = self.file.set_len(self.durable_bytes);
+            self.segment.bytes = self.durable_bytes;
+            self.segment.events = self.durable_events;
+            self.spoiled = true;
+            return Err(error);
+        }
+        self.durable_bytes = self.segment.bytes;
+        self.durable_events = self.segment.events;
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! The folder of segments (floor 2): append, rotate, read back, remove. Blocking; only the spool's thread calls it.
+//!
+//! What must stay true: bytes that were not synced are cut off again when a sync fails, so that "not accepted" is true;
+//! a segment with damage is renamed, never deleted; a new process never appends to an old segment.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::active::{Active, Segment};
+use super::reader::{Chunk, Mark, Reading, survey};
+use super::segment::HEADER;
+use super::{Records, SpoolError, SpoolStatus, oldest_of};
+
+/// A segment is closed at this size.
+const SEGMENT_BYTES: u64 = 8 << 20;
+
+/// The folder.
+pub(super) struct Shelf {
+    folder: PathBuf,
+    max_bytes: u64,
+    closed: Vec<Segment>,
+    active: Option<Active>,
+    reading: Option<Reading>,
+    next_number: u64,
+    corrupt: u64,
+    kept_aside: u64,
+    last_error: Option<String>,
+}
+
+impl Shelf {
+    pub(super) fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let mut shelf = Self {
+            folder: folder.to_owned(),
+            max_bytes,
+            closed: Vec::new(),
+            active: None,
+            reading: None,
+            next_number: 1,
+            corrupt: 0,
+            kept_aside: 0,
+            last_error: None,
+        };
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            let Some((stem, extension)) = name.to_str().and_then(|name| name.split_once('.')) else {
+                continue;
+            };
+            let Ok(number) = stem.parse::<u64>() else { continue };
+            shelf.next_number = shelf.next_number.max(number + 1);
+            if extension == "spool" {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        for number in numbers {
+            match fs::read(shelf.path(number)) {
+                Ok(content) => shelf.adopt(number, &content),
+                Err(error) => {
+                    shelf.failed("read", &error);
+                    shelf.keep_aside(number);
+                }
+            }
+        }
+        Ok(shelf)
+    }
+
+    /// Counts a segment of an earlier process; an empty one goes.
+    fn adopt(&mut self, number: u64, content: &[u8]) {
+        let (segment, corrupt) = survey(number, content);
+        self.corrupt += corrupt;
+        match (segment.events, segment.damaged) {
+            (0, false) => {
+                let _ = fs::remove_file(self.path(number));
+            }
+            (0, true) => self.keep_aside(number),
+            _ => self.closed.push(segment),
+        }
+    }
+
+    /// Whether the active segment is to be synced and closed before anything more is written.
+    pub(super) fn is_due(&self) -> bool {
+        self.active
+            .as_ref()
+            .is_some_and(|active| active.spoiled || active.segment.bytes >= SEGMENT_BYTES)
+    }
+
+    /// Writes without syncing. On an error nothing of it stays, and what was written before stays as it is.
+    pub(super) fn write(&mut self, records: &Records) -> Result<(), SpoolError> {
+        let size = records.bytes.len() as u64;
+        if self.bytes() + size + HEADER.len() as u64 > self.max_bytes {
+            self.last_error = Some(format!("the limit of {} bytes is reached", self.max_bytes));
+            return Err(SpoolError::Full);
+        }
+        let written = match &mut self.active {
+            Some(active) => active.append(records),
+            None => self
+                .begin()
+                .and_then(|active| self.active.insert(active).append(records)),
+        };
+        written.map_err(|error| self.failed("write", &error))
+    }
+
+    /// Makes everything that was written durable. On an error what was not durable is cut off again.
+    pub(super) fn sync(&mut self) -> Result<(), SpoolError> {
+        let Some(active) = &mut self.active else { return Ok(()) };
+        let Err(error) = active.sync() else { return Ok(()) };
+        let told = self.failed("sync", &error);
+        // After a failed sync the kernel may have forgotten the pages: this file is not written to again.
+        self.close_active();
+        Err(told)
+    }
+
+    /// Begins a segment, whose name is durable before anything is written to it.
+    fn begin(&mut self) -> io::Result<Active> {
+        let number = self.next_number;
+        self.next_number += 1;
+        let path = self.path(number);
+        Active::create(&path, number)
+            .and_then(|active| self.sync_folder().map(|()| active))
+            .inspect_err(|_| {
+                let _ = fs::remove_file(&path);
+            })
+    }
+
+    /// Closes the active segment, which must have been synced.
+    pub(super) fn close_active(&mut self) {
+        let Some(active) = self.active.take() else { return };
+        if active.segment.events > 0 {
+            self.closed.push(active.segment);
+        } else {
+            let _ = fs::remove_file(self.path(active.segment.number));
+        }
+    }
+
+    /// The next events to replay, from the oldest segment; closes the active one, which must have been synced, when it
+    /// is the only one.
+    pub(super) fn read(&mut self, from: Option<Mark>, limit: usize) -> Option<Chunk> {
+        if self.closed.is_empty() {
+            self.close_active();
+        }
+        let number = self.closed.first()?.number;
+        let start = from
+            .filter(|mark| mark.segment == number)
+            .unwrap_or(Mark::start_of(number));
+        if self.reading.as_ref().is_none_or(|reading| reading.number != number) {
+            match fs::read(self.path(number)) {
+                Ok(content) => self.reading = Some(Reading { number, content }),
+                Err(error) => {
+                    self.failed("read", &error);
+                    let lost = self.forget(number, true);
+                    return Some(Chunk {
+                        events: Vec::new(),
+                        next: start,
+                        end: true,
+                        lost,
+                    });
+                }
+            }
+        }
+        Some(self.reading.as_ref()?.chunk(self.closed.first_mut()?, start, limit))
+    }
+
+    /// Removes a segment from the account and from the folder; gives the events that it was counted for.
+    pub(super) fn forget(&mut self, number: u64, keep_aside: bool) -> u64 {
+        let Some(at) = self.closed.iter().position(|segment| segment.number == number) else {
+            return 0;
+        };
+        let segment = self.closed.remove(at);
+        self.reading = None;
+        if keep_aside || segment.damaged {
+            self.keep_aside(number);
+        } else if let Err(error) = fs::remove_file(self.path(number)) {
+            // It will be found again at the next start, and replayed without harm.
+            self.failed("remove", &error);
+        }
+        let _ = self.sync_folder();
+        segment.events
+    }
+
+    fn keep_aside(&mut self, number: u64) {
+        self.kept_aside += 1;
+        if let Err(error) = fs::rename(self.path(number), self.folder.join(format!("{number:08}.damaged"))) {
+            self.failed("rename", &error);
+        }
+    }
+
+    pub(super) fn status(&self) -> SpoolStatus {
+        let all = || {
+            self.closed
+                .iter()
+                .chain(self.active.as_ref().map(|active| &active.segment))
+        };
+        SpoolStatus {
+            events: all().map(|segment| segment.events).sum(),
+            bytes: self.bytes(),
+            max_bytes: self.max_bytes,
+            segments: all().count() as u64,
+            oldest: oldest_of(all().filter_map(|segment| segment.oldest_ms).min()),
+            corrupt: self.corrupt,
+            kept_aside: self.kept_aside,
+            last_error: self.last_error.clone(),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.closed.iter().map(|segment| segment.bytes).sum::<u64>()
+            + self.active.as_ref().map_or(0, |active| active.segment.bytes)
+    }
+
+    /// Notes a failure for people, without the path that the error may hold.
+    fn failed(&mut self, what: &str, error: &io::Error) -> SpoolError {
+        let code = error
+            .raw_os_error()
+            .map_or_else(String::new, |code| format!(" (os error {code})"));
+        self.last_error = Some(format!("{what}: {}{code}", error.kind()));
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::Full,
+            _ => SpoolError::Failed,
+        }
+    }
+
+    /// Makes new, renamed and removed names durable.
+    fn sync_folder(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{number:08}.spool"))
+    }
+}

@@ -1,0 +1,80 @@
+//! An event's form on the wire (floor 2, pure): every list, answer and stream shows events through this one.
+//!
+//! What must stay true: members may be added and are never renamed; those without a value are left out.
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::model::ErrorEvent;
+use crate::clock::{from_epoch_ms, rfc3339_ms};
+
+/// An event with what the log knows of it; serialises to the wire.
+#[derive(Debug, Clone)]
+pub struct LoggedEvent {
+    /// The event.
+    pub event: ErrorEvent,
+    /// Its group; unknown while it waits in the spool.
+    pub group_id: Option<i64>,
+    /// How many occurrences this event stands for.
+    pub occurrences: u32,
+    /// Whether it waits in the spool, which the answer to its sender says.
+    pub spooled: bool,
+}
+
+/// A group's id on the wire: `E-17`.
+pub fn group_name(id: i64) -> String {
+    format!("E-{id}")
+}
+
+impl Serialize for LoggedEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = &self.event;
+        let mut out = serializer.serialize_struct("ErrorEvent", 23)?;
+        out.serialize_field("id", &event.id)?;
+        out.serialize_field("timestamp", &rfc3339_ms(from_epoch_ms(event.timestamp_ms)))?;
+        out.serialize_field("receivedAt", &rfc3339_ms(from_epoch_ms(event.received_ms)))?;
+        out.serialize_field("type", &event.kind)?;
+        out.serialize_field("severity", &event.severity)?;
+        if event.assessed != event.severity {
+            out.serialize_field("assessedSeverity", &event.assessed)?;
+        }
+        out.serialize_field("class", &event.class)?;
+        out.serialize_field("message", &event.message)?;
+        optional(&mut out, "details", &event.extras.details)?;
+        optional(&mut out, "userId", &event.user_id)?;
+        optional(&mut out, "ip", &event.ip)?;
+        optional(&mut out, "path", &event.path)?;
+        optional(&mut out, "requestId", &event.request_id)?;
+        optional(&mut out, "source", &event.source)?;
+        optional(&mut out, "release", &event.release)?;
+        optional(&mut out, "environment", &event.environment)?;
+        if !event.extras.tags.is_empty() {
+            out.serialize_field("tags", &event.extras.tags)?;
+        }
+        optional(&mut out, "exception", &event.extras.exception)?;
+        if !event.extras.fingerprint.is_empty() {
+            out.serialize_field("fingerprint", &event.extras.fingerprint)?;
+        }
+        optional(&mut out, "groupId", &self.group_id.map(group_name))?;
+        let advice = event.class.advice();
+        out.serialize_field("retryable", &advice.retryable)?;
+        out.serialize_field("userMessage", advice.user_message)?;
+        out.serialize_field("suggestion", advice.suggestion)?;
+        out.serialize_field("occurrences", &self.occurrences)?;
+        if self.spooled {
+            out.serialize_field("stored", "spool")?;
+        }
+        out.end()
+    }
+}
+
+fn optional<S: SerializeStruct, T: Serialize>(
+    out: &mut S,
+    name: &'static str,
+    value: &Option<T>,
+) -> Result<(), S::Error> {
+    match value {
+        Some(value) => out.serialize_field(name, value),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,234 @@
+//! Who may do what, at the door (floor 5): `Needs<Scope>` guards each route.
+//!
+//! What must stay true: every doubt refuses; a handler with `Needs<DataRead>` or `Needs<DataWrite>` is reached only
+//! with a token that covers the collection in the path; a cookie never authorises a change that another site's page
+//! asked for; failed tries are limited and become events; nothing here touches a database.
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocket::http::Method;
+use rocket::request::{FromRequest, Outcome, Request};
+
+use super::code::Code;
+use super::problem::Problem;
+use super::trace::{event_context, refuse};
+use crate::access::{Approach, FORWARDING_HEADERS, FailedAttempts, Grant, Scope, TokenStore, judge};
+use crate::clock::SharedClock;
+use crate::events::{Capture, NewEvent};
+
+/// The dashboard's cookie.
+pub const SESSION_COOKIE: &str = "mainstay_session";
+const ATTEMPTS_WINDOW: Duration = Duration::from_secs(60);
+
+/// Tokens, failed tries and whether open local use may be possible; managed state.
+pub struct Door {
+    /// The tokens.
+    pub tokens: TokenStore,
+    /// Failed tries.
+    pub attempts: FailedAttempts,
+    /// Whether the server listens on loopback only.
+    pub listens_on_loopback: bool,
+    /// Where failed tries are recorded.
+    pub capture: Capture,
+    /// Time.
+    pub clock: SharedClock,
+}
+
+/// A scope a route may ask for.
+pub trait Wanted: Send + Sync + 'static {
+    /// The scope.
+    const SCOPE: Scope;
+}
+
+macro_rules! scopes {
+    ($($(#[$doc:meta])* $name:ident),*) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl Wanted for $name {
+            const SCOPE: Scope = Scope::$name;
+        }
+    )*};
+}
+
+scopes!(
+    /// `monitor:read`.
+    MonitorRead,
+    /// `monitor:write`.
+    MonitorWrite,
+    /// `ingest`.
+    Ingest,
+    /// `data:read`.
+    DataRead,
+    /// `data:write`.
+    DataWrite,
+    /// `admin`.
+    Admin
+);
+
+/// The caller may do what scope `S` stands for.
+pub struct Needs<S>(PhantomData<S>);
+
+#[rocket::async_trait]
+impl<'r, S: Wanted> FromRequest<'r> for Needs<S> {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        match authorize(request, S::SCOPE) {
+            Ok(()) => Outcome::Success(Self(PhantomData)),
+            Err(problem) => refuse(request, problem),
+        }
+    }
+}
+
+/// Whether the caller has authority to see details; never refuses and never counts as a failed try.
+pub struct MayMonitor(pub bool);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for MayMonitor {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let Some(door) = request.rocket().state::<Door>() else {
+            return Outcome::Success(Self(false));
+        };
+        let may = if door.is_open() {
+            judge_locally(request).is_ok()
+        } else {
+            let token = token_of(request).ok().flatten();
+            token
+                .and_then(|t| door.tokens.verify(t).ok())
+                .is_some_and(|g| g.allows(Scope::MonitorRead, None))
+        };
+        Outcome::Success(Self(may))
+    }
+}
+
+impl Door {
+    /// Whether open local use is possible at all.
+    pub fn is_open(&self) -> bool {
+        self.listens_on_loopback && self.tokens.is_empty()
+    }
+
+    /// Verifies a token, counting a failed try.
+    ///
+    /// # Errors
+    /// 401, or 429 with Retry-After after too many tries.
+    pub fn verify(&self, token: &str, request: &Request<'_>) -> Result<Arc<Grant>, Problem> {
+        let refusal = match self.tokens.verify(token) {
+            Ok(grant) => return Ok(grant),
+            Err(refusal) => refusal,
+        };
+        let client = request
+            .remote()
+            .map_or(IpAddr::from([0, 0, 0, 0]), |remote| remote.ip());
+        let failure = self.attempts.failed(client, self.clock.now());
+        self.capture.capture(NewEvent::auth_failures(
+            1,
+            ATTEMPTS_WINDOW,
+            failure.burst_began,
+            event_context(request),
+        ));
+        Err(match failure.blocked_seconds {
+            Some(seconds) => {
+                Problem::new(Code::RateLimited, "Too many failed tries from this address.").with_retry_after(seconds)
+            }
+            None => unauthorized(&format!("The token was refused: {refusal}.")),
+        })
+    }
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(Code::Unauthorized, detail).with_header("WWW-Authenticate", "Bearer realm=\"mainstay\"")
+}
+
+/// The token the request carries, from its header or the dashboard's cookie.
+fn token_of<'r>(request: &'r Request<'_>) -> Result<Option<&'r str>, Problem> {
+    if let Some(header) = request.headers().get_one("Authorization") {
+        let token = header
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        return match token {
+            Some((_, token)) => Ok(Some(token.trim())),
+            None => Err(unauthorized("The Authorization header must be: Bearer TOKEN.")),
+        };
+    }
+    let Some(cookie) = request.cookies().get(SESSION_COOKIE) else {
+        return Ok(None);
+    };
+    let changes = !matches!(request.method(), Method::Get | Method::Head | Method::Options);
+    if changes && !is_same_origin(request) {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "A page of another site may not use the dashboard's session.",
+        ));
+    }
+    // The cookie jar lives as long as the request does.
+    Ok(Some(cookie.value()))
+}
+
+fn is_same_origin(request: &Request<'_>) -> bool {
+    let Some(origin) = request.headers().get_one("Origin") else {
+        return true;
+    };
+    let host = request.host().map(ToString::to_string);
+    let of_origin = origin.split_once("://").map(|(_, host)| host);
+    of_origin.is_some() && of_origin == host.as_deref()
+}
+
+fn judge_locally(request: &Request<'_>) -> Result<(), Problem> {
+    let headers = request.headers();
+    let given: Vec<&str> = headers.get("Host").collect();
+    let authority = request.host().map(ToString::to_string);
+    // HTTP/2 has no Host header; its authority stands in for it.
+    let hosts = if given.is_empty() {
+        authority.as_deref().into_iter().collect()
+    } else {
+        given
+    };
+    let origins: Vec<&str> = headers.get("Origin").collect();
+    let forwarded_by = FORWARDING_HEADERS.iter().copied().find(|name| headers.contains(*name));
+    let remote = request.remote().map(|remote| remote.ip());
+    let approach = Approach {
+        hosts: &hosts,
+        origins: &origins,
+        forwarded_by,
+        remote,
+    };
+    judge(&approach).map_err(|reason| Problem::new(Code::ProtectedMode, format!("{reason}.")))
+}
+
+/// The collection in `/api/data/{collection}`, which narrows what a token may do.
+fn collection_of<'r>(request: &'r Request<'_>) -> Option<&'r str> {
+    let mut segments = request.uri().path().segments();
+    (segments.next() == Some("api") && segments.next() == Some("data"))
+        .then(|| segments.next())
+        .flatten()
+}
+
+fn authorize(request: &Request<'_>, scope: Scope) -> Result<(), Problem> {
+    let Some(door) = request.rocket().state::<Door>() else {
+        return Err(Problem::new(Code::Internal, "Access is not set up."));
+    };
+    if door.is_open() {
+        return judge_locally(request);
+    }
+    let Some(token) = token_of(request)? else {
+        return Err(unauthorized("Send a token: Authorization: Bearer TOKEN."));
+    };
+    let grant = door.verify(token, request)?;
+    if grant.allows(scope, collection_of(request)) {
+        return Ok(());
+    }
+    let narrowed = grant
+        .collection
+        .as_ref()
+        .map_or_else(String::new, |c| format!(" (it is limited to collection {c})"));
+    Err(Problem::new(
+        Code::Forbidden,
+        format!("This needs the scope {scope}, which the token does not give here{narrowed}."),
+    ))
+}

@@ -1,0 +1,30 @@
+//! The skin (floor 5): request ids, access log, auth guards, database guards, limits, problem responses.
+//!
+//! What must stay true: whatever answers, the answer is JSON of a documented form with the request id on it; a
+//! handler gets a database and authority from guards only. `api` is built on it; `app` attaches it.
+
+mod auth;
+pub mod body;
+pub mod catchers;
+mod code;
+mod databases;
+mod methods;
+pub mod panics;
+mod problem;
+mod query;
+mod skin;
+mod trace;
+
+/// The guards, as handlers import them.
+pub mod guards {
+    pub use super::auth::{Admin, DataRead, DataWrite, Ingest, MayMonitor, MonitorRead, MonitorWrite, Needs};
+    pub use super::databases::{AppRead, AppWrite, EventsRead};
+    pub use super::trace::RequestContext;
+}
+
+pub use auth::{Door, SESSION_COOKIE};
+pub use code::Code;
+pub use databases::Databases;
+pub use problem::{ApiResult, FieldError, Problem};
+pub use query::Query;
+pub use skin::{Skin, methods_table};

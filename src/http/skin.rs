@@ -1,0 +1,106 @@
+//! The fairing around every request (floor 5): id and time in; headers, access line, numbers and events out.
+//!
+//! What must stay true: one access line and at most one failure event a request; nothing here waits for anything;
+//! the request id is on every response. Attached once by `app`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::Header;
+use rocket::{Data, Request, Response};
+
+use super::code::Code;
+use super::trace::{Trace, event_context};
+use super::{catchers::CaughtPanic, methods::Methods};
+use crate::clock::SharedClock;
+use crate::events::{Capture, NewEvent};
+use crate::monitoring::Requests;
+
+/// The fairing.
+pub struct Skin {
+    /// Numbers.
+    pub requests: Arc<Requests>,
+    /// Where failures go.
+    pub capture: Capture,
+    /// MAINSTAY_SLOW_REQUEST_MS.
+    pub slow_request: Duration,
+    /// Time.
+    pub clock: SharedClock,
+}
+
+#[rocket::async_trait]
+impl Fairing for Skin {
+    fn info(&self) -> Info {
+        Info {
+            name: "skin",
+            kind: Kind::Request | Kind::Response,
+        }
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+        Trace::of(request);
+        self.requests.began();
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        let trace = Trace::of(request);
+        let took = trace.began.elapsed();
+        let status = response.status().code;
+        let slow = took >= self.slow_request;
+        self.requests.ended(self.clock.now(), took, status, slow);
+        let milliseconds = took.as_secs_f64() * 1000.0;
+        response.set_header(Header::new("X-Request-Id", trace.id.clone()));
+        response.set_header(Header::new("Server-Timing", format!("total;dur={milliseconds:.2}")));
+        if !response.headers().contains("Cache-Control") {
+            response.set_header(Header::new("Cache-Control", "no-store"));
+        }
+        if !response.headers().contains("X-Content-Type-Options") {
+            response.set_header(Header::new("X-Content-Type-Options", "nosniff"));
+        }
+        tracing::info!(
+            target: "mainstay::access",
+            request_id = %trace.id,
+            method = %request.method(),
+            path = %request.uri().path(),
+            status,
+            duration_ms = (milliseconds * 100.0).round() / 100.0,
+            ip = request.client_ip().map(tracing::field::display),
+            "request"
+        );
+        if status >= 500 {
+            self.record_failure(request, trace, status);
+        } else if slow {
+            let event = NewEvent::slow_request(
+                took,
+                self.slow_request,
+                request.method().as_str(),
+                event_context(request),
+            );
+            self.capture.capture(event);
+        }
+    }
+}
+
+impl Skin {
+    fn record_failure(&self, request: &Request<'_>, trace: &Trace, status: u16) {
+        let context = event_context(request);
+        let seen = trace.seen();
+        let code = seen.as_ref().map_or(Code::Internal, |seen| seen.code);
+        let caught = request.local_cache(CaughtPanic::default).take();
+        let event = match (caught, seen.and_then(|seen| seen.internal)) {
+            (Some(panic), _) => NewEvent::panic(&panic.message, &panic.location, context),
+            (None, Some(error)) => NewEvent::from_db_error(&error, context),
+            (None, None) => NewEvent::http_failure(status, code.row().0, code.row().2, context),
+        };
+        self.capture.capture(event);
+    }
+}
+
+/// Makes the table of methods once all routes are mounted.
+pub fn methods_table() -> impl Fairing {
+    rocket::fairing::AdHoc::on_ignite("methods", |rocket| async move {
+        let methods = Methods::of(rocket.routes());
+        rocket.manage(methods)
+    })
+}

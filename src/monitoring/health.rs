@@ -1,0 +1,219 @@
+//! Health (floor 3): one verdict, since when, and why.
+//!
+//! What must stay true: healthy means that both databases read and write and nothing is piling up; degraded means
+//! that something is refused or delayed while the rest goes on; unhealthy means that the application's data can't
+//! be read. Each reason is in `because`, and `since` changes only when the status does. Called by `api` and `alerts`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::breakers::Evidence;
+use super::process::free;
+use super::requests::Requests;
+use crate::clock::{SharedClock, rfc3339_ms};
+use crate::db::{Database, DatabaseStatus};
+use crate::events::EventLog;
+
+/// Less free space than this is a reason to worry.
+const LITTLE_SPACE_BYTES: u64 = 256 << 20;
+const FEW_INODES: u64 = 1000;
+
+/// The verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// Everything works.
+    Healthy,
+    /// Something doesn't; the rest does.
+    Degraded,
+    /// Application data can't be read.
+    Unhealthy,
+}
+
+/// One part's state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Component {
+    /// Its verdict.
+    pub status: HealthStatus,
+    /// What else is known.
+    #[serde(flatten)]
+    pub more: Value,
+}
+
+/// Everything about health.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// The verdict.
+    pub status: HealthStatus,
+    /// Whether both databases read and write.
+    pub database_healthy: bool,
+    /// Since when the status is what it is.
+    pub since: Timestamp,
+    /// Why it isn't better.
+    pub because: Vec<String>,
+    /// Part by part.
+    pub components: Vec<(&'static str, Component)>,
+}
+
+/// What health and statistics are made from; managed state.
+pub struct Monitor {
+    /// The application's database.
+    pub app: Database,
+    /// The event database.
+    pub events: Database,
+    /// The event log.
+    pub log: EventLog,
+    /// Requests.
+    pub requests: Arc<Requests>,
+    /// Where the files live.
+    pub data_dir: PathBuf,
+    /// Time.
+    pub clock: SharedClock,
+    /// When the service began.
+    pub began: Instant,
+    /// Events behind the breakers' states.
+    pub evidence: Arc<Evidence>,
+    /// Since when the status is what it is.
+    since: Mutex<(HealthStatus, Timestamp)>,
+}
+
+impl Monitor {
+    /// Healthy from now on, until somebody looks.
+    pub fn new(
+        (app, events): (Database, Database),
+        log: EventLog,
+        requests: Arc<Requests>,
+        data_dir: PathBuf,
+        clock: SharedClock,
+        evidence: Arc<Evidence>,
+    ) -> Self {
+        let since = Mutex::new((HealthStatus::Healthy, clock.wall()));
+        let began = clock.now();
+        Self {
+            app,
+            events,
+            log,
+            requests,
+            data_dir,
+            clock,
+            began,
+            evidence,
+            since,
+        }
+    }
+
+    /// Seconds since the service began.
+    pub fn uptime_seconds(&self) -> u64 {
+        self.clock.now().saturating_duration_since(self.began).as_secs()
+    }
+
+    /// The health of now.
+    pub fn health(&self) -> Health {
+        let mut because = Vec::new();
+        let databases = [self.app.status(), self.events.status()];
+        let mut components = vec![
+            ("appDatabase", database_component(&databases[0], &mut because)),
+            ("eventsDatabase", database_component(&databases[1], &mut because)),
+        ];
+        components.push(("spool", self.spool_component(&mut because)));
+        components.push(("disk", self.disk_component(&mut because)));
+        // Without the event database reading, only the log can't be shown; without the application's, users can't work.
+        let status = match components
+            .iter()
+            .find(|(name, c)| *name == "appDatabase" && c.status == HealthStatus::Unhealthy)
+        {
+            Some(_) => HealthStatus::Unhealthy,
+            None if components.iter().all(|(_, c)| c.status == HealthStatus::Healthy) => HealthStatus::Healthy,
+            None => HealthStatus::Degraded,
+        };
+        let mut since = self.since.lock();
+        if since.0 != status {
+            *since = (status, self.clock.wall());
+        }
+        let database_healthy = databases.iter().all(DatabaseStatus::is_healthy);
+        Health {
+            status,
+            database_healthy,
+            since: since.1,
+            because,
+            components,
+        }
+    }
+
+    fn spool_component(&self, because: &mut Vec<String>) -> Component {
+        let spool = self.log.spool_status();
+        let mut status = HealthStatus::Healthy;
+        if spool.events > 0 {
+            status = HealthStatus::Degraded;
+            because.push(format!(
+                "spool: {} events wait to be stored in the event database",
+                spool.events
+            ));
+        }
+        if let Some(error) = &spool.last_error {
+            status = HealthStatus::Degraded;
+            because.push(format!("spool: {error}"));
+        }
+        let more = json!({ "events": spool.events, "bytes": spool.bytes, "segments": spool.segments });
+        Component { status, more }
+    }
+
+    fn disk_component(&self, because: &mut Vec<String>) -> Component {
+        let Some((bytes, inodes)) = free(&self.data_dir) else {
+            return Component {
+                status: HealthStatus::Healthy,
+                more: json!({ "freeBytes": null }),
+            };
+        };
+        let mut status = HealthStatus::Healthy;
+        // Some file systems have no inode table and say 0.
+        let few_inodes = inodes > 0 && inodes < FEW_INODES;
+        if bytes < LITTLE_SPACE_BYTES || few_inodes {
+            status = HealthStatus::Degraded;
+            because.push(format!("disk: {} MiB and {inodes} inodes free", bytes >> 20));
+        }
+        Component {
+            status,
+            more: json!({ "freeBytes": bytes, "freeInodes": inodes }),
+        }
+    }
+}
+
+fn database_component(database: &DatabaseStatus, because: &mut Vec<String>) -> Component {
+    let before = because.len();
+    for breaker in database.breakers.iter().filter(|b| !b.is_healthy()) {
+        let wait = breaker
+            .retry_after
+            .map_or_else(String::new, |after| format!(" for {} s", after.as_secs_f64().ceil()));
+        because.push(format!(
+            "{}: circuit breaker {}{wait}: {}",
+            breaker.name,
+            breaker.state.replace('_', " "),
+            breaker.cause
+        ));
+    }
+    if because.len() == before
+        && let Some(problem) = database.probe.as_ref().and_then(|probe| probe.problem())
+    {
+        because.push(format!("{}: {problem}", database.name));
+    }
+    let status = match (database.is_healthy(), database.can_read()) {
+        (true, _) => HealthStatus::Healthy,
+        (false, true) => HealthStatus::Degraded,
+        (false, false) => HealthStatus::Unhealthy,
+    };
+    let probe = database.probe.as_ref();
+    let more = json!({
+        "responseMs": probe.map(|p| (p.read_time.as_secs_f64() * 100_000.0).round() / 100.0),
+        "writeMs": probe.and_then(|p| p.write_time).map(|t| (t.as_secs_f64() * 100_000.0).round() / 100.0),
+        "checkedAt": probe.map(|p| rfc3339_ms(p.at)),
+        "detail": because.get(before),
+    });
+    Component { status, more }
+}

@@ -1,0 +1,89 @@
+//! Statistics (floor 3): the shape of `/api/monitoring/stats`, made from live counters.
+//!
+//! What must stay true: only the error summary asks a database, and it has a fallback; the ledger says whether it
+//! balances rather than assuming it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::health::Monitor;
+use super::process::{ProcessStatus, free};
+use crate::clock::rfc3339_ms;
+use crate::db::{DatabaseStatus, Operation, Safe};
+use crate::events::{ErrorSummary, LedgerSnapshot, SpoolStatus};
+
+const SUMMARY: Operation = Operation::scan("errors.summary").within(Duration::from_millis(1500));
+
+/// The statistics of now.
+pub struct Stats(pub Value);
+
+impl Monitor {
+    /// Gathers the statistics. The error summary is `null`, with the reason, while the event database can't be read.
+    pub async fn stats(&self) -> Stats {
+        let now = self.clock.now();
+        let now_ms = crate::clock::epoch_ms(self.clock.wall());
+        let read = move |c: &crate::db::rusqlite::Connection| crate::events::summary(c, now_ms).map(Some);
+        let errors = match self.events.read_or(SUMMARY, read, || (None, None)).await {
+            Safe::Value(Some(summary)) => errors_view(&summary, self.log.per_minute()),
+            Safe::Value(None) => Value::Null,
+            Safe::Fallback { reason, .. } => {
+                json!({ "unavailable": reason.told().sentence(), "perMinute": self.log.per_minute() })
+            }
+        };
+        let spare = free(&self.data_dir);
+        Stats(json!({
+            "uptimeSeconds": self.uptime_seconds(),
+            "process": ProcessStatus::now(),
+            "requests": self.requests.status(now),
+            "errors": errors,
+            "databases": { "app": database_view(&self.app.status()), "events": database_view(&self.events.status()) },
+            "ledger": ledger_view(&self.log.ledger()),
+            "spool": spool_view(&self.log.spool_status()),
+            "disk": { "freeBytes": spare.map(|s| s.0), "freeInodes": spare.map(|s| s.1), "daysUntilFull": null },
+        }))
+    }
+}
+
+fn errors_view(summary: &ErrorSummary, per_minute: u64) -> Value {
+    let mut view = serde_json::to_value(summary).unwrap_or(Value::Null);
+    if let Value::Object(members) = &mut view {
+        members.insert("perMinute".into(), json!(per_minute));
+    }
+    view
+}
+
+fn database_view(status: &DatabaseStatus) -> Value {
+    let (pool, writer, retries) = (&status.pool, &status.writer, &status.retries);
+    json!({
+        "healthy": status.is_healthy(),
+        "sizeBytes": status.size_bytes,
+        "walBytes": status.wal_bytes,
+        "pool": {
+            "max": pool.max, "min": pool.min, "limit": pool.limit, "open": pool.open, "inUse": pool.in_use,
+            "waiting": pool.waiting, "utilization": pool.utilization(), "waitMs": pool.wait_ms, "timeouts": pool.timeouts,
+        },
+        "writer": {
+            "queued": writer.queued, "refused": writer.refused, "batchSize": writer.batch_size,
+            "commits": writer.commits, "jobs": writer.jobs, "commitMs": writer.commit_ms,
+        },
+        "retries": { "attempts": retries.attempts, "gaveUp": retries.gave_up, "budgetLeft": retries.budget_left },
+    })
+}
+
+/// The account, and whether it balances: computed, not assumed.
+fn ledger_view(ledger: &LedgerSnapshot) -> Value {
+    let mut view = json!(ledger);
+    if let Value::Object(members) = &mut view {
+        members.insert("balanced".into(), json!(ledger.balanced()));
+    }
+    view
+}
+
+fn spool_view(spool: &SpoolStatus) -> Value {
+    json!({
+        "events": spool.events, "bytes": spool.bytes, "maxBytes": spool.max_bytes, "segments": spool.segments,
+        "oldest": spool.oldest.map(rfc3339_ms), "corrupt": spool.corrupt, "keptAside": spool.kept_aside,
+        "lastError": spool.last_error,
+    })
+}
