@@ -191,6 +191,7 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         Arc::clone(&clock),
         parts.evidence,
     );
+    observer::watch_growth(&parts.databases, &parts.log, &monitor.growth);
     let skin = Skin {
         requests,
         capture: parts.capture,

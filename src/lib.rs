@@ -24,6 +24,8 @@
 //! An error event: capture (never blocks) or ingest → group, batch → events.db, or the spool when that fails →
 //! replayed once it recovers.
 
+#![warn(missing_docs)]
+
 pub mod access;
 pub mod alerts;
 pub mod api;

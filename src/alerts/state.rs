@@ -40,7 +40,7 @@ impl Alerts {
             events_lost: ledger.lost(),
             events_spooled: ledger.spooled,
             error_rate: requests.error_rate,
-            requests_last_minute: (requests.per_second * 60.0).round() as u64,
+            requests_last_minute: requests.last_minute,
         };
         self.since(rules(&facts), monitor.clock.wall())
     }

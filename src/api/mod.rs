@@ -9,6 +9,7 @@ pub mod dashboard;
 mod data;
 mod errors;
 mod health;
+mod problems;
 mod session;
 mod stats;
 mod stream;
@@ -26,6 +27,7 @@ pub fn routes() -> Vec<rocket::Route> {
         errors::routes(),
         data::routes(),
         session::routes(),
+        problems::routes(),
         dashboard::routes(),
     ];
     all.into_iter().flatten().collect()

@@ -3,14 +3,14 @@
 //! What must stay true: nothing here blocks: the databases call it from their own threads.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocket::tokio::task::AbortHandle;
 
 use crate::db::{BreakerChange, Database, DbError, Observer};
-use crate::events::{Capture, EventContext, NewEvent};
-use crate::http::panics;
-use crate::monitoring::Evidence;
+use crate::events::{Capture, EventContext, EventLog, NewEvent};
+use crate::http::{Databases, panics};
+use crate::monitoring::{Evidence, Growth};
 
 /// The observer of both databases.
 pub(super) struct Recorder {
@@ -49,6 +49,23 @@ impl Observer for Recorder {
             None => tracing::info!(database, "the health probe finds the database well again"),
         }
     }
+}
+
+/// Notes once a minute how much room our files take, so that "days until full" has something to go by.
+pub(super) fn watch_growth(databases: &Arc<Databases>, log: &EventLog, growth: &Arc<Growth>) {
+    let (databases, log, growth) = (Arc::clone(databases), log.clone(), Arc::clone(growth));
+    rocket::tokio::spawn(async move {
+        let mut minutes = rocket::tokio::time::interval(Duration::from_secs(60));
+        loop {
+            minutes.tick().await;
+            let used = |database: &Database| {
+                let status = database.status();
+                status.size_bytes + status.wal_bytes
+            };
+            let all = used(&databases.app) + used(&databases.events) + log.spool_status().bytes;
+            growth.sample(Instant::now(), all);
+        }
+    });
 }
 
 /// Probes a database for as long as the service runs; a panic of the probe becomes an event and the probe starts anew.

@@ -4,32 +4,34 @@
 //! true: every call ends by its deadline (plus, for a commit already begun, [`COMMIT_GRACE`]); a permit is settled
 //! for each attempt; there is one retry layer. Anyone above floor 1 may call it; it knows nothing of them.
 
+mod reading;
+mod writing;
+
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
 
-use super::breaker::{Breaker, Outcome, Permit, Refusal};
+use super::breaker::{Breaker, Permit, Refusal};
 use super::connection::{Manager, Role};
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
 use super::identity::identity;
 use super::migrations::{Migration, OpenError, prepare};
 use super::observe::Observer;
-use super::operation::{Cost, Effect, Operation, Safe};
+use super::operation::Operation;
 use super::pool::ConnectionPool;
-use super::readers::{ReadFailure, Readers};
-use super::retry::{Budget, Decision, Failed, decide};
-use super::verdict::{Direction, verdict};
-use super::writer::{Shared, Stop, Submitted, Writer};
+use super::readers::Readers;
+use super::retry::Budget;
+use super::writer::{Shared, Stop, Writer};
 use crate::clock::SharedClock;
 use crate::config::{DatabaseSettings, PoolSettings};
 
-/// How long a caller waits past its deadline for a commit that has already begun, before the outcome is unknown.
-pub const COMMIT_GRACE: Duration = Duration::from_secs(2);
+pub use writing::COMMIT_GRACE;
 
 /// What one database is.
 #[derive(Debug, Clone)]
@@ -204,151 +206,6 @@ impl Database {
             .map_err(|refusal| refused(self.name(), "write", refusal))
     }
 
-    /// Reads. The query runs on a `query_only` connection and may be repeated. A [`Cost::Scan`] sees one snapshot;
-    /// a [`Cost::Point`] read sees one for each statement and may run in place.
-    ///
-    /// # Errors
-    /// [`DbError`]: nothing is ever changed by a read.
-    pub async fn read<T, F>(&self, operation: Operation, query: F) -> Result<T, DbError>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
-    {
-        let deadline = self.deadline(operation);
-        let number = self.inner.read_breaker.operation_number();
-        let mut permit = self.permit(&self.inner.read_breaker, operation, number)?;
-        if operation.cost == Cost::Point
-            && let Some(done) = self.inner.readers.in_place(operation, &query)
-        {
-            match self.settle_read(permit, done) {
-                Ok(value) => return Ok(value),
-                Err(failure) => match self.pause(operation, deadline, failure, 1) {
-                    Ok(delay) => tokio::time::sleep(delay).await,
-                    Err(error) => return Err(error),
-                },
-            }
-            permit = self.permit(&self.inner.read_breaker, operation, number)?;
-        }
-        let query = Arc::new(query);
-        for attempt in 1.. {
-            let done = self
-                .inner
-                .readers
-                .on_thread(operation, deadline, Arc::clone(&query))
-                .await;
-            match self.settle_read(permit, done) {
-                Ok(value) => return Ok(value),
-                Err(failure) => tokio::time::sleep(self.pause(operation, deadline, failure, attempt)?).await,
-            }
-            permit = self.permit(&self.inner.read_breaker, operation, number)?;
-        }
-        unreachable!("the loop ends by returning")
-    }
-
-    fn settle_read<T>(&self, permit: Permit, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
-        match &done {
-            Ok(_) => permit.settle(Outcome::Success { slow: false }),
-            Err(failure) => {
-                let outcome = verdict(Direction::Read, &failure.error, failure.lock_budget_spent);
-                if let Outcome::Isolate { cause } = &outcome {
-                    self.inner.write_breaker.isolate(cause);
-                }
-                permit.settle(outcome);
-            }
-        }
-        done
-    }
-
-    /// How long to wait before a failed read is repeated, or its error when it isn't.
-    fn pause(
-        &self,
-        operation: Operation,
-        deadline: Instant,
-        failure: ReadFailure,
-        attempt: u32,
-    ) -> Result<Duration, DbError> {
-        let error = failure.error;
-        let now = Instant::now();
-        let Some(class) = error.class() else { return Err(error) };
-        if class.name == "INTERRUPT" {
-            return Err(DbError {
-                kind: ErrorKind::DeadlineExceeded,
-                ..error
-            });
-        }
-        let failed = Failed {
-            class,
-            attempt,
-            lock_budget_spent: failure.lock_budget_spent,
-        };
-        let mut budget = self.inner.budget.lock();
-        budget.earn();
-        match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
-            Decision::After(delay) if budget.spend(now) => {
-                drop(budget);
-                self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
-                self.inner.observer.retrying(&error, attempt, delay);
-                Ok(delay)
-            }
-            _ => {
-                self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
-                Err(DbError {
-                    operation: operation.name,
-                    ..error
-                })
-            }
-        }
-    }
-
-    /// Writes: the job is committed together with others, and answered after it is on disk. It runs in a savepoint
-    /// of its own inside a shared transaction, may be run again from its start, and must not begin or commit.
-    ///
-    /// # Errors
-    /// [`DbError`]; [`ErrorKind::OutcomeUnknown`] when it may have been committed, otherwise nothing was done.
-    pub async fn write<T, F>(&self, operation: Operation, job: F) -> Result<T, DbError>
-    where
-        T: Send + 'static,
-        F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
-    {
-        let deadline = self.deadline(operation);
-        let number = self.inner.write_breaker.operation_number();
-        let permit = self.permit(&self.inner.write_breaker, operation, number)?;
-        self.inner.budget.lock().earn();
-        let Submitted { mut answer, turn } = self.inner.writer.submit(operation, deadline, permit, job)?;
-        let error = |kind| DbError::new(self.name(), operation.name, kind);
-        let gone = |_| Err(error(ErrorKind::OutcomeUnknown).with_detail("the writer ended"));
-        if let Ok(answered) = tokio::time::timeout_at(deadline.into(), &mut answer).await {
-            return answered.unwrap_or_else(gone);
-        }
-        if turn.cancel() {
-            return Err(error(ErrorKind::NotBegun));
-        }
-        match tokio::time::timeout(COMMIT_GRACE, answer).await {
-            Ok(answered) => answered.unwrap_or_else(gone),
-            Err(_) => Err(error(ErrorKind::OutcomeUnknown).with_detail("the commit did not end in time")),
-        }
-    }
-
-    /// Like [`Database::read`], with a substitute (and its age) when the database gives nothing.
-    pub async fn read_or<T, F>(
-        &self,
-        operation: Operation,
-        query: F,
-        fallback: impl FnOnce() -> (T, Option<Duration>),
-    ) -> Safe<T>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
-    {
-        match self.read(operation, query).await {
-            Ok(value) => Safe::Value(value),
-            Err(reason) => {
-                let (value, age) = fallback();
-                Safe::Fallback { value, reason, age }
-            }
-        }
-    }
-
     /// The two breakers: read, write.
     pub fn breakers(&self) -> [&Arc<Breaker>; 2] {
         [&self.inner.read_breaker, &self.inner.write_breaker]
@@ -359,6 +216,3 @@ impl Database {
         self.inner.writer.close(patience);
     }
 }
-
-#[cfg(test)]
-mod tests;

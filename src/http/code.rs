@@ -119,4 +119,39 @@ impl Code {
             Code::Timeout => ("timeout", 504, "The operation took too long"),
         }
     }
+
+    /// What it means for the client and what to do.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Code::InvalidRequest => "The request could not be understood; `errors` names the part. Correct it.",
+            Code::ValidationFailed => {
+                "Members have wrong values; `errors` names each with what is allowed. Correct them."
+            }
+            Code::Unauthorized => "A token is missing, unknown or expired. Send: Authorization: Bearer TOKEN.",
+            Code::Forbidden => "The token is known but lacks the scope, or is limited to another collection.",
+            Code::ProtectedMode => {
+                "No token exists yet, so only direct local use is open; this came by proxy, page or foreign name."
+            }
+            Code::RouteNotFound => "Nothing answers at this path.",
+            Code::NotFound => "The path is right, but there is no such thing.",
+            Code::CollectionNotFound => "The collection doesn't exist; create it with PUT /api/data/{collection}.",
+            Code::MethodNotAllowed => "The path answers to other methods; Allow lists them.",
+            Code::Conflict => "It exists already, or a rule of the stored data forbids it. Nothing was changed.",
+            Code::PreconditionFailed => "The document changed since you read it; read it again. Nothing was changed.",
+            Code::PayloadTooLarge => "The body or a value is larger than allowed. Nothing was changed.",
+            Code::UnsupportedMediaType => "Send the Content-Type that the detail names.",
+            Code::RateLimited => "Too many tries; come back after Retry-After seconds.",
+            Code::Internal => "A bug, or a panic; the log has it under the request id.",
+            Code::DatabaseBusy => "Locked by another process, or too much to do. Nothing was done; come back later.",
+            Code::DatabaseUnavailable => "The database can't be used now. Nothing was done; service resumes by itself.",
+            Code::DatabaseReadOnly => "The disk is full or read-only: reading works, changes are refused.",
+            Code::DatabaseDamaged => "The stored data or its file is damaged or gone; the operator has to act.",
+            Code::OutcomeUnknown => "The change may or may not have been saved; read before you repeat it.",
+            Code::ShuttingDown => "The service is ending. Nothing was done; come back when it runs again.",
+            Code::EventsNotAccepted => {
+                "Neither the event database nor the spool took the events; send them again later."
+            }
+            Code::Timeout => "It ran longer than its deadline and was stopped. Nothing was changed.",
+        }
+    }
 }

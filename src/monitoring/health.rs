@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::breakers::Evidence;
+use super::growth::Growth;
 use super::process::free;
 use super::requests::Requests;
 use crate::clock::{SharedClock, rfc3339_ms};
@@ -77,6 +78,8 @@ pub struct Monitor {
     pub clock: SharedClock,
     /// When the service began.
     pub began: Instant,
+    /// How fast the files grow.
+    pub growth: Arc<Growth>,
     /// Events behind the breakers' states.
     pub evidence: Arc<Evidence>,
     /// Since when the status is what it is.
@@ -93,6 +96,7 @@ impl Monitor {
         clock: SharedClock,
         evidence: Arc<Evidence>,
     ) -> Self {
+        let growth = Arc::new(Growth::default());
         let since = Mutex::new((HealthStatus::Healthy, clock.wall()));
         let began = clock.now();
         Self {
@@ -103,6 +107,7 @@ impl Monitor {
             data_dir,
             clock,
             began,
+            growth,
             evidence,
             since,
         }

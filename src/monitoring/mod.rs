@@ -4,12 +4,14 @@
 //! since when. `http` records requests here, `api` shows the rest.
 
 mod breakers;
+mod growth;
 mod health;
 mod process;
 mod requests;
 mod stats;
 
 pub use breakers::Evidence;
+pub use growth::Growth;
 pub use health::{Component, Health, HealthStatus, Monitor};
 pub use process::ProcessStatus;
 pub use requests::{RequestStatus, Requests};

@@ -16,6 +16,7 @@ pub struct Requests {
     latency: Quantiles,
     answered: MinuteRate,
     failed: MinuteRate,
+    began: Instant,
 }
 
 /// What is shown of them.
@@ -26,6 +27,8 @@ pub struct RequestStatus {
     pub total: u64,
     /// On their way now.
     pub in_flight: i64,
+    /// Answered in the last minute.
+    pub last_minute: u64,
     /// Answered each second, over the last minute.
     pub per_second: f64,
     /// Share answered with 5xx, over the last minute, 0 to 1.
@@ -46,6 +49,7 @@ impl Requests {
             latency: Quantiles::new(),
             answered: MinuteRate::starting_at(now),
             failed: MinuteRate::starting_at(now),
+            began: now,
         }
     }
 
@@ -70,10 +74,13 @@ impl Requests {
     pub fn status(&self, now: Instant) -> RequestStatus {
         let answered = self.answered.per_minute(now) as f64;
         let failed = self.failed.per_minute(now) as f64;
+        // Younger than a minute, the rate is over what there was.
+        let seconds = now.saturating_duration_since(self.began).as_secs_f64().clamp(1.0, 60.0);
         RequestStatus {
             total: self.total.load(Ordering::Relaxed),
             in_flight: self.in_flight.load(Ordering::Relaxed),
-            per_second: answered / 60.0,
+            last_minute: answered as u64,
+            per_second: answered / seconds,
             error_rate: if answered > 0.0 {
                 (failed / answered).min(1.0)
             } else {
@@ -104,10 +111,9 @@ mod tests {
         }
         let seen = requests.status(start);
         assert_eq!((seen.total, seen.in_flight, seen.slow), (60, 0, 1));
-        assert!(
-            (seen.per_second - 1.0).abs() < 1e-9 && (seen.error_rate - 0.25).abs() < 1e-9,
-            "{seen:?}"
-        );
+        assert!((seen.error_rate - 0.25).abs() < 1e-9, "{seen:?}");
+        let at_ten = requests.status(start + Duration::from_secs(10));
+        assert!((at_ten.per_second - 6.0).abs() < 1e-9, "{at_ten:?}");
         let later = requests.status(start + Duration::from_secs(120));
         assert_eq!((later.total, later.per_second, later.error_rate), (60, 0.0, 0.0));
     }

@@ -40,7 +40,7 @@ impl Monitor {
             "databases": { "app": database_view(&self.app.status()), "events": database_view(&self.events.status()) },
             "ledger": ledger_view(&self.log.ledger()),
             "spool": spool_view(&self.log.spool_status()),
-            "disk": { "freeBytes": spare.map(|s| s.0), "freeInodes": spare.map(|s| s.1), "daysUntilFull": null },
+            "disk": { "freeBytes": spare.map(|s| s.0), "freeInodes": spare.map(|s| s.1), "daysUntilFull": spare.and_then(|s| self.growth.days_until_full(s.0)) },
         }))
     }
 }

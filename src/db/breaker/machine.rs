@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::state::{Cause, Outcome, Refusal, State, Ticket, Transition};
+use super::state::{Cause, Outcome, State, Ticket, Transition};
 use super::window::{Totals, Window};
 use crate::config::BreakerSettings;
 use crate::db::backoff::within_ten_percent;
@@ -80,95 +80,6 @@ impl Machine {
         match self.state {
             State::Open { retry_at } => Some(retry_at),
             State::ForcedOpen { until } => until,
-            _ => None,
-        }
-    }
-
-    fn refusal(&self, now: Instant) -> Refusal {
-        let until = match &self.state {
-            State::HalfOpen { leases, .. } => leases
-                .iter()
-                .map(|l| l.1)
-                .min()
-                .map(|at| at.min(now + Duration::from_secs(1))),
-            _ => self.retry_at(),
-        };
-        let isolated = self.state == State::Isolated;
-        let retry_after = until.map(|at| at.saturating_duration_since(now));
-        let cause = Cause {
-            text: self.cause.clone(),
-            told: self.told,
-        };
-        Refusal {
-            retry_after,
-            cause,
-            isolated,
-        }
-    }
-
-    /// Whether a call would be let through now; changes nothing.
-    ///
-    /// # Errors
-    /// The refusal it would get.
-    pub fn peek(&self, now: Instant) -> Result<(), Refusal> {
-        let passes = match &self.state {
-            State::Closed { .. } | State::Disabled { .. } => true,
-            State::Open { retry_at } => now >= *retry_at,
-            State::HalfOpen { permits, leases, .. } => (leases.iter().filter(|l| l.1 > now).count() as u32) < *permits,
-            State::ForcedOpen { until } => until.is_some_and(|at| now >= at),
-            State::Isolated => false,
-        };
-        if passes { Ok(()) } else { Err(self.refusal(now)) }
-    }
-
-    /// Asks for a permit. Time may move the state first (OPEN to HALF_OPEN, a hand's setting to CLOSED).
-    ///
-    /// # Errors
-    /// The refusal, with the time to come back and the cause.
-    pub fn acquire(&mut self, now: Instant) -> (Result<Ticket, Refusal>, Option<Transition>) {
-        let moved = self.tick(now);
-        let next_lease = self.next_lease;
-        let lease = match &mut self.state {
-            State::Closed { .. } | State::Disabled { .. } => None,
-            State::HalfOpen { permits, leases, .. } => {
-                leases.retain(|l| l.1 > now);
-                if leases.len() >= *permits as usize {
-                    return (Err(self.refusal(now)), moved);
-                }
-                leases.push((next_lease, now + LEASE));
-                self.next_lease += 1;
-                Some(next_lease)
-            }
-            _ => return (Err(self.refusal(now)), moved),
-        };
-        (
-            Ok(Ticket {
-                generation: self.generation,
-                lease,
-            }),
-            moved,
-        )
-    }
-
-    /// What time alone changes.
-    fn tick(&mut self, now: Instant) -> Option<Transition> {
-        let expired = |until: &Option<Instant>| until.is_some_and(|at| now >= at);
-        match &self.state {
-            State::Open { retry_at } if now >= *retry_at => {
-                let cause = self.cause.clone();
-                Some(self.go(
-                    State::HalfOpen {
-                        permits: 1,
-                        successes: 0,
-                        leases: Vec::new(),
-                    },
-                    cause,
-                ))
-            }
-            State::ForcedOpen { until } | State::Disabled { until } if expired(until) => {
-                self.window.clear();
-                Some(self.go(State::closed(), "the time set by hand is over".into()))
-            }
             _ => None,
         }
     }
@@ -300,41 +211,10 @@ impl Machine {
             }
         }
     }
-
-    /// The file was found bad.
-    pub fn isolate(&mut self, cause: String) -> Option<Transition> {
-        (self.state != State::Isolated).then(|| self.go(State::Isolated, cause))
-    }
-
-    /// The isolated file was verified.
-    pub fn verified(&mut self) -> Option<Transition> {
-        (self.state == State::Isolated).then(|| {
-            self.window.clear();
-            self.go(State::closed(), "the file was verified".into())
-        })
-    }
-
-    /// Open by hand; an isolated file stays isolated.
-    pub fn force_open(&mut self, until: Option<Instant>, cause: String) -> Option<Transition> {
-        self.told = Told::Unavailable;
-        (self.state != State::Isolated).then(|| self.go(State::ForcedOpen { until }, cause))
-    }
-
-    /// Let everything through by hand; an isolated file stays isolated.
-    pub fn disable(&mut self, until: Option<Instant>, cause: String) -> Option<Transition> {
-        (self.state != State::Isolated).then(|| self.go(State::Disabled { until }, cause))
-    }
-
-    /// Back to CLOSED with clean counts, by hand; an isolated file stays isolated.
-    pub fn reset(&mut self, cause: String) -> Option<Transition> {
-        if self.state == State::Isolated {
-            return None;
-        }
-        self.window.clear();
-        self.reopened = 0;
-        Some(self.go(State::closed(), cause))
-    }
 }
+
+mod admission;
+mod by_hand;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,11 @@
 //! The layer as a whole, on real files, with real locks and real damage.
 
+use rusqlite::Connection;
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::config::{BreakerSettings, OperationSettings, RetrySettings};
+use crate::db::operation::Effect;
 use crate::db::{BreakerChange, Unobserved};
 
 const STEPS: &[Migration] = &[Migration {
@@ -126,7 +129,13 @@ async fn callers_share_commits_and_each_gets_its_own_answer() {
     let gate = Gate::default();
     let held = tokio::spawn({
         let (database, gate) = (bench.database.clone(), gate.clone());
-        async move { database.write(PUT, move |_| Ok(Effect::Commit(gate.pass()))).await }
+        async move {
+            let hold = move |_: &Connection| {
+                gate.pass();
+                Ok(Effect::Commit(()))
+            };
+            database.write(PUT, hold).await
+        }
     });
     gate.wait_for_arrival().await;
     let waiting: Vec<_> = (0..64_i64)
@@ -416,7 +425,13 @@ async fn readers_are_bounded_and_refuse_in_time() {
     let gate = Gate::default();
     let held = tokio::spawn({
         let (database, gate) = (bench.database.clone(), gate.clone());
-        async move { database.read(COUNT, move |_| Ok(gate.pass())).await }
+        async move {
+            let hold = move |_: &Connection| {
+                gate.pass();
+                Ok(())
+            };
+            database.read(COUNT, hold).await
+        }
     });
     gate.wait_for_arrival().await;
     let refused = bench.database.read(COUNT, |_| Ok(())).await.expect_err("none free");

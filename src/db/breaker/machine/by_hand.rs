@@ -1,0 +1,43 @@
+//! What isn't decided by calls (floor 1): isolation and its end, and what people set by hand.
+//!
+//! What must stay true: nothing but verification ends an isolation.
+
+use std::time::Instant;
+
+use super::{Machine, State, Told, Transition};
+
+impl Machine {
+    /// The file was found bad.
+    pub fn isolate(&mut self, cause: String) -> Option<Transition> {
+        (self.state != State::Isolated).then(|| self.go(State::Isolated, cause))
+    }
+
+    /// The isolated file was verified.
+    pub fn verified(&mut self) -> Option<Transition> {
+        (self.state == State::Isolated).then(|| {
+            self.window.clear();
+            self.go(State::closed(), "the file was verified".into())
+        })
+    }
+
+    /// Open by hand; an isolated file stays isolated.
+    pub fn force_open(&mut self, until: Option<Instant>, cause: String) -> Option<Transition> {
+        self.told = Told::Unavailable;
+        (self.state != State::Isolated).then(|| self.go(State::ForcedOpen { until }, cause))
+    }
+
+    /// Let everything through by hand; an isolated file stays isolated.
+    pub fn disable(&mut self, until: Option<Instant>, cause: String) -> Option<Transition> {
+        (self.state != State::Isolated).then(|| self.go(State::Disabled { until }, cause))
+    }
+
+    /// Back to CLOSED with clean counts, by hand; an isolated file stays isolated.
+    pub fn reset(&mut self, cause: String) -> Option<Transition> {
+        if self.state == State::Isolated {
+            return None;
+        }
+        self.window.clear();
+        self.reopened = 0;
+        Some(self.go(State::closed(), cause))
+    }
+}

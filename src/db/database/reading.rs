@@ -1,0 +1,133 @@
+//! Reading through the handle (floor 1): breaker permit, in place or on a thread, settle, repeat where that can help.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::Database;
+use crate::db::breaker::{Outcome, Permit};
+use crate::db::error::{DbError, ErrorKind};
+use crate::db::operation::{Cost, Operation, Safe};
+use crate::db::readers::ReadFailure;
+use crate::db::retry::{Decision, Failed, decide};
+use crate::db::verdict::{Direction, verdict};
+
+impl Database {
+    /// Reads. The query runs on a `query_only` connection and may be repeated. A [`Cost::Scan`] sees one snapshot;
+    /// a [`Cost::Point`] read sees one for each statement and may run in place.
+    ///
+    /// # Errors
+    /// [`DbError`]: nothing is ever changed by a read.
+    pub async fn read<T, F>(&self, operation: Operation, query: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+    {
+        let deadline = self.deadline(operation);
+        let number = self.inner.read_breaker.operation_number();
+        let mut permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        if operation.cost == Cost::Point
+            && let Some(done) = self.inner.readers.in_place(operation, &query)
+        {
+            match self.settle_read(permit, done) {
+                Ok(value) => return Ok(value),
+                Err(failure) => match self.pause(operation, deadline, failure, 1) {
+                    Ok(delay) => tokio::time::sleep(delay).await,
+                    Err(error) => return Err(error),
+                },
+            }
+            permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        }
+        let query = Arc::new(query);
+        for attempt in 1.. {
+            let done = self
+                .inner
+                .readers
+                .on_thread(operation, deadline, Arc::clone(&query))
+                .await;
+            match self.settle_read(permit, done) {
+                Ok(value) => return Ok(value),
+                Err(failure) => tokio::time::sleep(self.pause(operation, deadline, failure, attempt)?).await,
+            }
+            permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    fn settle_read<T>(&self, permit: Permit, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
+        match &done {
+            Ok(_) => permit.settle(Outcome::Success { slow: false }),
+            Err(failure) => {
+                let outcome = verdict(Direction::Read, &failure.error, failure.lock_budget_spent);
+                if let Outcome::Isolate { cause } = &outcome {
+                    self.inner.write_breaker.isolate(cause);
+                }
+                permit.settle(outcome);
+            }
+        }
+        done
+    }
+
+    /// How long to wait before a failed read is repeated, or its error when it isn't.
+    fn pause(
+        &self,
+        operation: Operation,
+        deadline: Instant,
+        failure: ReadFailure,
+        attempt: u32,
+    ) -> Result<Duration, DbError> {
+        let error = failure.error;
+        let now = Instant::now();
+        let Some(class) = error.class() else { return Err(error) };
+        if class.name == "INTERRUPT" {
+            return Err(DbError {
+                kind: ErrorKind::DeadlineExceeded,
+                ..error
+            });
+        }
+        let failed = Failed {
+            class,
+            attempt,
+            lock_budget_spent: failure.lock_budget_spent,
+        };
+        let mut budget = self.inner.budget.lock();
+        budget.earn();
+        match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
+            Decision::After(delay) if budget.spend(now) => {
+                drop(budget);
+                self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
+                self.inner.observer.retrying(&error, attempt, delay);
+                Ok(delay)
+            }
+            _ => {
+                self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
+                Err(DbError {
+                    operation: operation.name,
+                    ..error
+                })
+            }
+        }
+    }
+
+    /// Like [`Database::read`], with a substitute (and its age) when the database gives nothing.
+    pub async fn read_or<T, F>(
+        &self,
+        operation: Operation,
+        query: F,
+        fallback: impl FnOnce() -> (T, Option<Duration>),
+    ) -> Safe<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+    {
+        match self.read(operation, query).await {
+            Ok(value) => Safe::Value(value),
+            Err(reason) => {
+                let (value, age) = fallback();
+                Safe::Fallback { value, reason, age }
+            }
+        }
+    }
+}
