@@ -5,6 +5,7 @@
 //! grace period, and a second signal ends it at once. Called by `cli`.
 
 mod databases;
+mod file_limit;
 mod instance;
 mod logging;
 mod observer;
@@ -98,6 +99,7 @@ fn refused(error: &dyn std::error::Error) -> ExitCode {
 }
 
 async fn run(loaded: Loaded, instance: instance::Instance) -> Result<(), StartError> {
+    file_limit::survive();
     let parts = build(&loaded, instance).await?;
     let (databases, log) = (Arc::clone(&parts.databases), parts.log.clone());
     let (capture, draining) = (parts.capture.clone(), parts.draining.clone());

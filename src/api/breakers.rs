@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::db::breaker::Breaker;
 use crate::http::body::{parse_json, read_body};
-use crate::http::guards::{MonitorRead, MonitorWrite, Needs, RequestContext};
+use crate::http::guards::{MonitorRead, MonitorWrite, Needs, NoParameters, RequestContext};
 use crate::http::{ApiResult, Code, FieldError, Problem, Query};
 use crate::monitoring::Monitor;
 
@@ -33,6 +33,7 @@ fn list(_may: Needs<MonitorRead>, query: Query, monitor: &State<Monitor>) -> Api
 #[post("/api/monitoring/circuit-breaker/reset", data = "<body>")]
 async fn reset_some(
     _may: Needs<MonitorWrite>,
+    _none: NoParameters,
     context: RequestContext,
     monitor: &State<Monitor>,
     body: Data<'_>,
@@ -55,6 +56,7 @@ async fn reset_some(
 #[post("/api/monitoring/circuit-breaker/<name>/reset")]
 fn reset_one(
     _may: Needs<MonitorWrite>,
+    _none: NoParameters,
     name: &str,
     context: RequestContext,
     monitor: &State<Monitor>,
@@ -66,6 +68,7 @@ fn reset_one(
 #[post("/api/monitoring/circuit-breaker/<name>/force-open", data = "<body>")]
 async fn force_open(
     _may: Needs<MonitorWrite>,
+    _none: NoParameters,
     name: &str,
     context: RequestContext,
     monitor: &State<Monitor>,
@@ -87,6 +90,7 @@ async fn force_open(
 #[post("/api/monitoring/circuit-breaker/<name>/disable", data = "<body>")]
 async fn disable(
     _may: Needs<MonitorWrite>,
+    _none: NoParameters,
     name: &str,
     context: RequestContext,
     monitor: &State<Monitor>,

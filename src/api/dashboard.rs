@@ -17,6 +17,7 @@ use rocket::{Data, tokio};
 use sha2::{Digest, Sha256};
 
 use crate::config::HttpSettings;
+use crate::http::note_file;
 
 #[cfg(test)]
 mod tests;
@@ -45,9 +46,22 @@ const HEADERS: [(&str, &str); 7] = [
     ("Cache-Control", "no-cache"),
 ];
 
+/// The methods that change things: a file refuses them, which only its route can know.
+const REFUSED: [Method; 6] = [
+    Method::Post,
+    Method::Put,
+    Method::Patch,
+    Method::Delete,
+    Method::Options,
+    Method::Trace,
+];
+
 /// The dashboard's routes: GET (and with it HEAD) of `/` and of every file.
 pub fn routes() -> Vec<Route> {
-    vec![Route::ranked(RANK, Method::Get, "/<path..>", Files)]
+    let methods = std::iter::once(Method::Get).chain(REFUSED);
+    methods
+        .map(|method| Route::ranked(RANK, method, "/<path..>", Files))
+        .collect()
 }
 
 /// Where the dashboard's files come from; managed state.
@@ -177,6 +191,10 @@ impl Handler for Files {
             return Outcome::error(Status::InternalServerError);
         };
         match assets.answer(path, if_none_match).await {
+            Some(_) if REFUSED.contains(&request.method()) => {
+                note_file(request);
+                Outcome::forward(data, Status::MethodNotAllowed)
+            }
             Some(response) => Outcome::Success(response),
             None => Outcome::forward(data, Status::NotFound),
         }

@@ -11,7 +11,7 @@ use rocket::{Route, State, get, post, routes};
 use crate::events::{EventLog, LoggedEvent, parse, query};
 use crate::http::Query;
 use crate::http::body::{expect_media_type, read_body};
-use crate::http::guards::{EventsRead, Ingest, MonitorRead, Needs};
+use crate::http::guards::{EventsRead, Ingest, MonitorRead, Needs, NoParameters};
 use crate::http::{ApiResult, Code, Problem};
 
 mod answer;
@@ -42,7 +42,12 @@ async fn list(
 }
 
 #[get("/api/monitoring/errors/<id>")]
-async fn one(_may: Needs<MonitorRead>, id: &str, events: EventsRead) -> ApiResult<Json<LoggedEvent>> {
+async fn one(
+    _may: Needs<MonitorRead>,
+    _none: NoParameters,
+    id: &str,
+    events: EventsRead,
+) -> ApiResult<Json<LoggedEvent>> {
     let Some(id) = parse::id(id) else {
         return Err(Problem::invalid(
             "id",
@@ -58,6 +63,7 @@ async fn one(_may: Needs<MonitorRead>, id: &str, events: EventsRead) -> ApiResul
 #[post("/api/monitoring/errors", data = "<body>")]
 async fn report(
     _may: Needs<Ingest>,
+    _none: NoParameters,
     log: &State<EventLog>,
     media: Option<&ContentType>,
     events: Result<EventsRead, Problem>,

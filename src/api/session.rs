@@ -1,7 +1,7 @@
 //! The dashboard's session (floor 6): a token kept in a same-site HttpOnly cookie.
 //!
 //! What must stay true: the cookie is never readable by a script and never sent by another site's page; signing in
-//! with a wrong token counts as a failed try.
+//! with a wrong token counts as a failed try, and another site's page can't sign in.
 
 use rocket::data::Data;
 use rocket::http::{Cookie, CookieJar, SameSite, Status};
@@ -11,7 +11,7 @@ use rocket::{Request, Route, State, delete, get, post, routes};
 use serde_json::{Value, json};
 
 use crate::http::body::{parse_json, read_body};
-use crate::http::{ApiResult, Door, FieldError, Problem, SESSION_COOKIE};
+use crate::http::{ApiResult, Door, FieldError, Problem, SESSION_COOKIE, refuse_foreign_page};
 
 const MOST_BODY_BYTES: u64 = 4096;
 
@@ -45,6 +45,7 @@ fn show(may: crate::http::guards::MayMonitor, door: &State<Door>) -> Json<Value>
 /// `POST /api/session` `{"token": "…"}`: signs in.
 #[post("/api/session", data = "<body>")]
 async fn sign_in(knock: Knock<'_>, door: &State<Door>, jar: &CookieJar<'_>, body: Data<'_>) -> ApiResult<Status> {
+    refuse_foreign_page(knock.0)?;
     let given = parse_json(&read_body(body, MOST_BODY_BYTES).await?)?;
     let Some(token) = given.get("token").and_then(Value::as_str).map(str::trim) else {
         return Err(Problem::validation(vec![FieldError::new(

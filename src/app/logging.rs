@@ -7,7 +7,8 @@ use std::path::Path;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
@@ -23,8 +24,10 @@ fn queued(writer: impl std::io::Write + Send + 'static, name: &str) -> (NonBlock
         .finish(writer)
 }
 
-fn filter() -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER))
+/// Rocket's macros log in the name of the module they are used in, with `::_` behind it; a directive can't name that.
+fn filter<S>() -> impl Filter<S> {
+    let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    chosen.and(filter_fn(|metadata| !metadata.target().ends_with("::_")))
 }
 
 /// Starts logging; what is queued is written when the guards are dropped. Without a usable folder only the console

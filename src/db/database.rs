@@ -143,6 +143,11 @@ impl Database {
             stop: Stop::default(),
         }))
         .map_err(io)?;
+        // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
+        let until = Instant::now() + settings.pool.connect_timeout;
+        for pool in [&readers.pool, &writer.shared.pool] {
+            drop(pool.checkout("open", until));
+        }
         let health = Health::new(opened);
         let inner = Inner {
             clock,

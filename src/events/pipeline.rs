@@ -4,6 +4,7 @@
 //! answers besides "stored" sends the batch to the spool, where replay is harmless because ids are unique. Ingest and the capture
 //! worker both come through here. Failures of this path go to stderr and to the ledger, never to capture.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,5 +176,6 @@ impl Pipeline {
 
 /// One line for the operator: the event path can't report its own failures as events.
 pub(super) fn complain(text: &str) {
-    eprintln!("mainstay: event log: {text}");
+    // Not by eprintln!, which panics when standard error is a file on the disk that is full.
+    let _ = writeln!(std::io::stderr(), "mainstay: event log: {text}");
 }

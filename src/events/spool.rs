@@ -52,7 +52,7 @@ pub struct SpoolStatus {
     pub corrupt: u64,
     /// Segments kept aside as `.damaged` since the start.
     pub kept_aside: u64,
-    /// The newest failure, for people; holds no path.
+    /// Why the newest append or removal failed; `None` again once one went well. For people; holds no path.
     pub last_error: Option<String>,
 }
 

@@ -159,15 +159,25 @@ fn token_of<'r>(request: &'r Request<'_>) -> Result<Option<&'r str>, Problem> {
     let Some(cookie) = request.cookies().get(SESSION_COOKIE) else {
         return Ok(None);
     };
-    let changes = !matches!(request.method(), Method::Get | Method::Head | Method::Options);
-    if changes && !is_same_origin(request) {
-        return Err(Problem::new(
-            Code::Forbidden,
-            "A page of another site may not use the dashboard's session.",
-        ));
+    if !matches!(request.method(), Method::Get | Method::Head | Method::Options) {
+        refuse_foreign_page(request)?;
     }
     // The cookie jar lives as long as the request does.
     Ok(Some(cookie.value()))
+}
+
+/// A page of another site may neither use the dashboard's session nor begin one.
+///
+/// # Errors
+/// 403.
+pub fn refuse_foreign_page(request: &Request<'_>) -> Result<(), Problem> {
+    if is_same_origin(request) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Forbidden,
+        "A page of another site may not use the dashboard's session.",
+    ))
 }
 
 fn is_same_origin(request: &Request<'_>) -> bool {

@@ -2,7 +2,9 @@
 //! Allow, and OPTIONS answered.
 //!
 //! What must stay true: made from the mounted routes themselves, so that it can't disagree with them; a catch-all
-//! route (the dashboard's files) says nothing about which paths exist and is left out.
+//! route (the dashboard's files) says nothing about which paths exist and is left out: it calls [`note_file`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocket::http::Method;
 use rocket::{Request, Route};
@@ -15,6 +17,18 @@ struct Known {
 enum Segment {
     Exactly(String),
     Anything,
+}
+
+/// What a file answers to.
+const OF_A_FILE: &str = "GET, HEAD, OPTIONS";
+
+/// Whether a file answers at the request's path.
+#[derive(Default)]
+struct IsFile(AtomicBool);
+
+/// Says that a file answers at the request's path, though not to its method.
+pub fn note_file(request: &Request<'_>) {
+    request.local_cache(IsFile::default).0.store(true, Ordering::Relaxed);
 }
 
 /// The table; managed state.
@@ -54,6 +68,9 @@ impl Methods {
 
     /// The `Allow` header for the request's path, when the path is known.
     pub fn allow_header(request: &Request<'_>) -> Option<String> {
+        if request.local_cache(IsFile::default).0.load(Ordering::Relaxed) {
+            return Some(OF_A_FILE.to_owned());
+        }
         let methods = request.rocket().state::<Self>()?;
         let allowed = methods.allowed(request.uri().path().as_str());
         (!allowed.is_empty()).then(|| allowed.join(", "))

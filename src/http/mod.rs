@@ -19,12 +19,14 @@ mod trace;
 pub mod guards {
     pub use super::auth::{Admin, DataRead, DataWrite, Ingest, MayMonitor, MonitorRead, MonitorWrite, Needs};
     pub use super::databases::{AppRead, AppWrite, EventsRead};
+    pub use super::query::NoParameters;
     pub use super::trace::RequestContext;
 }
 
-pub use auth::{Door, SESSION_COOKIE};
+pub use auth::{Door, SESSION_COOKIE, refuse_foreign_page};
 pub use code::Code;
 pub use databases::Databases;
+pub use methods::note_file;
 pub use problem::{ApiResult, FieldError, Problem};
 pub use query::Query;
 pub use skin::{Skin, methods_table};

@@ -105,7 +105,10 @@ impl Problem {
     pub fn validation(errors: Vec<FieldError>) -> Self {
         let detail = errors
             .first()
-            .map_or_else(String::new, |e| format!("{} {}", e.pointer, e.detail));
+            .map_or_else(String::new, |e| match e.pointer.as_str() {
+                "" => format!("The body {}", e.detail),
+                pointer => format!("{pointer} {}", e.detail),
+            });
         let mut made = Self::new(Code::ValidationFailed, detail);
         made.errors = errors;
         made

@@ -85,6 +85,22 @@ fn parse(query: &str) -> Result<Query, Problem> {
     })
 }
 
+/// The request has no parameters, for handlers that know none: a mistyped or misplaced one must not be ignored.
+pub struct NoParameters;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for NoParameters {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let query = parse(request.uri().query().map_or("", |q| q.as_str()));
+        match query.and_then(|query| query.only(&[])) {
+            Ok(()) => Outcome::Success(Self),
+            Err(problem) => refuse(request, problem),
+        }
+    }
+}
+
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Query {
     type Error = Problem;

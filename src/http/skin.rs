@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::fairing::{Fairing, Info, Kind};
-use rocket::http::Header;
+use rocket::http::{Header, Method};
 use rocket::{Data, Request, Response};
 
 use super::code::Code;
@@ -38,7 +38,8 @@ impl Fairing for Skin {
         }
     }
 
-    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+    async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+        undo_method_override(request, data).await;
         Trace::of(request);
         self.requests.began();
     }
@@ -61,6 +62,7 @@ impl Fairing for Skin {
         tracing::info!(
             target: "mainstay::access",
             request_id = %trace.id,
+            trace_id = trace.trace_id.as_deref(),
             method = %request.method(),
             path = %request.uri().path(),
             status,
@@ -79,6 +81,16 @@ impl Fairing for Skin {
             );
             self.capture.capture(event);
         }
+    }
+}
+
+/// Rocket lets a form's first field `_method` stand in for POST. Nothing here takes forms, and a proxy or a page that
+/// may only POST must not be able to delete that way.
+async fn undo_method_override(request: &mut Request<'_>, data: &mut Data<'_>) {
+    const FIELD: &[u8] = b"_method=";
+    let is_form = request.content_type().is_some_and(|given| given.is_form());
+    if is_form && data.peek(FIELD.len()).await.starts_with(FIELD) {
+        request.set_method(Method::Post);
     }
 }
 

@@ -43,9 +43,9 @@ impl Input {
             other => return Err(InputError::NotAnObject(kind(&other))),
         };
         for name in SET_BY_US {
-            members.remove(name);
+            members.shift_remove(name);
         }
-        let id = match members.remove("id") {
+        let id = match members.shift_remove("id") {
             None | Some(Value::Null) => None,
             Some(Value::String(id)) => Some(DocumentId::parse(&id).map_err(InputError::BadId)?),
             Some(_) => return Err(InputError::BadId(ID_RULE)),
@@ -102,6 +102,13 @@ mod tests {
         assert_eq!(input.id.unwrap().as_str(), "n1");
         assert_eq!(Value::Object(input.members), json!({"title": "a", "at": {"id": 1}}));
         assert_eq!(Input::from_json(json!({"id": null})).unwrap().id, None);
+    }
+
+    #[test]
+    fn members_keep_their_order() {
+        let sent: Value = serde_json::from_str(r#"{"id": "n1", "version": 1, "z": 1, "b": 2, "a": 3}"#).unwrap();
+        let body = Body::from_members(&Input::from_json(sent).unwrap().members).unwrap();
+        assert_eq!(body.as_str(), r#"{"z":1,"b":2,"a":3}"#);
     }
 
     #[test]

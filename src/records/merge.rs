@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 /// Applies `patch` to the members of an object.
 pub fn merge_members(target: &mut Map<String, Value>, patch: Map<String, Value>) {
+    // In one pass, since what stays must keep its order: taking members out one by one would move the rest each time.
+    target.retain(|name, _| !patch.get(name).is_some_and(Value::is_null));
     for (name, value) in patch {
-        if value.is_null() {
-            target.remove(&name);
-        } else {
+        if !value.is_null() {
             merge(target.entry(name).or_insert(Value::Null), value);
         }
     }
@@ -36,6 +36,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_stays_keeps_its_order() {
+        let target = json!({"a": 1, "b": null, "c": {"x": 1, "y": 2, "z": 3}, "d": 4});
+        let text = merged(target, json!({"a": null, "c": {"x": null}, "e": 5})).to_string();
+        assert_eq!(text, r#"{"b":null,"c":{"y":2,"z":3},"d":4,"e":5}"#);
+    }
 
     fn merged(mut target: Value, patch: Value) -> Value {
         merge(&mut target, patch);

@@ -4,6 +4,10 @@
 //! that outlives its test is killed when the test's handle is dropped.
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 
+pub mod work;
+
+pub mod raw;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -200,6 +204,11 @@ impl Server {
             .ok()
             .and_then(|_| line.trim().split_once("listens on ").map(|(_, url)| url.to_owned()));
         self.base = told.unwrap_or_else(|| panic!("it did not start: {line}{}", self.log()));
+    }
+
+    /// A setting for the next [`Server::restart`].
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
     }
 
     /// What it wrote to standard error so far.

@@ -12,13 +12,14 @@ use super::reply::{Reply, page};
 use crate::clock::{SharedClock, from_epoch_ms, rfc3339_ms};
 use crate::http::ApiResult;
 use crate::http::Query;
-use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs};
+use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs, NoParameters};
 use crate::records::{Collection, store};
 
 /// Creates a collection (201), or finds it (200). The body is empty or `{}`.
 #[put("/api/data/<collection>", data = "<data>")]
 pub async fn put_collection(
     _may: Needs<DataWrite>,
+    _none: NoParameters,
     db: AppWrite,
     clock: &State<SharedClock>,
     content_type: Option<&ContentType>,

@@ -12,7 +12,7 @@ use super::reply::{Reply, page};
 use crate::clock::SharedClock;
 use crate::http::ApiResult;
 use crate::http::Query;
-use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs};
+use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs, NoParameters};
 use crate::records::{Body, DocumentId, Key, Put, ReadVerdict, store};
 
 const JSON: &[&str] = &["application/json"];
@@ -33,6 +33,7 @@ pub async fn list_documents(_may: Needs<DataRead>, db: AppRead, query: Query, co
 #[post("/api/data/<collection>", data = "<data>")]
 pub async fn create_document(
     _may: Needs<DataWrite>,
+    _none: NoParameters,
     db: AppWrite,
     clock: &State<SharedClock>,
     content_type: Option<&ContentType>,
@@ -55,6 +56,7 @@ pub async fn create_document(
 #[get("/api/data/<collection>/<id>")]
 pub async fn read_document(
     _may: Needs<DataRead>,
+    _none: NoParameters,
     db: AppRead,
     headers: Headers<'_>,
     collection: &str,
@@ -75,6 +77,7 @@ pub async fn read_document(
 #[put("/api/data/<collection>/<id>", data = "<data>")]
 pub async fn put_document(
     _may: Needs<DataWrite>,
+    _none: NoParameters,
     db: AppWrite,
     clock: &State<SharedClock>,
     headers: Headers<'_>,
@@ -97,6 +100,7 @@ pub async fn put_document(
 #[patch("/api/data/<collection>/<id>", data = "<data>")]
 pub async fn patch_document(
     _may: Needs<DataWrite>,
+    _none: NoParameters,
     db: AppWrite,
     clock: &State<SharedClock>,
     headers: Headers<'_>,
@@ -116,6 +120,7 @@ pub async fn patch_document(
 #[delete("/api/data/<collection>/<id>")]
 pub async fn delete_document(
     _may: Needs<DataWrite>,
+    _none: NoParameters,
     db: AppWrite,
     headers: Headers<'_>,
     collection: &str,

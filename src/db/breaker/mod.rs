@@ -208,9 +208,10 @@ impl Breaker {
         self.inner.lock().machine.retry_at()
     }
 
-    /// What the API shows.
+    /// What the API shows. Looking ends what was set by hand for a time that is over: without callers nobody else would.
     pub fn status(&self) -> BreakerStatus {
         let now = self.clock.now();
+        self.change(|m| ((), m.end_by_hand(now)));
         let inner = self.inner.lock();
         let totals = inner.machine.totals(now);
         BreakerStatus {

@@ -1,11 +1,12 @@
 //! One segment of the spool as a file that is written to (floor 2). Blocking; only the shelf calls it.
 //!
 //! What must stay true: a failed append leaves the file as long as it was, a failed sync as long as it was when it was last
-//! durable; where even that can't be done the file is spoiled and closed.
+//! durable; where even that can't be done the file is spoiled and closed; nothing counts as durable in a file that was
+//! removed or moved away.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Records;
 use super::segment::HEADER;
@@ -23,6 +24,7 @@ pub(super) struct Segment {
 /// The segment that is written to.
 pub(super) struct Active {
     file: File,
+    path: PathBuf,
     pub(super) segment: Segment,
     /// Its tail may not be where we think: nothing more is appended.
     pub(super) spoiled: bool,
@@ -46,6 +48,7 @@ impl Active {
         };
         Ok(Self {
             file,
+            path: path.to_owned(),
             segment,
             spoiled: false,
             durable_bytes: bytes,
@@ -70,7 +73,7 @@ impl Active {
         if self.durable_bytes == self.segment.bytes {
             return Ok(());
         }
-        if let Err(error) = self.file.sync_data() {
+        if let Err(error) = self.file.sync_data().and_then(|()| self.still_named()) {
             let _ = self.file.set_len(self.durable_bytes);
             self.segment.bytes = self.durable_bytes;
             self.segment.events = self.durable_events;
@@ -80,5 +83,23 @@ impl Active {
         self.durable_bytes = self.segment.bytes;
         self.durable_events = self.segment.events;
         Ok(())
+    }
+
+    /// An error when the path names no file or another one: what goes into a removed file can't be read back.
+    #[cfg(unix)]
+    fn still_named(&self) -> io::Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let (ours, named) = (self.file.metadata()?, std::fs::metadata(&self.path)?);
+        if (ours.dev(), ours.ino()) == (named.dev(), named.ino()) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    /// Without inodes only whether the path names anything can be told.
+    #[cfg(not(unix))]
+    fn still_named(&self) -> io::Result<()> {
+        std::fs::metadata(&self.path).map(drop)
     }
 }

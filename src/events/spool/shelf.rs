@@ -106,7 +106,10 @@ impl Shelf {
     /// Makes everything that was written durable. On an error what was not durable is cut off again.
     pub(super) fn sync(&mut self) -> Result<(), SpoolError> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        let Err(error) = active.sync() else { return Ok(()) };
+        let Err(error) = active.sync() else {
+            self.last_error = None;
+            return Ok(());
+        };
         let told = self.failed("sync", &error);
         // After a failed sync the kernel may have forgotten the pages: this file is not written to again.
         self.close_active();
@@ -175,6 +178,9 @@ impl Shelf {
         } else if let Err(error) = fs::remove_file(self.path(number)) {
             // It will be found again at the next start, and replayed without harm.
             self.failed("remove", &error);
+        } else {
+            // There is room again: what was refused before is history.
+            self.last_error = None;
         }
         let _ = self.sync_folder();
         segment.events

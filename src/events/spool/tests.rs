@@ -225,6 +225,18 @@ async fn a_folder_that_went_away_refuses_and_recovers() {
 }
 
 #[tokio::test]
+async fn nothing_is_accepted_into_a_segment_that_was_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), PLENTY).unwrap();
+    append(&spool, &[event(0)]).await.unwrap();
+    fs::remove_file(&files(folder.path(), "spool")[0]).unwrap();
+    assert_eq!(append(&spool, &[event(1)]).await, Err(SpoolError::Failed));
+    let kept = [event(2)];
+    append(&spool, &kept).await.unwrap();
+    assert_eq!(read_all(&spool, 10).await, (ids(&kept), 1));
+}
+
+#[tokio::test]
 async fn a_damaged_header_costs_no_event() {
     let folder = tempfile::tempdir().unwrap();
     let events: Vec<_> = (0..3).map(event).collect();

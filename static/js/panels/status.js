@@ -24,7 +24,7 @@ export function statusPanel() {
     setText(byId("status-word"), heading(view, lost));
     setText(byId("status-since"), lost ? lastKnown(view) : since(view));
     because(lost ? [] : view.health?.because);
-    components(lost ? {} : view.health?.components, view.now);
+    components(lost ? {} : view.health?.components, view);
     document.title = known || lost ? `${heading(view, lost)} – Mainstay` : "Mainstay";
   };
 }
@@ -56,11 +56,11 @@ function because(reasons) {
   show(list, texts.length > 0);
 }
 
-function components(given, now) {
+function components(given, view) {
   const items = Object.entries(given ?? {}).filter(([, part]) => typeof part?.status === "string");
   const list = byId("status-components");
   reconcile(list, items, ([name]) => name, component);
-  for (const [name, part] of items) list.keyed.get(name).refresh(part, now);
+  for (const [name, part] of items) list.keyed.get(name).refresh(part, view);
   show(list, items.length > 0);
 }
 
@@ -69,14 +69,16 @@ function component([name]) {
   const note = el("span", "note");
   const draw = iconSlot(mark);
   const node = el("li", "", mark, el("span", "name", sentence(name)), note);
-  const refresh = (part, now) => {
+  const refresh = (part, view) => {
     const tone = toneOf(part.status);
+    // What the banner says as its reason is not said twice.
+    const detail = view.health.because?.some((reason) => part.detail?.includes(reason)) ? null : part.detail;
     setAttr(node, "data-tone", tone);
     draw(tone);
-    const parts = [tone === "ok" ? null : part.status, part.detail, part.responseMs === undefined ? null : millis(part.responseMs)];
+    const parts = [tone === "ok" ? null : part.status, detail, part.responseMs === undefined ? null : millis(part.responseMs)];
     setText(note, parts.filter(Boolean).join(" · "));
     const checked = instant(part.checkedAt);
-    setAttr(node, "title", checked === null ? null : `Checked ${clockTime(checked, now)}`);
+    setAttr(node, "title", checked === null ? null : `Checked ${clockTime(checked, view.now)}`);
   };
   return { node, refresh };
 }

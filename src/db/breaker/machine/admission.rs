@@ -77,7 +77,6 @@ impl Machine {
 
     /// What time alone changes.
     fn tick(&mut self, now: Instant) -> Option<Transition> {
-        let expired = |until: &Option<Instant>| until.is_some_and(|at| now >= at);
         match &self.state {
             State::Open { retry_at } if now >= *retry_at => {
                 let cause = self.cause.clone();
@@ -90,11 +89,17 @@ impl Machine {
                     cause,
                 ))
             }
-            State::ForcedOpen { until } | State::Disabled { until } if expired(until) => {
-                self.window.clear();
-                Some(self.go(State::closed(), "the time set by hand is over".into()))
-            }
-            _ => None,
+            _ => self.end_by_hand(now),
         }
+    }
+
+    /// Ends what was set by hand for a time that is over.
+    pub fn end_by_hand(&mut self, now: Instant) -> Option<Transition> {
+        let (State::ForcedOpen { until } | State::Disabled { until }) = self.state else {
+            return None;
+        };
+        until.filter(|at| now >= *at)?;
+        self.window.clear();
+        Some(self.go(State::closed(), "the time set by hand is over".into()))
     }
 }
