@@ -191,11 +191,12 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         Arc::clone(&requests),
         settings.storage.data_dir.clone(),
         Arc::clone(&clock),
-        parts.evidence,
+        Arc::clone(&parts.evidence),
     );
     observer::watch_growth(&parts.databases, &parts.log, &monitor.growth);
     let skin = Skin {
         requests,
+        evidence: parts.evidence,
         capture: parts.capture,
         slow_request: settings.http.slow_request,
         clock: Arc::clone(&clock),

@@ -2,6 +2,7 @@
 //!
 //! Needs Chromium (found on the PATH, or named by CHROME); `tests/run` runs it, or
 //! `cargo test --test browser -- --ignored`. Only loopback is talked to.
+//! Longer than most: a scene and its helpers are told in one place.
 
 mod chromium;
 mod common;

@@ -40,6 +40,7 @@ async fn a_handlers_panic_is_one_problem_and_one_event_with_its_request() {
     let skin = Skin {
         requests: Arc::new(Requests::starting_at(clock.now())),
         capture,
+        evidence: Arc::default(),
         slow_request: Duration::from_secs(60),
         clock,
     };

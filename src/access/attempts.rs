@@ -20,8 +20,10 @@ const MOST_CLIENTS: usize = 10_000;
 pub struct Failure {
     /// The client had used up its tries before this one: answer 429 with these seconds (at least 1).
     pub blocked_seconds: Option<u64>,
-    /// A burst has just begun: log it once, as critical.
-    pub burst_began: bool,
+    /// How many of this client's tries failed within the last minute, as far as they are counted.
+    pub client_tries: u64,
+    /// A burst has just begun with this many tries over all clients within the last minute: log it once, as critical.
+    pub burst_began: Option<u64>,
 }
 
 /// One client's failures within the window, oldest first, and its place in the order of eviction.
@@ -66,7 +68,7 @@ impl FailedAttempts {
     /// Counts a failed try. A blocked client's tries count towards a burst only.
     pub fn failed(&self, client: IpAddr, now: Instant) -> Failure {
         let mut state = self.state.lock();
-        let burst_began = state.note_burst(now);
+        let burst_began = state.note_burst(now).then_some(BURST as u64);
         let client = identity(client);
         let blocked_seconds = state
             .clients
@@ -75,8 +77,16 @@ impl FailedAttempts {
         if blocked_seconds.is_none() {
             state.count(client, now);
         }
+        let counted = |known: &Client| {
+            known
+                .failures
+                .iter()
+                .filter(|at| now.saturating_duration_since(**at) < WINDOW)
+                .count()
+        };
         Failure {
             blocked_seconds,
+            client_tries: state.clients.get(&client).map_or(0, counted) as u64,
             burst_began,
         }
     }
@@ -225,6 +235,7 @@ mod tests {
                     attempts
                         .failed(ip(&format!("10.0.0.{n}")), from + seconds(u64::from(*n)))
                         .burst_began
+                        .is_some()
                 })
                 .collect()
         };
@@ -237,7 +248,7 @@ mod tests {
     fn one_blocked_client_can_make_a_burst_too() {
         let (attempts, now) = (FailedAttempts::new(), Instant::now());
         let began: Vec<bool> = (0..30)
-            .map(|_| attempts.failed(ip("127.0.0.1"), now).burst_began)
+            .map(|_| attempts.failed(ip("127.0.0.1"), now).burst_began.is_some())
             .collect();
         assert_eq!(began.iter().position(|began| *began), Some(19));
         assert_eq!(began.iter().filter(|began| **began).count(), 1);

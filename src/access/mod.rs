@@ -15,6 +15,6 @@ pub use attempts::{FailedAttempts, Failure};
 pub use file::{TokenFile, TokenFileError, TokenRecord};
 pub use listen::refuse_open_listen;
 pub use manage::{Created, InvalidToken, NewToken, create, revoke};
-pub use protected::{Approach, FORWARDING_HEADERS, Reason, judge};
+pub use protected::{Approach, Reason, is_forwarding_header, judge};
 pub use scope::{Grant, Scope};
 pub use store::{Refusal, TokenStore};

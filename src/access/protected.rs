@@ -6,15 +6,27 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Headers that say "somebody else sent this and I pass it on".
-pub const FORWARDING_HEADERS: [&str; 6] = [
+/// Headers, besides every `X-Forwarded-…`, that say "somebody else sent this and I pass it on".
+const FORWARDING_HEADERS: [&str; 9] = [
     "Forwarded",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Proto",
     "X-Real-IP",
     "Via",
+    "CF-Connecting-IP",
+    "True-Client-IP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Original-Host",
+    "X-Original-Forwarded-For",
 ];
+
+/// Whether a header of this name says that a proxy passed the request on.
+pub fn is_forwarding_header(name: &str) -> bool {
+    const PREFIX: &str = "x-forwarded";
+    let prefixed = name
+        .get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+    prefixed || FORWARDING_HEADERS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
 
 /// What a request shows of where it comes from.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +35,9 @@ pub struct Approach<'r> {
     pub hosts: &'r [&'r str],
     /// Every `Origin` header.
     pub origins: &'r [&'r str],
-    /// The first of [`FORWARDING_HEADERS`] that is present.
+    /// `Sec-Fetch-Site`, by which a browser says whose page sends the request.
+    pub fetch_site: Option<&'r str>,
+    /// The first header present for which [`is_forwarding_header`] holds.
     pub forwarded_by: Option<&'r str>,
     /// The other end of the socket, never a header's claim.
     pub remote: Option<IpAddr>,
@@ -45,7 +59,7 @@ pub enum Reason {
     #[error("the Host header is not localhost, 127.0.0.1 or [::1]; {REMEDY}")]
     ForeignHost,
     /// Another site's page sent it.
-    #[error("the Origin header is not a page of this machine; {REMEDY}")]
+    #[error("a page of another origin sent the request; {REMEDY}")]
     ForeignOrigin,
 }
 
@@ -65,24 +79,28 @@ pub fn judge(approach: &Approach<'_>) -> Result<(), Reason> {
     if let Some(header) = approach.forwarded_by {
         return Err(Reason::Forwarded(header.into()));
     }
-    match approach.hosts {
-        [host] if is_loopback_authority(host) => {}
+    let host = match approach.hosts {
+        [host] if is_loopback_authority(host) => host,
         [_] => return Err(Reason::ForeignHost),
         _ => return Err(Reason::NoHost),
-    }
+    };
+    // "none" is a person's own doing: typed, bookmarked.
+    let own_site = approach
+        .fetch_site
+        .is_none_or(|site| matches!(site, "same-origin" | "none"));
     match approach.origins {
-        [] => Ok(()),
-        [origin] if is_loopback_origin(origin) => Ok(()),
+        [] if own_site => Ok(()),
+        [origin] if own_site && is_page_of(host, origin) => Ok(()),
         _ => Err(Reason::ForeignOrigin),
     }
 }
 
-/// `http://` or `https://` and a loopback authority, nothing after it.
-fn is_loopback_origin(origin: &str) -> bool {
+/// `http://` or `https://` and exactly this host: another port of this machine is another program's page.
+fn is_page_of(host: &str, origin: &str) -> bool {
     let authority = origin
         .strip_prefix("http://")
         .or_else(|| origin.strip_prefix("https://"));
-    authority.is_some_and(is_loopback_authority)
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
 /// `localhost`, an address of 127.0.0.0/8 in four plain parts, or `[::1]`, with or without a port. Everything else
@@ -115,6 +133,7 @@ mod tests {
     const LOCAL: Approach<'static> = Approach {
         hosts: &["localhost:3000"],
         origins: &[],
+        fetch_site: None,
         forwarded_by: None,
         remote: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
     };
@@ -145,8 +164,14 @@ mod tests {
             "[::1]:80",
         ] {
             assert_eq!(host(name), Ok(()), "{name}");
-            assert_eq!(origin(&format!("http://{name}")), Ok(()), "{name}");
-            assert_eq!(origin(&format!("https://{name}")), Ok(()), "{name}");
+            for scheme in ["http", "https"] {
+                let approach = Approach {
+                    hosts: &[name],
+                    origins: &[&format!("{scheme}://{name}")],
+                    ..LOCAL
+                };
+                assert_eq!(judge(&approach), Ok(()), "{name}");
+            }
         }
     }
 

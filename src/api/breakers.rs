@@ -1,17 +1,18 @@
 //! Circuit breakers (floor 6): look at them, and set them by hand.
 //!
-//! What must stay true: what is set by hand is logged with who asked; an isolated file can't be reset by hand.
+//! What must stay true: what is set by hand is an event that carries the request; an isolated file can't be reset.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::data::Data;
+use rocket::http::ContentType;
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, post, routes};
 use serde_json::{Map, Value, json};
 
 use crate::db::breaker::Breaker;
-use crate::http::body::{parse_json, read_body};
+use crate::http::body::{expect_media_type, parse_json, read_body};
 use crate::http::guards::{MonitorRead, MonitorWrite, Needs, NoParameters, RequestContext};
 use crate::http::{ApiResult, Code, FieldError, Problem, Query};
 use crate::monitoring::Monitor;
@@ -36,9 +37,10 @@ async fn reset_some(
     _none: NoParameters,
     context: RequestContext,
     monitor: &State<Monitor>,
+    media: Option<&ContentType>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
-    let wanted = members(body, &["name"]).await?;
+    let wanted = members(media, body, &["name"]).await?;
     let chosen = match wanted.get("name") {
         None => all(monitor),
         Some(Value::String(name)) => vec![named(monitor, name).ok_or_else(|| {
@@ -72,17 +74,12 @@ async fn force_open(
     name: &str,
     context: RequestContext,
     monitor: &State<Monitor>,
+    media: Option<&ContentType>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
     let breaker = known(monitor, name)?;
-    let (lasting, reason) = by_hand(&members(body, &["forSeconds", "reason"]).await?, "opened")?;
-    breaker.force_open(lasting, &reason);
-    tracing::warn!(
-        request_id = context.request_id,
-        breaker = name,
-        reason,
-        "circuit breaker forced open"
-    );
+    let (lasting, reason) = by_hand(&members(media, body, &["forSeconds", "reason"]).await?, "opened")?;
+    breaker.force_open(lasting, &reason, Some(&context.0));
     shown(monitor, name)
 }
 
@@ -94,17 +91,12 @@ async fn disable(
     name: &str,
     context: RequestContext,
     monitor: &State<Monitor>,
+    media: Option<&ContentType>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
     let breaker = known(monitor, name)?;
-    let (lasting, reason) = by_hand(&members(body, &["forSeconds", "reason"]).await?, "disabled")?;
-    breaker.disable(lasting, &reason);
-    tracing::warn!(
-        request_id = context.request_id,
-        breaker = name,
-        reason,
-        "circuit breaker disabled"
-    );
+    let (lasting, reason) = by_hand(&members(media, body, &["forSeconds", "reason"]).await?, "disabled")?;
+    breaker.disable(lasting, &reason, Some(&context.0));
     shown(monitor, name)
 }
 
@@ -141,7 +133,7 @@ fn known(monitor: &Monitor, name: &str) -> ApiResult<Arc<Breaker>> {
 fn reset(breakers: &[Arc<Breaker>], context: &RequestContext) -> ApiResult<Json<Value>> {
     let mut done = Vec::new();
     for breaker in breakers {
-        if breaker.reset("reset by hand") {
+        if breaker.reset("reset by hand", Some(&context.0)) {
             done.push(breaker.status().name);
         }
     }
@@ -151,11 +143,6 @@ fn reset(breakers: &[Arc<Breaker>], context: &RequestContext) -> ApiResult<Json<
             "The file is isolated; only a successful check of the file ends that.",
         ));
     }
-    tracing::warn!(
-        request_id = context.request_id,
-        breakers = done.join(", "),
-        "circuit breakers reset"
-    );
     Ok(Json(json!({ "reset": done })))
 }
 
@@ -170,7 +157,8 @@ fn shown(monitor: &Monitor, name: &str) -> ApiResult<Json<Value>> {
 }
 
 /// The members of an optional JSON object that may only have the allowed ones.
-async fn members(body: Data<'_>, allowed: &[&str]) -> ApiResult<Map<String, Value>> {
+async fn members(media: Option<&ContentType>, body: Data<'_>, allowed: &[&str]) -> ApiResult<Map<String, Value>> {
+    expect_media_type(media, &["application/json"])?;
     let body = read_body(body, MOST_BODY_BYTES).await?;
     if body.is_empty() {
         return Ok(Map::new());

@@ -76,9 +76,14 @@ fn livez() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: requests can be served; `?verbose` lists the checks.
+/// `GET /readyz`: requests can be served; `?verbose` lists the checks to those with authority.
 #[get("/readyz")]
-fn readyz(query: Query, monitor: &State<Monitor>, draining: &State<Draining>) -> ApiResult<(Status, String)> {
+fn readyz(
+    may: MayMonitor,
+    query: Query,
+    monitor: &State<Monitor>,
+    draining: &State<Draining>,
+) -> ApiResult<(Status, String)> {
     query.only(&["verbose"])?;
     let health = monitor.health();
     let draining = draining.0.load(Ordering::Relaxed);
@@ -88,7 +93,7 @@ fn readyz(query: Query, monitor: &State<Monitor>, draining: &State<Draining>) ->
         status_of(&health)
     };
     let verdict = if status == Status::Ok { "ok" } else { "not ready" };
-    if query.text("verbose").is_none() {
+    if query.text("verbose").is_none() || !may.0 {
         return Ok((status, verdict.to_owned()));
     }
     let mark = |good: bool| if good { '+' } else { '-' };

@@ -10,7 +10,7 @@ use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, post, routes};
 use serde_json::{Value, json};
 
-use crate::http::body::{parse_json, read_body};
+use crate::http::body::{expect_media_type, parse_json, read_body};
 use crate::http::{ApiResult, Door, FieldError, Problem, SESSION_COOKIE, refuse_foreign_page};
 
 const MOST_BODY_BYTES: u64 = 4096;
@@ -46,6 +46,8 @@ fn show(may: crate::http::guards::MayMonitor, door: &State<Door>) -> Json<Value>
 #[post("/api/session", data = "<body>")]
 async fn sign_in(knock: Knock<'_>, door: &State<Door>, jar: &CookieJar<'_>, body: Data<'_>) -> ApiResult<Status> {
     refuse_foreign_page(knock.0)?;
+    door.refuse_while_open(knock.0)?;
+    expect_media_type(knock.0.content_type(), &["application/json"])?;
     let given = parse_json(&read_body(body, MOST_BODY_BYTES).await?)?;
     let Some(token) = given.get("token").and_then(Value::as_str).map(str::trim) else {
         return Err(Problem::validation(vec![FieldError::new(

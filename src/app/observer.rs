@@ -26,8 +26,13 @@ impl Recorder {
 
 impl Observer for Recorder {
     fn breaker_changed(&self, change: &BreakerChange) {
-        let event = self.capture.capture(NewEvent::breaker_change(change));
-        self.evidence.add(&change.name, event);
+        let evidence = self.evidence.of(&change.name);
+        let event = self.capture.capture(NewEvent::breaker_change(change, &evidence));
+        match change.to {
+            "CLOSED" | "DISABLED" => self.evidence.clear(&change.name),
+            "HALF_OPEN" => {}
+            _ => self.evidence.add(&change.name, event, Instant::now()),
+        }
     }
 
     fn retrying(&self, error: &DbError, attempt: u32, delay: Duration) {

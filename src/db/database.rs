@@ -23,7 +23,7 @@ use super::health::Health;
 use super::identity::identity;
 use super::migrations::{Migration, OpenError, prepare};
 use super::observe::Observer;
-use super::operation::Operation;
+use super::operation::{Operation, Origin};
 use super::pool::ConnectionPool;
 use super::readers::Readers;
 use super::retry::Budget;
@@ -64,6 +64,7 @@ pub(super) struct Inner {
 #[derive(Clone)]
 pub struct Database {
     pub(super) inner: Arc<Inner>,
+    origin: Option<Arc<Origin>>,
 }
 
 /// The error of a call that the breaker refused.
@@ -160,7 +161,19 @@ impl Database {
             health,
             options,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+            origin: None,
+        })
+    }
+
+    /// The same database on behalf of a request: what its operations bring about is told with it.
+    #[must_use]
+    pub fn on_behalf_of(&self, origin: Arc<Origin>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            origin: Some(origin),
+        }
     }
 
     /// `app` or `events`.
@@ -185,7 +198,7 @@ impl Database {
 
     fn permit(&self, breaker: &Arc<Breaker>, operation: Operation, number: u64) -> Result<Permit, DbError> {
         breaker
-            .acquire(number)
+            .acquire(number, self.origin.as_ref())
             .map_err(|refusal| refused(self.name(), operation.name, refusal))
     }
 

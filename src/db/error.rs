@@ -137,6 +137,19 @@ impl DbError {
         }
     }
 
+    /// Whether the database itself is in trouble, rather than having too much to do or being asked for too much.
+    pub fn shows_trouble(&self) -> bool {
+        let told = matches!(
+            self.told(),
+            Told::Busy | Told::Unavailable | Told::ReadOnly | Told::DataProblem
+        );
+        let own_load = matches!(
+            self.kind,
+            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun | ErrorKind::ShuttingDown
+        );
+        told && !own_load
+    }
+
     /// Whether it is certain that nothing was changed.
     pub fn nothing_done(&self) -> bool {
         !matches!(self.kind, ErrorKind::OutcomeUnknown)

@@ -35,6 +35,6 @@ pub use error::{DbError, ErrorKind};
 pub use health::ProbeReport;
 pub use migrations::{Migration, OpenError, inspect};
 pub use observe::{BreakerChange, Observer, Unobserved};
-pub use operation::{Cost, Effect, Operation, Safe};
+pub use operation::{Cost, Effect, Operation, Origin, Safe};
 pub use rusqlite;
 pub use status::{DatabaseStatus, PoolStatus, RetryStatus, WriterStatus};

@@ -2,9 +2,10 @@
 //!
 //! What must stay true: it is never called under a lock of this layer and must not block or panic.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::DbError;
+use super::{DbError, Origin};
 
 /// A state change of a circuit breaker.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub struct BreakerChange {
     pub retry_after: Option<Duration>,
     /// When it happened.
     pub at: jiff::Timestamp,
+    /// The request whose operation brought it about, where it was one.
+    pub origin: Option<Arc<Origin>>,
 }
 
 /// Watches a database.

@@ -2,6 +2,17 @@
 
 use std::time::Duration;
 
+/// The request on whose behalf an operation runs, so that what it causes can be told with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The request's id.
+    pub request_id: String,
+    /// The peer's address.
+    pub ip: Option<String>,
+    /// The request's path.
+    pub path: String,
+}
+
 /// How much work a read is, which decides where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cost {

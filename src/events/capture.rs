@@ -3,6 +3,8 @@
 //! What must stay true: `capture` never blocks, never fails and never panics, whoever calls it from wherever (a panic hook, the
 //! writer thread, an async worker); what finds no room is counted. Nothing of the event path itself captures.
 
+use std::borrow::Cow;
+
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -69,9 +71,24 @@ impl Capture {
     }
 }
 
+/// The text without control characters, so that nobody's message can forge a line of the log.
+fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
 /// The one line that the log has of an error, with the mark of its severity.
 fn log_line(event: &ErrorEvent) {
-    let (id, message) = (event.id, &event.message);
+    let (id, message) = (event.id, one_line(&event.message));
     let (path, request_id) = (event.path.as_deref(), event.request_id.as_deref());
     match event.severity {
         Severity::Critical => {
@@ -88,6 +105,12 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::events::occurrence::EventContext;
+
+    #[test]
+    fn a_message_can_not_forge_a_line_of_the_log() {
+        assert_eq!(one_line("naïve – fine"), "naïve – fine");
+        assert_eq!(one_line("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
+    }
 
     #[test]
     fn a_full_channel_counts_and_never_blocks() {

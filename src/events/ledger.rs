@@ -137,12 +137,16 @@ impl Ledger {
         counts.spooled += count;
     }
 
-    /// Events that went from the spool into events.db.
-    pub(super) fn replayed(&self, count: u64) {
+    /// Events that went from the spool into events.db, and those that were there already under their ids.
+    pub(super) fn replayed(&self, stored: u64, duplicates: u64) {
         let mut counts = self.counts.lock();
-        let moved = count.min(counts.spooled);
-        counts.spooled -= moved;
-        counts.stored += moved;
+        let stored = stored.min(counts.spooled);
+        counts.spooled -= stored;
+        counts.stored += stored;
+        let known = duplicates.min(counts.spooled);
+        counts.spooled -= known;
+        counts.accepted -= known;
+        counts.duplicates += known;
     }
 
     /// Events of the spool that could not be read back or written.
@@ -222,7 +226,7 @@ mod tests {
             for _ in 0..100 {
                 match random.u8(..9) {
                     0 | 1 => open.push(ledger.admit(random.u64(..9))),
-                    2 => ledger.replayed(random.u64(..9)),
+                    2 => ledger.replayed(random.u64(..9), random.u64(..3)),
                     3 => ledger.lost_from_spool(random.u64(..2)),
                     4 if open.len() > 1 => {
                         let other = open.swap_remove(0);
@@ -258,7 +262,7 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..2000 {
                         ledger.admit(3).spooled(2);
-                        ledger.replayed(1);
+                        ledger.replayed(1, 0);
                     }
                 });
             }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::classify::{Class, class_of_db_error, severity_of};
 use super::model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity};
 use super::parse::{MAX_MESSAGE_BYTES, new_id};
 use crate::clock::{epoch_ms, rfc3339_ms};
-use crate::db::{BreakerChange, DbError, ErrorKind};
+use crate::db::{BreakerChange, DbError, ErrorKind, Origin};
 
 /// Who we are in our own events.
 const SOURCE: &str = "mainstay";
@@ -26,6 +27,16 @@ pub struct EventContext {
     pub ip: Option<String>,
     /// The request's path.
     pub path: Option<String>,
+}
+
+impl From<&Origin> for EventContext {
+    fn from(origin: &Origin) -> Self {
+        Self {
+            request_id: Some(origin.request_id.clone()),
+            ip: origin.ip.clone(),
+            path: Some(origin.path.clone()),
+        }
+    }
 }
 
 /// Something that happened here; capture gives it its id and time.
@@ -99,8 +110,8 @@ impl NewEvent {
         }
     }
 
-    /// A circuit breaker's change of state.
-    pub fn breaker_change(change: &BreakerChange) -> Self {
+    /// A circuit breaker's change of state, with the ids of the events that tell of the failures before it.
+    pub fn breaker_change(change: &BreakerChange, evidence: &[Uuid]) -> Self {
         let (class, severity) = match change.to {
             "ISOLATED" => (Class::Corruption, Severity::Critical),
             "OPEN" | "FORCED_OPEN" => (Class::Unavailable, Severity::High),
@@ -110,6 +121,7 @@ impl NewEvent {
             .retry_after
             .and_then(|after| change.at.checked_add(after).ok())
             .map(rfc3339_ms);
+        let context = change.origin.as_deref().map(EventContext::from).unwrap_or_default();
         let message = format!(
             "circuit breaker {}: {} to {}: {}",
             change.name, change.from, change.to, change.cause
@@ -117,9 +129,9 @@ impl NewEvent {
         Self {
             severity,
             details: json!({ "breaker": change.name, "from": change.from, "to": change.to, "cause": change.cause,
-                "at": rfc3339_ms(change.at), "retryAt": retry_at }),
+                "at": rfc3339_ms(change.at), "retryAt": retry_at, "evidence": evidence }),
             fingerprint: own(&["breaker", &change.name, change.to]),
-            ..Self::of(ErrorType::Database, class, message, EventContext::default())
+            ..Self::of(ErrorType::Database, class, message, context)
         }
     }
 
@@ -148,13 +160,6 @@ impl NewEvent {
             fingerprint: own(&["authentication", if burst { "burst" } else { "single" }]),
             ..Self::of(ErrorType::Api, Class::AuthenticationFailed, message, context)
         }
-    }
-
-    /// The same at another severity.
-    #[must_use]
-    pub fn with_severity(mut self, severity: Severity) -> Self {
-        self.severity = severity;
-        self
     }
 
     /// An event with what its class says.

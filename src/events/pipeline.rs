@@ -4,11 +4,14 @@
 //! answers besides "stored" sends the batch to the spool, where replay is harmless because ids are unique. Ingest and the capture
 //! worker both come through here. Failures of this path go to stderr and to the ledger, never to capture.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
+use uuid::Uuid;
 
 use super::group::Grouper;
 use super::ledger::{Admission, DropReason, Ledger};
@@ -25,6 +28,9 @@ use crate::rate::MinuteRate;
 pub(super) const BATCH: usize = 256;
 /// When to come back if nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Most events whose outcome is remembered as unknown.
+const MOST_UNCERTAIN: usize = 100_000;
 
 /// What became of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +64,8 @@ pub(super) struct Pipeline {
     /// A write went well while the spool holds something.
     pub(super) recovered: Notify,
     grouper: Arc<dyn Grouper>,
+    /// Ids of events of which it isn't known whether events.db has them.
+    uncertain: Mutex<HashSet<Uuid>>,
 }
 
 impl Pipeline {
@@ -81,6 +89,7 @@ impl Pipeline {
             live,
             filled: Notify::new(),
             recovered: Notify::new(),
+            uncertain: Mutex::default(),
             grouper,
         }
     }
@@ -129,8 +138,32 @@ impl Pipeline {
         inserted.iter().map(outcome).collect()
     }
 
+    /// Remembers events of which it isn't known whether events.db has them, until their replay tells.
+    pub(super) fn note_uncertain(&self, batch: &[Prepared], error: &DbError) {
+        if !error.nothing_done() {
+            let mut uncertain = self.uncertain.lock();
+            // Past the bound the account calls them duplicates, which is the milder error.
+            let room = MOST_UNCERTAIN.saturating_sub(uncertain.len());
+            uncertain.extend(batch.iter().take(room).map(|one| one.event.id));
+        }
+    }
+
+    /// Moves replayed events in the account. One that was there already came twice, unless it was our own write whose
+    /// outcome wasn't known.
+    pub(super) fn settle_replayed(&self, batch: &[Prepared], inserted: &[Inserted]) {
+        let mut uncertain = self.uncertain.lock();
+        let came_twice = |(one, inserted): &(&Prepared, &Inserted)| {
+            **inserted == Inserted::Duplicate && !uncertain.remove(&one.event.id)
+        };
+        let duplicates = batch.iter().zip(inserted).filter(came_twice).count() as u64;
+        drop(uncertain);
+        self.ledger.replayed(batch.len() as u64 - duplicates, duplicates);
+        self.tell_live(batch, inserted);
+    }
+
     async fn fall_back(&self, batch: &[Prepared], error: &DbError, admission: &mut Admission) -> Vec<IngestOutcome> {
         let count = batch.len() as u64;
+        self.note_uncertain(batch, error);
         let outcome = match self.spool.append(Records::of(batch.iter().map(|one| &one.event))).await {
             Ok(()) => {
                 admission.spooled(count);

@@ -73,19 +73,14 @@ async fn drain(pipeline: &Pipeline, place: &mut Place, stopping: &watch::Receive
 
 async fn store(pipeline: &Pipeline, place: &mut Place, chunk: Chunk) -> Result<(), DbError> {
     let mut lost = chunk.lost;
-    let read = chunk.events.len() as u64;
-    if read > 0 {
+    if !chunk.events.is_empty() {
         let batch = pipeline.prepare(chunk.events);
-        let unstorable = match pipeline.sink.write(batch.clone()).await {
-            Ok(inserted) => {
-                pipeline.tell_live(&batch, &inserted);
-                0
-            }
+        let unstorable = match replay(pipeline, &batch).await {
+            Ok(()) => 0,
             Err(error) if is_the_datas_fault(&error) => one_by_one(pipeline, &batch).await?,
             Err(error) => return Err(error),
         };
         place.keep_aside |= unstorable > 0;
-        pipeline.ledger.replayed(read - unstorable);
         lost += unstorable;
     }
     if lost > 0 {
@@ -102,13 +97,26 @@ async fn store(pipeline: &Pipeline, place: &mut Place, chunk: Chunk) -> Result<(
     Ok(())
 }
 
+/// Writes one batch and moves it in the account.
+async fn replay(pipeline: &Pipeline, batch: &Arc<Vec<Prepared>>) -> Result<(), DbError> {
+    match pipeline.sink.write(batch.clone()).await {
+        Ok(inserted) => {
+            pipeline.settle_replayed(batch, &inserted);
+            Ok(())
+        }
+        Err(error) => {
+            pipeline.note_uncertain(batch, &error);
+            Err(error)
+        }
+    }
+}
+
 /// How many events of the batch can't be stored, whatever the state of events.db.
 async fn one_by_one(pipeline: &Pipeline, batch: &[Prepared]) -> Result<u64, DbError> {
     let mut unstorable = 0;
     for prepared in batch {
-        let single = Arc::new(vec![prepared.clone()]);
-        match pipeline.sink.write(single.clone()).await {
-            Ok(inserted) => pipeline.tell_live(&single, &inserted),
+        match replay(pipeline, &Arc::new(vec![prepared.clone()])).await {
+            Ok(()) => {}
             Err(error) if is_the_datas_fault(&error) => unstorable += 1,
             Err(error) => return Err(error),
         }

@@ -15,7 +15,7 @@ use rocket::request::{FromRequest, Outcome, Request};
 use super::code::Code;
 use super::problem::Problem;
 use super::trace::{event_context, refuse};
-use crate::access::{Approach, FORWARDING_HEADERS, FailedAttempts, Grant, Scope, TokenStore, judge};
+use crate::access::{Approach, FailedAttempts, Grant, Scope, TokenStore, is_forwarding_header, judge};
 use crate::clock::SharedClock;
 use crate::events::{Capture, NewEvent};
 
@@ -113,6 +113,20 @@ impl Door {
         self.listens_on_loopback && self.tokens.is_empty()
     }
 
+    /// Refuses to sign in where there is nothing to sign in to: no token exists, so none can be right.
+    ///
+    /// # Errors
+    /// 403 for a request that open local use refuses, otherwise 401 that says how to make a token.
+    pub fn refuse_while_open(&self, request: &Request<'_>) -> Result<(), Problem> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        judge_locally(request)?;
+        Err(unauthorized(
+            "No token exists yet: local use is open. Make one with `mainstay token create`.",
+        ))
+    }
+
     /// Verifies a token, counting a failed try.
     ///
     /// # Errors
@@ -126,12 +140,15 @@ impl Door {
             .remote()
             .map_or(IpAddr::from([0, 0, 0, 0]), |remote| remote.ip());
         let failure = self.attempts.failed(client, self.clock.now());
-        self.capture.capture(NewEvent::auth_failures(
-            1,
-            ATTEMPTS_WINDOW,
-            failure.burst_began,
-            event_context(request),
-        ));
+        // A blocked client's further tries are not events: whoever guesses must not fill the log.
+        let tries = failure
+            .burst_began
+            .or(failure.blocked_seconds.is_none().then_some(failure.client_tries));
+        if let Some(tries) = tries {
+            let burst = failure.burst_began.is_some();
+            let event = NewEvent::auth_failures(tries, ATTEMPTS_WINDOW, burst, event_context(request));
+            self.capture.capture(event);
+        }
         Err(match failure.blocked_seconds {
             Some(seconds) => {
                 Problem::new(Code::RateLimited, "Too many failed tries from this address.").with_retry_after(seconds)
@@ -200,11 +217,13 @@ fn judge_locally(request: &Request<'_>) -> Result<(), Problem> {
         given
     };
     let origins: Vec<&str> = headers.get("Origin").collect();
-    let forwarded_by = FORWARDING_HEADERS.iter().copied().find(|name| headers.contains(*name));
+    let names: Vec<String> = headers.iter().map(|header| header.name.as_str().to_owned()).collect();
+    let forwarded_by = names.iter().map(String::as_str).find(|name| is_forwarding_header(name));
     let remote = request.remote().map(|remote| remote.ip());
     let approach = Approach {
         hosts: &hosts,
         origins: &origins,
+        fetch_site: headers.get_one("Sec-Fetch-Site"),
         forwarded_by,
         remote,
     };

@@ -130,7 +130,7 @@ impl Code {
             Code::Unauthorized => "A token is missing, unknown or expired. Send: Authorization: Bearer TOKEN.",
             Code::Forbidden => "The token is known but lacks the scope, or is limited to another collection.",
             Code::ProtectedMode => {
-                "No token exists yet, so only direct local use is open: no proxy, other page or foreign name."
+                "No token exists yet, so only direct local use is open: no proxy, no other site or name."
             }
             Code::RouteNotFound => "Nothing answers at this path.",
             Code::NotFound => "The path is right, but there is no such thing.",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rocket::request::{FromRequest, Outcome, Request};
 
 use super::problem::Problem;
-use super::trace::refuse;
+use super::trace::{origin, refuse};
 use crate::db::{Database, DbError};
 
 /// Both databases; managed state (as `Arc<Databases>`).
@@ -40,7 +40,7 @@ fn admit<'r, G>(
     };
     let database = database(databases);
     match check(database) {
-        Ok(()) => Outcome::Success(guard(database.clone())),
+        Ok(()) => Outcome::Success(guard(database.on_behalf_of(origin(request)))),
         Err(error) => refuse(request, error.into()),
     }
 }

@@ -103,12 +103,10 @@ impl Problem {
 
     /// 422 with every member that is wrong.
     pub fn validation(errors: Vec<FieldError>) -> Self {
-        let detail = errors
-            .first()
-            .map_or_else(String::new, |e| match e.pointer.as_str() {
-                "" => format!("The body {}", e.detail),
-                pointer => format!("{pointer} {}", e.detail),
-            });
+        let detail = errors.first().map_or_else(String::new, |e| match e.pointer.as_str() {
+            "" => format!("The body {}", e.detail),
+            pointer => format!("{pointer} {}", e.detail),
+        });
         let mut made = Self::new(Code::ValidationFailed, detail);
         made.errors = errors;
         made
@@ -172,10 +170,12 @@ impl<'r> Responder<'r, 'static> for Problem {
         let mut healthy = None;
         if status.code == 503 {
             self.retry_after.get_or_insert(1);
+            // What just failed is not healthy, whatever the last probe found.
+            let failed = self.internal.as_ref().is_some_and(DbError::shows_trouble);
             healthy = request
                 .rocket()
                 .state::<Arc<Databases>>()
-                .map(|databases| databases.are_healthy());
+                .map(|databases| !failed && databases.are_healthy());
         }
         let body = self.body(&trace.id, healthy).to_string();
         let mut response = Response::build();

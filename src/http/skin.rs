@@ -11,11 +11,13 @@ use rocket::http::{Header, Method};
 use rocket::{Data, Request, Response};
 
 use super::code::Code;
+use super::panics;
 use super::trace::{Trace, event_context};
 use super::{catchers::CaughtPanic, methods::Methods};
 use crate::clock::SharedClock;
+use crate::db::ErrorKind;
 use crate::events::{Capture, NewEvent};
-use crate::monitoring::Requests;
+use crate::monitoring::{Evidence, Requests};
 
 /// The fairing.
 pub struct Skin {
@@ -23,6 +25,8 @@ pub struct Skin {
     pub requests: Arc<Requests>,
     /// Where failures go.
     pub capture: Capture,
+    /// Where those that explain a breaker's state are noted.
+    pub evidence: Arc<Evidence>,
     /// MAINSTAY_SLOW_REQUEST_MS.
     pub slow_request: Duration,
     /// Time.
@@ -40,6 +44,8 @@ impl Fairing for Skin {
 
     async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
         undo_method_override(request, data).await;
+        // What a background task's panic left on this thread is not this request's.
+        panics::take_last();
         Trace::of(request);
         self.requests.began();
     }
@@ -100,12 +106,25 @@ impl Skin {
         let seen = trace.seen();
         let code = seen.as_ref().map_or(Code::Internal, |seen| seen.code);
         let caught = request.local_cache(CaughtPanic::default).take();
-        let event = match (caught, seen.and_then(|seen| seen.internal)) {
+        if code == Code::EventsNotAccepted {
+            // The event path's own failure: it went to standard error and the ledger, and would only make matters worse here.
+            return;
+        }
+        let error = seen.and_then(|seen| seen.internal);
+        let event = match (caught, &error) {
             (Some(panic), _) => NewEvent::panic(&panic.message, &panic.location, context),
-            (None, Some(error)) => NewEvent::from_db_error(&error, context),
+            (None, Some(error)) => NewEvent::from_db_error(error, context),
             (None, None) => NewEvent::http_failure(status, code.row().0, code.row().2, context),
         };
-        self.capture.capture(event);
+        let id = self.capture.capture(event);
+        // A refusal by an open breaker explains nothing; what was tried and failed does.
+        let tried =
+            error.filter(|error| !matches!(error.kind, ErrorKind::CircuitOpen { .. } | ErrorKind::ShuttingDown));
+        if let Some(error) = tried {
+            let reads = matches!(request.method(), Method::Get | Method::Head);
+            let breaker = format!("{}.{}", error.database, if reads { "read" } else { "write" });
+            self.evidence.add(&breaker, id, self.clock.now());
+        }
     }
 }
 

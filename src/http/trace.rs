@@ -4,6 +4,7 @@
 //! echoed only if it matches `[A-Za-z0-9._-]{1,128}`, otherwise it is a new UUIDv7. The fairing reads the trace when
 //! the response leaves; handlers and guards write to it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use rocket::request::{FromRequest, Outcome, Request};
 
 use super::code::Code;
 use super::problem::Problem;
-use crate::db::DbError;
+use crate::db::{DbError, Origin};
 use crate::events::EventContext;
 
 /// A problem that went out.
@@ -60,7 +61,11 @@ impl Trace {
         request.local_cache(|| {
             let given = request.headers().get_one("X-Request-Id").filter(|id| is_acceptable(id));
             let id = given.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
-            let trace_id = request.headers().get_one("traceparent").and_then(trace_id_of).map(str::to_owned);
+            let trace_id = request
+                .headers()
+                .get_one("traceparent")
+                .and_then(trace_id_of)
+                .map(str::to_owned);
             Self {
                 id,
                 trace_id,
@@ -95,34 +100,28 @@ pub fn refuse<T>(request: &Request<'_>, problem: Problem) -> Outcome<T, Problem>
 
 /// What captured events say of the request they were born in.
 pub fn event_context(request: &Request<'_>) -> EventContext {
-    EventContext {
-        request_id: Some(Trace::of(request).id.clone()),
+    EventContext::from(&*origin(request))
+}
+
+/// The request as the origin of what it brings about.
+pub fn origin(request: &Request<'_>) -> Arc<Origin> {
+    Arc::new(Origin {
+        request_id: Trace::of(request).id.clone(),
         ip: request.client_ip().map(|ip| ip.to_string()),
-        path: Some(request.uri().path().to_string()),
-    }
+        path: request.uri().path().to_string(),
+    })
 }
 
 /// The request's identity, as a guard for handlers.
 #[derive(Debug, Clone)]
-pub struct RequestContext {
-    /// The request id.
-    pub request_id: String,
-    /// The other end of the socket.
-    pub ip: Option<String>,
-    /// The path without its query.
-    pub path: String,
-}
+pub struct RequestContext(pub Arc<Origin>);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for RequestContext {
     type Error = Problem;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
-        Outcome::Success(Self {
-            request_id: Trace::of(request).id.clone(),
-            ip: request.client_ip().map(|ip| ip.to_string()),
-            path: request.uri().path().to_string(),
-        })
+        Outcome::Success(Self(origin(request)))
     }
 }
 
@@ -142,7 +141,10 @@ mod tests {
     fn a_traceparent_is_understood_and_a_malformed_one_ignored() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         assert_eq!(trace_id_of(&format!("00-{trace}-00f067aa0ba902b7-01")), Some(trace));
-        assert_eq!(trace_id_of(&format!("cc-{trace}-00f067aa0ba902b7-01-later")), Some(trace));
+        assert_eq!(
+            trace_id_of(&format!("cc-{trace}-00f067aa0ba902b7-01-later")),
+            Some(trace)
+        );
         for bad in [
             "",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",

@@ -1,6 +1,7 @@
 //! Breakers as the API shows them (floor 3), with the events that are the evidence for their states.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -12,19 +13,28 @@ use crate::db::breaker::Breaker;
 use crate::db::{BreakerChange, BreakerStatus};
 
 /// Evidence kept of each breaker.
-const KEPT: usize = 5;
+const KEPT: usize = 10;
+/// A failure longer ago than this doesn't explain a state.
+const RELEVANT: Duration = Duration::from_secs(600);
 
-/// Ids of the error events that tell of each breaker's latest changes, newest first.
+/// Ids of the error events that explain each breaker's state: the failures before it opened and the change itself,
+/// newest first. A breaker that has closed again needs none.
 #[derive(Debug, Default)]
-pub struct Evidence(Mutex<HashMap<String, VecDeque<Uuid>>>);
+pub struct Evidence(Mutex<HashMap<String, VecDeque<(Instant, Uuid)>>>);
 
 impl Evidence {
-    /// An event tells of a change of this breaker.
-    pub fn add(&self, breaker: &str, event: Uuid) {
+    /// An event explains this breaker's state.
+    pub fn add(&self, breaker: &str, event: Uuid, now: Instant) {
         let mut all = self.0.lock();
         let kept = all.entry(breaker.to_owned()).or_default();
-        kept.push_front(event);
+        kept.retain(|(at, _)| now.saturating_duration_since(*at) < RELEVANT);
+        kept.push_front((now, event));
         kept.truncate(KEPT);
+    }
+
+    /// The breaker has closed.
+    pub fn clear(&self, breaker: &str) {
+        self.0.lock().remove(breaker);
     }
 
     /// The evidence for this breaker's state.
@@ -32,7 +42,7 @@ impl Evidence {
         self.0
             .lock()
             .get(breaker)
-            .map(|kept| kept.iter().copied().collect())
+            .map(|kept| kept.iter().map(|(_, id)| *id).collect())
             .unwrap_or_default()
     }
 }
@@ -63,10 +73,10 @@ impl Monitor {
             "bufferedCalls": status.buffered_calls,
             "failedCalls": status.failed_calls,
             "notPermittedCalls": status.not_permitted_calls,
-            "openedAt": (!is_healthy).then(|| rfc3339_ms(status.since)),
+            "openedAt": status.opened_at.map(rfc3339_ms),
             "retryAt": status.retry_after.map(|after| rfc3339_ms(self.clock.wall() + after)),
             "cause": (!status.cause.is_empty()).then_some(&status.cause),
-            "evidence": self.evidence.of(&status.name),
+            "evidence": if is_healthy { Vec::new() } else { self.evidence.of(&status.name) },
         })
     }
 
@@ -83,4 +93,27 @@ fn change_view(change: BreakerChange) -> Value {
         "name": change.name, "type": "STATE_TRANSITION", "from": change.from, "to": change.to,
         "at": rfc3339_ms(change.at), "cause": change.cause,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_recent_bounded_and_gone_when_the_breaker_closes() {
+        let start = Instant::now();
+        let evidence = Evidence::default();
+        let ids: Vec<_> = (0..12).map(|_| Uuid::new_v4()).collect();
+        evidence.add("app.write", ids[0], start);
+        assert_eq!(evidence.of("app.write"), [ids[0]]);
+        for id in &ids[1..] {
+            evidence.add("app.write", *id, start + RELEVANT);
+        }
+        let kept = evidence.of("app.write");
+        assert_eq!((kept.len(), kept[0]), (KEPT, ids[11]));
+        assert!(!kept.contains(&ids[0]), "too long ago");
+        assert!(evidence.of("app.read").is_empty());
+        evidence.clear("app.write");
+        assert!(evidence.of("app.write").is_empty());
+    }
 }

@@ -7,6 +7,7 @@ fn breaker(name: &str, state: &'static str) -> BreakerStatus {
         name: name.into(),
         state,
         since: crate::clock::from_epoch_ms(0),
+        opened_at: None,
         cause: "the lock is held by another process".into(),
         retry_after: None,
         failure_rate: 0.0,

@@ -68,7 +68,9 @@ fn words<T>(
 
 /// RFC 3339, or a time before `now`: `90s`, `15m`, `24h`, `7d`.
 fn instant(name: &'static str, text: &str, now: Timestamp) -> ApiResult<Timestamp> {
-    text.parse::<Timestamp>()
+    // An unescaped `+` of an offset arrives as a blank.
+    text.replace(' ', "+")
+        .parse::<Timestamp>()
         .ok()
         .or_else(|| ago(text).and_then(|span| now.checked_sub(span).ok()))
         .ok_or_else(|| {

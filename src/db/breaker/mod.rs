@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use self::machine::Machine;
 pub use self::state::{Cause, Outcome, Refusal, State, Ticket, Transition};
 use super::observe::{BreakerChange, Observer};
+use super::operation::Origin;
 use crate::clock::SharedClock;
 use crate::config::BreakerSettings;
 
@@ -40,6 +41,8 @@ pub struct Breaker {
 struct Inner {
     machine: Machine,
     since: Timestamp,
+    /// When it stopped letting everything through; kept through HALF_OPEN until it closes.
+    opened_at: Option<Timestamp>,
     recent: VecDeque<BreakerChange>,
 }
 
@@ -52,6 +55,8 @@ pub struct BreakerStatus {
     pub state: &'static str,
     /// Since when.
     pub since: Timestamp,
+    /// When it stopped letting everything through; `None` while it does.
+    pub opened_at: Option<Timestamp>,
     /// Why; empty when nothing ever happened.
     pub cause: String,
     /// When a probe will be let through, counted from now.
@@ -84,6 +89,7 @@ impl Breaker {
             inner: Mutex::new(Inner {
                 machine,
                 since: clock.wall(),
+                opened_at: None,
                 recent: VecDeque::new(),
             }),
             refused: AtomicU64::new(0),
@@ -103,7 +109,7 @@ impl Breaker {
     ///
     /// # Errors
     /// The refusal, with the time to come back and the cause.
-    pub fn acquire(self: &Arc<Self>, operation: u64) -> Result<Permit, Refusal> {
+    pub fn acquire(self: &Arc<Self>, operation: u64, origin: Option<&Arc<Origin>>) -> Result<Permit, Refusal> {
         let generation = self.closed_generation.load(Ordering::Acquire);
         if generation != 0 {
             return Ok(self.permit(
@@ -112,11 +118,12 @@ impl Breaker {
                     lease: None,
                 },
                 operation,
+                origin,
             ));
         }
         let now = self.clock.now();
-        match self.change(|machine| machine.acquire(now)) {
-            Ok(ticket) => Ok(self.permit(ticket, operation)),
+        match self.change(origin, |machine| machine.acquire(now)) {
+            Ok(ticket) => Ok(self.permit(ticket, operation, origin)),
             Err(refusal) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 Err(refusal)
@@ -124,11 +131,12 @@ impl Breaker {
         }
     }
 
-    fn permit(self: &Arc<Self>, ticket: Ticket, operation: u64) -> Permit {
+    fn permit(self: &Arc<Self>, ticket: Ticket, operation: u64, origin: Option<&Arc<Origin>>) -> Permit {
         Permit {
             breaker: Arc::clone(self),
             ticket,
             operation,
+            origin: origin.cloned(),
             settled: false,
         }
     }
@@ -149,7 +157,11 @@ impl Breaker {
     }
 
     /// Runs a change under the lock, then tells the observer outside it.
-    fn change<T>(&self, change: impl FnOnce(&mut Machine) -> (T, Option<Transition>)) -> T {
+    fn change<T>(
+        &self,
+        origin: Option<&Arc<Origin>>,
+        change: impl FnOnce(&mut Machine) -> (T, Option<Transition>),
+    ) -> T {
         let mut inner = self.inner.lock();
         let (value, transition) = change(&mut inner.machine);
         let Some(transition) = transition else { return value };
@@ -161,11 +173,16 @@ impl Breaker {
             cause: transition.cause,
             retry_after: inner.machine.retry_at().map(|at| at.saturating_duration_since(now)),
             at: self.clock.wall(),
+            origin: origin.cloned(),
         };
         let closed = matches!(inner.machine.state(), State::Closed { .. });
         self.closed_generation
             .store(if closed { inner.machine.generation() } else { 0 }, Ordering::Release);
         inner.since = told.at;
+        match told.to {
+            "CLOSED" | "DISABLED" => inner.opened_at = None,
+            _ => drop(inner.opened_at.get_or_insert(told.at)),
+        }
         inner.recent.push_front(told.clone());
         inner.recent.truncate(RECENT);
         drop(inner);
@@ -175,31 +192,31 @@ impl Breaker {
 
     /// The file was found bad: nothing passes until [`Breaker::verified`].
     pub fn isolate(&self, cause: &str) {
-        self.change(|m| ((), m.isolate(cause.to_owned())));
+        self.change(None, |m| ((), m.isolate(cause.to_owned())));
     }
 
     /// The isolated file was verified.
     pub fn verified(&self) {
-        self.change(|m| ((), m.verified()));
+        self.change(None, |m| ((), m.verified()));
     }
 
     /// Nothing passes, by hand, until reset or for a time.
-    pub fn force_open(&self, lasting: Option<Duration>, reason: &str) {
+    pub fn force_open(&self, lasting: Option<Duration>, reason: &str, origin: Option<&Arc<Origin>>) {
         let until = lasting.map(|d| self.clock.now() + d);
-        self.change(|m| ((), m.force_open(until, reason.to_owned())));
+        self.change(origin, |m| ((), m.force_open(until, reason.to_owned())));
     }
 
     /// Everything passes, by hand, until reset or for a time.
-    pub fn disable(&self, lasting: Option<Duration>, reason: &str) {
+    pub fn disable(&self, lasting: Option<Duration>, reason: &str, origin: Option<&Arc<Origin>>) {
         let until = lasting.map(|d| self.clock.now() + d);
-        self.change(|m| ((), m.disable(until, reason.to_owned())));
+        self.change(origin, |m| ((), m.disable(until, reason.to_owned())));
     }
 
     /// Back to CLOSED, by hand; `false` when the file is isolated, which only verification ends.
-    pub fn reset(&self, reason: &str) -> bool {
-        self.change(|m| {
-            let transition = m.reset(reason.to_owned());
-            (transition.is_some(), transition)
+    pub fn reset(&self, reason: &str, origin: Option<&Arc<Origin>>) -> bool {
+        self.change(origin, |m| match m.reset(reason.to_owned()) {
+            Ok(transition) => (true, transition),
+            Err(super::breaker::state::StillIsolated) => (false, None),
         })
     }
 
@@ -211,13 +228,14 @@ impl Breaker {
     /// What the API shows. Looking ends what was set by hand for a time that is over: without callers nobody else would.
     pub fn status(&self) -> BreakerStatus {
         let now = self.clock.now();
-        self.change(|m| ((), m.end_by_hand(now)));
+        self.change(None, |m| ((), m.end_by_hand(now)));
         let inner = self.inner.lock();
         let totals = inner.machine.totals(now);
         BreakerStatus {
             name: self.name.clone(),
             state: inner.machine.state().name(),
             since: inner.since,
+            opened_at: inner.opened_at,
             cause: inner.machine.cause().to_owned(),
             retry_after: inner.machine.retry_at().map(|at| at.saturating_duration_since(now)),
             failure_rate: totals.failure_rate(),
@@ -240,6 +258,7 @@ pub struct Permit {
     breaker: Arc<Breaker>,
     ticket: Ticket,
     operation: u64,
+    origin: Option<Arc<Origin>>,
     settled: bool,
 }
 
@@ -265,8 +284,9 @@ impl Permit {
     fn tell(&self, outcome: Outcome) {
         let now = self.breaker.clock.now();
         let random = fastrand::f64();
-        self.breaker
-            .change(|m| ((), m.settle(now, self.ticket, self.operation, outcome, random)));
+        self.breaker.change(self.origin.as_ref(), |m| {
+            ((), m.settle(now, self.ticket, self.operation, outcome, random))
+        });
     }
 }
 

@@ -124,6 +124,10 @@ pub struct Refusal {
     pub isolated: bool,
 }
 
+/// Why a reset by hand did nothing: only verification ends an isolation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StillIsolated;
+
 /// A state change that just happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {

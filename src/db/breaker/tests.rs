@@ -20,12 +20,15 @@ fn breaker(observer: Arc<dyn Observer>) -> (Arc<Breaker>, Arc<ManualClock>) {
 }
 
 fn fail(breaker: &Arc<Breaker>, operation: u64) {
-    breaker.acquire(operation).expect("closed").settle(Outcome::Failure {
-        cause: Cause {
-            text: "lock held".into(),
-            told: Told::Busy,
-        },
-    });
+    breaker
+        .acquire(operation, None)
+        .expect("closed")
+        .settle(Outcome::Failure {
+            cause: Cause {
+                text: "lock held".into(),
+                told: Told::Busy,
+            },
+        });
 }
 
 #[test]
@@ -53,14 +56,14 @@ fn opens_refuses_recovers_and_tells() {
     let told = Arc::new(Heard(Mutex::new(Vec::new())));
     let (breaker, clock) = breaker(told.clone());
     (0..5).for_each(|operation| fail(&breaker, operation));
-    assert!(breaker.acquire(9).is_err());
+    assert!(breaker.acquire(9, None).is_err());
     assert!(breaker.peek().is_err());
     assert_eq!(breaker.status().not_permitted_calls, 2);
     assert_eq!(breaker.status().cause, "lock held");
     clock.advance(Duration::from_secs(34));
     for operation in 0..3 {
         breaker
-            .acquire(operation)
+            .acquire(operation, None)
             .expect("probe")
             .settle(Outcome::Success { slow: false });
     }
@@ -73,10 +76,10 @@ fn a_jump_of_the_wall_clock_does_not_move_the_timer() {
     let (breaker, clock) = breaker(Arc::new(Unobserved));
     (0..5).for_each(|operation| fail(&breaker, operation));
     clock.set_wall(crate::clock::from_epoch_ms(3_600_000));
-    assert!(breaker.acquire(9).is_err());
+    assert!(breaker.acquire(9, None).is_err());
     clock.set_wall(crate::clock::from_epoch_ms(-3_600_000));
     clock.advance(Duration::from_secs(34));
-    assert!(breaker.acquire(9).is_ok());
+    assert!(breaker.acquire(9, None).is_ok());
 }
 
 #[test]
@@ -84,21 +87,21 @@ fn a_permit_is_released_when_its_holder_panics() {
     let (breaker, clock) = breaker(Arc::new(Unobserved));
     (0..5).for_each(|operation| fail(&breaker, operation));
     clock.advance(Duration::from_secs(34));
-    let held = breaker.acquire(1).expect("probe");
-    assert!(breaker.acquire(2).is_err());
+    let held = breaker.acquire(1, None).expect("probe");
+    assert!(breaker.acquire(2, None).is_err());
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
         let _held = held;
         panic!("in the probe");
     }));
     assert!(panicked.is_err());
-    assert!(breaker.acquire(3).is_ok(), "the lease came back");
+    assert!(breaker.acquire(3, None).is_ok(), "the lease came back");
 }
 
 #[test]
 fn a_permit_knows_when_its_generation_is_over() {
     let (breaker, _) = breaker(Arc::new(Unobserved));
-    let permit = breaker.acquire(1).expect("closed");
+    let permit = breaker.acquire(1, None).expect("closed");
     assert!(permit.is_current());
-    breaker.force_open(None, "maintenance");
+    breaker.force_open(None, "maintenance", None);
     assert!(!permit.is_current());
 }

@@ -76,7 +76,7 @@ impl Permits {
             Some(permit) => permit,
             None => {
                 let number = number.unwrap_or_else(|| shared.breaker.operation_number());
-                shared.breaker.acquire(number).map_err(|refusal| {
+                shared.breaker.acquire(number, None).map_err(|refusal| {
                     super::super::database::refused(shared.database, jobs[0].operation().name, refusal)
                 })?
             }

@@ -12,21 +12,22 @@ fn change(to: &'static str) -> BreakerChange {
         cause: "lock held by another process".to_owned(),
         retry_after: Some(Duration::from_secs(30)),
         at: from_epoch_ms(1000),
+        origin: None,
     }
 }
 
 #[test]
 fn a_breakers_change_tells_cause_and_time_to_retry() {
-    let event = NewEvent::breaker_change(&change("OPEN")).complete(from_epoch_ms(5));
+    let event = NewEvent::breaker_change(&change("OPEN"), &[]).complete(from_epoch_ms(5));
     assert_eq!(
         (event.kind, event.severity, event.timestamp_ms),
         (ErrorType::Database, Severity::High, 5)
     );
     let details: serde_json::Value = serde_json::from_str(event.extras.details.unwrap().get()).unwrap();
     assert_eq!(details["retryAt"], "1970-01-01T00:00:31.000Z");
-    assert_eq!(NewEvent::breaker_change(&change("CLOSED")).severity, Severity::Low);
+    assert_eq!(NewEvent::breaker_change(&change("CLOSED"), &[]).severity, Severity::Low);
     assert_eq!(
-        NewEvent::breaker_change(&change("ISOLATED")).severity,
+        NewEvent::breaker_change(&change("ISOLATED"), &[]).severity,
         Severity::Critical
     );
 }

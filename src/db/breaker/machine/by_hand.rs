@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use super::{Machine, State, Told, Transition};
+use crate::db::breaker::state::StillIsolated;
 
 impl Machine {
     /// The file was found bad.
@@ -31,13 +32,20 @@ impl Machine {
         (self.state != State::Isolated).then(|| self.go(State::Disabled { until }, cause))
     }
 
-    /// Back to CLOSED with clean counts, by hand; an isolated file stays isolated.
-    pub fn reset(&mut self, cause: String) -> Option<Transition> {
+    /// Back to CLOSED with clean counts, by hand; no transition when it is closed already.
+    ///
+    /// # Errors
+    /// An isolated file stays isolated.
+    pub fn reset(&mut self, cause: String) -> Result<Option<Transition>, StillIsolated> {
         if self.state == State::Isolated {
-            return None;
+            return Err(StillIsolated);
         }
         self.window.clear();
         self.reopened = 0;
-        Some(self.go(State::closed(), cause))
+        if let State::Closed { .. } = self.state {
+            self.state = State::closed();
+            return Ok(None);
+        }
+        Ok(Some(self.go(State::closed(), cause)))
     }
 }

@@ -197,7 +197,7 @@ fn isolation_ends_only_by_verification() {
             cause: "CORRUPT".into(),
         },
     );
-    assert_eq!(m.reset("by hand".into()), None);
+    assert!(m.reset("by hand".into()).is_err());
     assert_eq!(m.force_open(None, "by hand".into()), None);
     assert!(
         m.acquire(start + Duration::from_secs(9999))
@@ -222,5 +222,11 @@ fn settings_by_hand_hold_until_reset_or_expiry() {
     let moved = m.acquire(start + Duration::from_secs(5)).1;
     assert_eq!(moved.expect("expires").to, "CLOSED");
     m.force_open(None, "again".into());
-    assert_eq!(m.reset("by hand".into()).expect("resets").to, "CLOSED");
+    let reset = m.reset("by hand".into()).expect("not isolated");
+    assert_eq!(reset.expect("resets").to, "CLOSED");
+    assert_eq!(
+        m.reset("again".into()),
+        Ok(None),
+        "a closed breaker has nothing to change"
+    );
 }
