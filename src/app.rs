@@ -103,22 +103,27 @@ async fn run(loaded: Loaded, instance: instance::Instance) -> Result<(), StartEr
     let parts = build(&loaded, instance).await?;
     let (databases, log) = (Arc::clone(&parts.databases), parts.log.clone());
     let (capture, draining) = (parts.capture.clone(), parts.draining.clone());
+    let address = std::net::SocketAddr::new(loaded.address, loaded.port);
     let rocket = assemble(&loaded, parts)
         .ignite()
         .await
-        .map_err(|error| StartError::Rocket(words(&error)))?;
+        .map_err(|error| StartError::Rocket(words(&error, address)))?;
     shutdown::watch_signals(rocket.shutdown(), draining, databases.app.clone());
     let watchers = [&databases.app, &databases.events].map(|database| observer::watch(database, &capture));
     let served = rocket.launch().await;
     watchers.iter().for_each(|watcher| watcher.abort());
     shutdown::close(&databases, &log).await;
-    served.map(drop).map_err(|error| StartError::Rocket(words(&error)))
+    served
+        .map(drop)
+        .map_err(|error| StartError::Rocket(words(&error, address)))
 }
 
 /// Rocket's error in one line; it panics when it is dropped unseen, so it is looked at here.
-fn words(error: &rocket::Error) -> String {
+fn words(error: &rocket::Error, address: std::net::SocketAddr) -> String {
     match error.kind() {
-        rocket::error::ErrorKind::Bind(error) => format!("cannot listen: {error}"),
+        rocket::error::ErrorKind::Bind(error) => {
+            format!("cannot listen on {address}: {error}; choose another ROCKET_ADDRESS or ROCKET_PORT, or free it")
+        }
         kind => kind.to_string(),
     }
 }

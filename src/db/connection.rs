@@ -8,6 +8,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ pub enum Role {
     Writer,
 }
 
+/// A failure to connect explains waits that begin at most this much later.
+const STILL_RELEVANT: Duration = Duration::from_secs(3);
 /// A connection idle for less than this is trusted at checkout without a look.
 const BYPASS: Duration = Duration::from_millis(500);
 const CACHED_STATEMENTS: usize = 128;
@@ -85,6 +88,7 @@ pub fn read_real_page(connection: &Connection) -> rusqlite::Result<()> {
 pub struct Guarded {
     connection: Connection,
     poisoned: bool,
+    epoch: u64,
     returned_at: Instant,
     expires_at: Instant,
 }
@@ -143,21 +147,27 @@ pub struct Manager {
     opened: Identity,
     lifetime: Duration,
     failures: Arc<LastFailure>,
+    epoch: Epoch,
 }
+
+/// Raised when the file was isolated: connections made before must not be used again.
+pub type Epoch = Arc<AtomicU64>;
 
 /// The latest failure to connect, so that a waiter learns the cause of its wait: r2d2 itself only says "timed out".
 #[derive(Default)]
 pub struct LastFailure(Mutex<Option<(Instant, ConnectError)>>);
 
 impl LastFailure {
-    /// The failure, if there was one since `since`; taken, so that it is reported once.
-    pub fn take_since(&self, since: Instant) -> Option<ConnectError> {
-        let mut last = self.0.lock();
-        if last.as_ref().is_some_and(|(at, _)| *at >= since) {
-            last.take().map(|(_, error)| error)
-        } else {
-            None
-        }
+    /// The failure that explains a wait that began at `since`: one that came later, or that was recent by then and not
+    /// followed by a success.
+    pub fn since(&self, since: Instant) -> Option<ConnectError> {
+        let last = self.0.lock();
+        let (at, error) = last.as_ref()?;
+        (*at + STILL_RELEVANT >= since).then(|| error.copied())
+    }
+
+    fn clear(&self) {
+        *self.0.lock() = None;
     }
 
     fn keep(&self, error: &ConnectError) {
@@ -167,7 +177,13 @@ impl LastFailure {
 
 impl Manager {
     /// For the file at `path`, which must be `opened`.
-    pub fn new(path: &Path, opened: Identity, role: Role, lifetime: Duration, slow_after: Duration) -> Self {
+    pub fn new(
+        path: &Path,
+        opened: Identity,
+        role: Role,
+        (lifetime, slow_after): (Duration, Duration),
+        epoch: Epoch,
+    ) -> Self {
         // Without CREATE: a deleted file must never come back as an empty one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let inner = SqliteConnectionManager::file(path)
@@ -185,23 +201,33 @@ impl Manager {
             opened,
             lifetime,
             failures: Arc::default(),
+            epoch,
+        }
+    }
+
+    /// Whether the path still names the file that was opened first.
+    fn check_identity(&self) -> Result<(), ConnectError> {
+        match identity(&self.path) {
+            Ok(found) if found == self.opened => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                // Not allowed to look, or an I/O error: says nothing about which file it is.
+                let cannot_open = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+                Err(rusqlite::Error::SqliteFailure(cannot_open, Some(error.kind().to_string())).into())
+            }
+            _ => Err(ConnectError::Moved),
         }
     }
 
     fn connect_checked(&self) -> Result<Guarded, ConnectError> {
-        let is_ours = || identity(&self.path).is_ok_and(|found| found == self.opened);
-        if !is_ours() {
-            return Err(ConnectError::Moved);
-        }
+        self.check_identity()?;
         let connection = self.inner.connect()?;
-        if !is_ours() {
-            return Err(ConnectError::Moved);
-        }
+        self.check_identity()?;
         let now = Instant::now();
         let expires_at = now + within_ten_percent(self.lifetime, fastrand::f64());
         Ok(Guarded {
             connection,
             poisoned: false,
+            epoch: self.epoch.load(Ordering::Acquire),
             returned_at: now,
             expires_at,
         })
@@ -222,12 +248,14 @@ impl ManageConnection for Manager {
     type Error = ConnectError;
 
     fn connect(&self) -> Result<Guarded, ConnectError> {
-        caught("connecting", || self.connect_checked()).inspect_err(|error| self.failures.keep(error))
+        caught("connecting", || self.connect_checked())
+            .inspect(|_| self.failures.clear())
+            .inspect_err(|error| self.failures.keep(error))
     }
 
     fn is_valid(&self, guarded: &mut Guarded) -> Result<(), ConnectError> {
         let now = Instant::now();
-        if now >= guarded.expires_at {
+        if now >= guarded.expires_at || guarded.epoch != self.epoch.load(Ordering::Acquire) {
             return Err(ConnectError::Expired);
         }
         if now.saturating_duration_since(guarded.returned_at) < BYPASS {
@@ -239,6 +267,9 @@ impl ManageConnection for Manager {
     fn has_broken(&self, guarded: &mut Guarded) -> bool {
         let now = Instant::now();
         guarded.returned_at = now;
-        guarded.poisoned || !guarded.connection.is_autocommit() || now >= guarded.expires_at
+        guarded.poisoned
+            || !guarded.connection.is_autocommit()
+            || now >= guarded.expires_at
+            || guarded.epoch != self.epoch.load(Ordering::Acquire)
     }
 }

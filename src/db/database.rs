@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::breaker::{Breaker, Permit, Refusal};
-use super::connection::{Manager, Role};
+use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
 use super::identity::identity;
@@ -94,7 +94,11 @@ impl Database {
     ///
     /// # Errors
     /// [`OpenError`]: not ours, too new, locked, not allowed. A file that isn't ours is left untouched.
-    pub fn open(options: Options, clock: SharedClock, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+    pub fn open(mut options: Options, clock: SharedClock, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+        // A lock budget that doesn't fit into its operation could never be spent, and the breaker would never hear of it.
+        let shortest = options.settings.operation.timeout.min(options.settings.health.timeout);
+        let lock_timeout = &mut options.settings.operation.lock_timeout;
+        *lock_timeout = (*lock_timeout).min(shortest * 3 / 4);
         for step in prepare(&options.path, options.application_id, options.migrations)? {
             tracing::info!(database = options.name, step, "schema migrated");
         }
@@ -104,9 +108,10 @@ impl Database {
         };
         let opened = identity(&options.path).map_err(io)?;
         let settings = &options.settings;
+        let epoch = Epoch::default();
         let manager = |role| {
-            let slow = settings.operation.slow_query;
-            Manager::new(&options.path, opened, role, settings.pool.max_lifetime, slow)
+            let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
+            Manager::new(&options.path, opened, role, spans, Arc::clone(&epoch))
         };
         let breaker = |direction: &str| {
             let name = format!("{}.{direction}", options.name);
@@ -149,7 +154,7 @@ impl Database {
         for pool in [&readers.pool, &writer.shared.pool] {
             drop(pool.checkout("open", until));
         }
-        let health = Health::new(opened);
+        let health = Health::new(opened, epoch);
         let inner = Inner {
             clock,
             observer,

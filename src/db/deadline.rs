@@ -92,12 +92,12 @@ fn busy_handler(count: i32) -> bool {
     let asked = Instant::now();
     let nap = CURRENT.with_borrow_mut(|c| {
         let current = c.as_mut()?;
-        if out_of_time(&current.limits, asked) {
-            return None;
-        }
         let left = current.limits.lock_budget.saturating_sub(current.lock_waited);
         if left.is_zero() {
             current.budget_spent = !current.limits.lock_budget.is_zero();
+            return None;
+        }
+        if out_of_time(&current.limits, asked) {
             return None;
         }
         Some(nap(count, left.min(current.limits.deadline - asked)))

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     NotBegun,
     /// It ran longer than its deadline allows; it was stopped and rolled back.
     DeadlineExceeded,
+    /// The storage didn't answer, long after the deadline: a hanging disk. Nothing was changed.
+    Stuck,
     /// SQLite refused with this extended code; nothing was changed.
     Sqlite {
         /// The extended result code.
@@ -105,7 +107,7 @@ impl DbError {
     pub fn told(&self) -> Told {
         match &self.kind {
             ErrorKind::CircuitOpen { told, .. } => *told,
-            ErrorKind::ShuttingDown => Told::Unavailable,
+            ErrorKind::ShuttingDown | ErrorKind::Stuck => Told::Unavailable,
             ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown => Told::DataProblem,
             ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun => Told::Busy,
             ErrorKind::DeadlineExceeded => Told::TooLong,
@@ -117,7 +119,9 @@ impl DbError {
     /// How bad it is.
     pub fn gravity(&self) -> Gravity {
         match &self.kind {
-            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown | ErrorKind::PoolTimeout => Gravity::Critical,
+            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown | ErrorKind::PoolTimeout | ErrorKind::Stuck => {
+                Gravity::Critical
+            }
             ErrorKind::CircuitOpen { .. } | ErrorKind::DeadlineExceeded | ErrorKind::Panicked => Gravity::High,
             ErrorKind::QueueFull | ErrorKind::NotBegun => Gravity::High,
             ErrorKind::Sqlite { code } => classify(*code).gravity,
@@ -164,6 +168,7 @@ impl fmt::Display for DbError {
             ErrorKind::Isolated { cause } => write!(f, "isolated: {cause}")?,
             ErrorKind::QueueFull => f.write_str("the writer's queue is full")?,
             ErrorKind::PoolTimeout => f.write_str("no connection became free in time")?,
+            ErrorKind::Stuck => f.write_str("the storage does not answer")?,
             ErrorKind::NotBegun => f.write_str("not begun by its deadline")?,
             ErrorKind::DeadlineExceeded => f.write_str("deadline exceeded")?,
             ErrorKind::Sqlite { code } => write!(f, "SQLite {} ({code})", classify(*code).name)?,

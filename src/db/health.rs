@@ -2,14 +2,15 @@
 //!
 //! What must stay true: the probe can fail; it goes through the breakers like everybody else, so its success is what
 //! closes them when nobody else calls; a busy writer of our own is not an outage; an isolated file is let back only
-//! after it was verified. Called by the task that [`Database::watch`] starts, and by tests.
+//! after it was verified. The service keeps [`Database::watch`] running.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::backoff::within_ten_percent;
-use super::connection::read_real_page;
+use super::connection::{Epoch, read_real_page};
 use super::database::Database;
 use super::error::{DbError, ErrorKind};
 use super::identity::{Identity, identity};
@@ -19,6 +20,9 @@ use super::operation::{Effect, Operation};
 const HEARTBEAT_BYTES: i32 = 8192;
 /// Soonest next probe, so that a breaker whose time has come is not hammered.
 const SOONEST: Duration = Duration::from_millis(50);
+/// A check of the whole file may take this long, and longer for a large file.
+const SHORTEST_CHECK: Duration = Duration::from_secs(10);
+const SLOW_DISK_BYTES_PER_SECOND: u64 = 10 << 20;
 const READ: Operation = Operation::scan("health.read");
 const WRITE: Operation = Operation::write("health.write");
 
@@ -47,14 +51,16 @@ impl ProbeReport {
 /// What is kept between probes.
 pub struct Health {
     opened: Identity,
+    epoch: Epoch,
     latest: Mutex<Option<ProbeReport>>,
 }
 
 impl Health {
     /// For the file that was opened.
-    pub fn new(opened: Identity) -> Self {
+    pub fn new(opened: Identity, epoch: Epoch) -> Self {
         Self {
             opened,
+            epoch,
             latest: Mutex::new(None),
         }
     }
@@ -66,55 +72,53 @@ impl Health {
 }
 
 impl Database {
-    /// Probes once, tells the observer when the verdict changed, and keeps the report.
+    /// Probes once, tells the observer when the verdict changed, and keeps the report. Ends even when the disk hangs.
     pub async fn probe(&self) -> ProbeReport {
-        self.check_identity().await;
         let limit = self.settings().health.timeout;
+        let looked = tokio::time::timeout(limit, self.check_identity()).await;
+        if looked == Ok(true) {
+            self.verify_isolated().await;
+        }
         let began = Instant::now();
         let read = self.read(READ.within(limit), read_real_page).await;
         let read_time = began.elapsed();
-        let began = Instant::now();
-        let commits_before = self
-            .inner
-            .writer
-            .shared
-            .metrics
-            .commits
-            .load(std::sync::atomic::Ordering::Relaxed);
-        let at_ms = crate::clock::epoch_ms(self.inner.clock.wall());
-        let written = self
-            .write(WRITE.within(limit), move |connection| {
-                connection.execute_batch(
-                    "CREATE TABLE IF NOT EXISTS heartbeat(id INTEGER PRIMARY KEY, at INTEGER, filler BLOB)",
-                )?;
-                let sql = "INSERT OR REPLACE INTO heartbeat(id, at, filler) VALUES (1, ?1, randomblob(?2))";
-                connection.prepare_cached(sql)?.execute((at_ms, HEARTBEAT_BYTES))?;
-                Ok(Effect::Commit(()))
-            })
-            .await;
+        let commits = || self.inner.writer.shared.metrics.commits.load(Ordering::Relaxed);
+        let (began, commits_before) = (Instant::now(), commits());
+        let written = self.write_heartbeat(limit).await;
         let write_time = began.elapsed();
-        let commits_after = self
-            .inner
-            .writer
-            .shared
-            .metrics
-            .commits
-            .load(std::sync::atomic::Ordering::Relaxed);
         // Others' commits went through meanwhile: the writer has much to do, which is no outage.
-        let only_busy = commits_after > commits_before
-            && written
-                .as_ref()
-                .is_err_and(|e| matches!(e.kind, ErrorKind::QueueFull | ErrorKind::NotBegun));
-        let words = |error: &DbError| error.to_string();
+        let writer_is_busy = |error: &DbError| {
+            let waited = matches!(
+                error.kind,
+                ErrorKind::QueueFull | ErrorKind::NotBegun | ErrorKind::OutcomeUnknown
+            );
+            waited && commits() > commits_before
+        };
+        // Every reader is taken: a lot to do again, unless none of them comes back, which the breaker counts.
+        let readers_are_busy = |error: &DbError| error.kind == ErrorKind::PoolTimeout;
+        let hung = looked.is_err().then(|| "the storage does not answer".to_owned());
         let report = ProbeReport {
             at: self.inner.clock.wall(),
             read_time,
             write_time: written.is_ok().then_some(write_time),
-            read_problem: read.as_ref().err().map(words),
-            write_problem: written.as_ref().err().filter(|_| !only_busy).map(words),
+            read_problem: hung.or(read.err().filter(|e| !readers_are_busy(e)).map(|e| e.to_string())),
+            write_problem: written.err().filter(|e| !writer_is_busy(e)).map(|e| e.to_string()),
         };
         self.keep(&report);
         report
+    }
+
+    async fn write_heartbeat(&self, limit: Duration) -> Result<(), DbError> {
+        let at_ms = crate::clock::epoch_ms(self.inner.clock.wall());
+        self.write(WRITE.within(limit), move |connection| {
+            connection.execute_batch(
+                "CREATE TABLE IF NOT EXISTS heartbeat(id INTEGER PRIMARY KEY, at INTEGER, filler BLOB)",
+            )?;
+            let sql = "INSERT OR REPLACE INTO heartbeat(id, at, filler) VALUES (1, ?1, randomblob(?2))";
+            connection.prepare_cached(sql)?.execute((at_ms, HEARTBEAT_BYTES))?;
+            Ok(Effect::Commit(()))
+        })
+        .await
     }
 
     fn keep(&self, report: &ProbeReport) {
@@ -125,24 +129,26 @@ impl Database {
         }
     }
 
-    /// Isolates a file that is gone or another one; lets the right one back in once it can be read.
-    async fn check_identity(&self) {
+    /// Isolates a file that is gone or another one; whether it is the right one.
+    async fn check_identity(&self) -> bool {
         let (path, opened) = (self.path().to_owned(), self.inner.health.opened);
         let found = tokio::task::spawn_blocking(move || identity(&path)).await;
-        let Ok(found) = found else { return };
+        let Ok(found) = found else { return false };
         let problem = match found {
             Ok(found) if found == opened => None,
-            Ok(_) => Some("the database file was replaced by another one".to_owned()),
+            Ok(_) => {
+                Some("the database file was replaced by another one; put it back, or restart the service".to_owned())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Some("the database file was deleted".to_owned())
+                Some("the database file was deleted; put it back, or restart the service".to_owned())
             }
             // Not allowed to look: says nothing about which file it is.
-            Err(_) => return,
+            Err(_) => return false,
         };
-        match problem {
-            Some(cause) => self.breakers().iter().for_each(|breaker| breaker.isolate(&cause)),
-            None => self.verify_isolated().await,
+        if let Some(cause) = &problem {
+            self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
         }
+        problem.is_none()
     }
 
     /// Verifies an isolated file whose identity is right: its pages are checked, on a connection of its own.
@@ -155,33 +161,31 @@ impl Database {
             return;
         }
         let path = self.path().to_owned();
-        let limit = self.settings().operation.timeout;
-        let checked = tokio::task::spawn_blocking(move || quick_check(&path, limit)).await;
+        let checked = tokio::task::spawn_blocking(move || quick_check(&path)).await;
         if matches!(checked, Ok(Ok(true))) {
+            // What was opened before the trouble saw a file that may have been another one.
+            self.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
             self.breakers().iter().for_each(|breaker| breaker.verified());
         }
     }
 
-    /// Probes for as long as the returned task lives: at the configured interval ±10 %, and as soon as an open
-    /// breaker's time has come, so that recovery needs nobody. Needs a tokio runtime.
-    pub fn watch(&self) -> tokio::task::JoinHandle<()> {
-        let database = self.clone();
-        tokio::spawn(async move {
+    /// Probes for as long as it is polled: at the configured interval ±10 %, and as soon as an open breaker's time has
+    /// come, so that recovery needs nobody.
+    pub async fn watch(&self) {
+        loop {
+            self.probe().await;
+            let regular = Instant::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
             loop {
-                database.probe().await;
-                let regular = Instant::now() + within_ten_percent(database.settings().health.interval, fastrand::f64());
-                loop {
-                    let due = database.next_probe(regular);
-                    let now = Instant::now();
-                    if now >= due {
-                        break;
-                    }
-                    // In short steps, because a breaker may open while this sleeps.
-                    tokio::time::sleep((due - now).min(Duration::from_millis(250))).await;
+                let due = self.next_probe(regular);
+                let now = Instant::now();
+                if now >= due {
+                    break;
                 }
-                tokio::time::sleep(SOONEST).await;
+                // In short steps, because a breaker may open while this sleeps.
+                tokio::time::sleep((due - now).min(Duration::from_millis(250))).await;
             }
-        })
+            tokio::time::sleep(SOONEST).await;
+        }
     }
 
     fn next_probe(&self, regular: Instant) -> Instant {
@@ -196,18 +200,19 @@ impl Database {
     }
 }
 
-/// SQLite's own check of the whole file, within `limit`. Blocking.
-fn quick_check(path: &std::path::Path, limit: Duration) -> rusqlite::Result<bool> {
+/// SQLite's own check of the whole file. Blocking; it may take as long as reading the file from a slow disk does.
+fn quick_check(path: &std::path::Path) -> rusqlite::Result<bool> {
     use rusqlite::OpenFlags;
+    let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    let limit = SHORTEST_CHECK + Duration::from_secs(size / SLOW_DISK_BYTES_PER_SECOND);
     let file = rusqlite::Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     super::deadline::obey_scopes(&file)?;
-    let deadline = Instant::now() + limit;
     let _scope = super::deadline::Scope::enter(super::deadline::Limits {
-        deadline,
-        lock_budget: limit,
+        deadline: Instant::now() + limit,
+        lock_budget: SHORTEST_CHECK,
         cancelled: None,
     });
     let verdict: String = file.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;

@@ -16,6 +16,8 @@ use crate::config::PoolSettings;
 /// How often a waiter looks for the cause of its wait.
 const SLICE: Duration = Duration::from_millis(50);
 const HELPER_THREADS: usize = 2;
+/// Half of this is the longest that r2d2 sleeps between two tries to connect.
+const RECONNECT: Duration = Duration::from_secs(2);
 
 /// A checked-out connection.
 pub type Checkout = PooledConnection<Manager>;
@@ -62,7 +64,8 @@ impl ConnectionPool {
             .idle_timeout(Some(settings.idle_timeout))
             // The connections carry a lifetime of their own with jitter; this one only catches the idle.
             .max_lifetime(Some(settings.max_lifetime.mul_f64(1.1)))
-            .connection_timeout(settings.connect_timeout)
+            // Each checkout has a limit of its own; this one only paces r2d2's own repetition of a failed connect.
+            .connection_timeout(settings.connect_timeout.min(RECONNECT))
             .test_on_check_out(true)
             .error_handler(Box::new(Quiet))
             .thread_pool(helpers())
@@ -90,7 +93,7 @@ impl ConnectionPool {
             if let Ok(connection) = self.pool.get_timeout(left.min(SLICE).max(Duration::from_millis(1))) {
                 return Ok(connection);
             }
-            if let Some(error) = self.failures.take_since(asked) {
+            if let Some(error) = self.failures.since(asked) {
                 return Err(self.connect_failure(operation, &error));
             }
             if Instant::now() >= until {

@@ -25,6 +25,9 @@ use crate::config::OperationSettings;
 /// Longest stay of a read on an async worker; past it the read starts anew on a thread.
 const IN_PLACE: Duration = Duration::from_millis(2);
 
+/// A read that is not back this long after its deadline hangs in the storage.
+const HUNG_AFTER: Duration = Duration::from_secs(1);
+
 /// The readers of one database.
 pub struct Readers {
     pub(super) pool: ConnectionPool,
@@ -116,9 +119,13 @@ impl Readers {
         let readers = Arc::clone(self);
         let handle =
             tokio::task::spawn_blocking(move || readers.admitted(operation, deadline, cancelled, &*query, admission));
-        handle
-            .await
-            .unwrap_or_else(|_| Err(DbError::new(self.database, operation.name, ErrorKind::Panicked).into()))
+        let failed = |kind| Err(DbError::new(self.database, operation.name, kind).into());
+        // The statement deadline ends everything but I/O that hangs; then the thread keeps its place until it returns.
+        match tokio::time::timeout_at((deadline + HUNG_AFTER).into(), handle).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => failed(ErrorKind::Panicked),
+            Err(_) => failed(ErrorKind::Stuck),
+        }
     }
 
     fn admitted<T>(

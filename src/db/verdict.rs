@@ -21,6 +21,15 @@ pub fn verdict(direction: Direction, error: &DbError, lock_budget_spent: bool) -
     let code = match &error.kind {
         ErrorKind::Isolated { cause } => return Outcome::Isolate { cause: cause.clone() },
         ErrorKind::DeadlineExceeded => return Outcome::Success { slow: true },
+        ErrorKind::Stuck => {
+            let text = "the storage does not answer".to_owned();
+            return Outcome::Failure {
+                cause: Cause {
+                    text,
+                    told: error.told(),
+                },
+            };
+        }
         ErrorKind::Sqlite { code } => *code,
         _ => return Outcome::Ignored,
     };

@@ -224,6 +224,7 @@ fn code_of(error: &DbError) -> (String, Option<i32>) {
         ErrorKind::PoolTimeout => "POOL_TIMEOUT",
         ErrorKind::DeadlineExceeded => "DEADLINE_EXCEEDED",
         ErrorKind::NotBegun => "NOT_BEGUN",
+        ErrorKind::Stuck => "STUCK",
         ErrorKind::OutcomeUnknown => "OUTCOME_UNKNOWN",
         ErrorKind::Panicked => "PANICKED",
         ErrorKind::ShuttingDown => "SHUTTING_DOWN",

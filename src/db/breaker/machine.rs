@@ -188,9 +188,10 @@ impl Machine {
         else {
             return None;
         };
-        let before = leases.len();
-        leases.retain(|l| Some(l.0) != ticket.lease && l.1 > now);
-        if leases.len() == before {
+        let is_own = |lease: &(u64, Instant)| Some(lease.0) == ticket.lease;
+        let held = leases.iter().any(|lease| is_own(lease) && lease.1 > now);
+        leases.retain(|lease| !is_own(lease) && lease.1 > now);
+        if !held {
             return None; // The lease had run out: somebody else may hold its place by now.
         }
         match outcome {

@@ -28,20 +28,22 @@ impl Database {
         let deadline = self.deadline(operation);
         let number = self.inner.read_breaker.operation_number();
         let mut permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        let mut first = 1;
         if operation.cost == Cost::Point
             && let Some(done) = self.inner.readers.in_place(operation, &query)
         {
             match self.settle_read(permit, done) {
                 Ok(value) => return Ok(value),
                 Err(failure) => match self.pause(operation, deadline, failure, 1) {
-                    Ok(delay) => tokio::time::sleep(delay).await,
+                    Ok(delay) => self.sleep(operation, delay).await?,
                     Err(error) => return Err(error),
                 },
             }
             permit = self.permit(&self.inner.read_breaker, operation, number)?;
+            first = 2;
         }
         let query = Arc::new(query);
-        for attempt in 1.. {
+        for attempt in first.. {
             let done = self
                 .inner
                 .readers
@@ -49,11 +51,24 @@ impl Database {
                 .await;
             match self.settle_read(permit, done) {
                 Ok(value) => return Ok(value),
-                Err(failure) => tokio::time::sleep(self.pause(operation, deadline, failure, attempt)?).await,
+                Err(failure) => {
+                    self.sleep(operation, self.pause(operation, deadline, failure, attempt)?)
+                        .await?
+                }
             }
             permit = self.permit(&self.inner.read_breaker, operation, number)?;
         }
         unreachable!("the loop ends by returning")
+    }
+
+    /// Sleeps between attempts, unless the database is closed meanwhile.
+    async fn sleep(&self, operation: Operation, delay: Duration) -> Result<(), DbError> {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => Ok(()),
+            () = self.inner.writer.shared.stop.raised() => {
+                Err(DbError::new(self.name(), operation.name, ErrorKind::ShuttingDown))
+            }
+        }
     }
 
     fn settle_read<T>(&self, permit: Permit, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {

@@ -250,7 +250,8 @@ async fn a_lasting_lock_opens_the_write_breaker_while_reads_go_on_and_recovery_n
         1
     );
     other.execute_batch("COMMIT").expect("released");
-    let watching = bench.database.watch();
+    let watched = bench.database.clone();
+    let watching = tokio::spawn(async move { watched.watch().await });
     while bench.database.breakers()[1].status().state != "CLOSED" {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -76,8 +76,7 @@ fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn
     }
     let mut results = Vec::with_capacity(jobs.len());
     for (index, job) in jobs.iter_mut().enumerate() {
-        scope.set_deadline(job.deadline());
-        match run_one(connection, job.as_mut()) {
+        match run_one(connection, job.as_mut(), scope) {
             Ok(Own::Done) => results.push(Ok(())),
             Ok(Own::Refused(error)) => results.push(Err(DbError::from_sqlite(database, job.operation().name, &error))),
             Ok(Own::Panicked(text)) => {
@@ -89,11 +88,19 @@ fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn
                 let error = DbError::new(database, job.operation().name, ErrorKind::DeadlineExceeded);
                 return Attempt::Culprit(index, error);
             }
+            Ok(Own::RolledBack(error)) => {
+                return Attempt::Culprit(index, DbError::from_sqlite(database, job.operation().name, &error));
+            }
+            Ok(Own::LeftTheTransaction) => {
+                connection.poison();
+                let error = DbError::new(database, job.operation().name, ErrorKind::OutcomeUnknown);
+                return Attempt::Culprit(index, error.with_detail("the job went on outside its transaction"));
+            }
             Err(error) => return failed(connection, error, false),
         }
     }
     // From here on nothing may interrupt: a commit that was begun is carried to its end.
-    scope.set_deadline(Instant::now() + Duration::from_secs(3600));
+    scope.set_deadline(far());
     match execute(connection, "COMMIT") {
         Ok(()) => Attempt::Committed(results),
         Err(error) => {
@@ -109,30 +116,44 @@ fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn
 enum Own {
     Done,
     Refused(rusqlite::Error),
+    /// Refused, and it rolled the whole transaction back (`ON CONFLICT ROLLBACK`).
+    RolledBack(rusqlite::Error),
+    /// It went on after SQLite had rolled back, or ended the transaction itself: what it did then is not known.
+    LeftTheTransaction,
     Panicked(String),
     Interrupted,
 }
 
-/// Runs a job in its savepoint; an `Err` concerns the whole transaction.
-fn run_one(connection: &Connection, job: &mut dyn Job) -> rusqlite::Result<Own> {
+/// Runs a job in its savepoint; an `Err` concerns the whole transaction. The job's deadline is in force for the job
+/// alone: a savepoint's own statements must not fail because one caller is late.
+fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope) -> rusqlite::Result<Own> {
     execute(connection, "SAVEPOINT job")?;
-    match job.run(connection) {
+    scope.set_deadline(job.deadline());
+    let ran = job.run(connection);
+    scope.set_deadline(far());
+    // SQLite has rolled everything back by itself, or the job ended the transaction: the batch is gone.
+    let is_gone = connection.is_autocommit();
+    match ran {
+        Ran::Keep | Ran::Undo if is_gone => Ok(Own::LeftTheTransaction),
         Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Done),
         Ran::Undo => undo(connection).map(|()| Own::Done),
         Ran::Panicked(text) => Ok(Own::Panicked(text)),
         Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Interrupted),
-        // SQLite rolled everything back by itself: the batch is gone, whatever the code says.
-        Ran::Failed(error) if connection.is_autocommit() => Err(error),
         Ran::Failed(error) => {
             let class = classify_error(&error);
             let own = class.retry == Retry::Never && matches!(class.impact, Impact::Ignored | Impact::Success);
-            if own {
-                undo(connection).map(|()| Own::Refused(error))
-            } else {
-                Err(error)
+            match (own, is_gone) {
+                (false, _) => Err(error),
+                (true, true) => Ok(Own::RolledBack(error)),
+                (true, false) => undo(connection).map(|()| Own::Refused(error)),
             }
         }
     }
+}
+
+/// Later than anything that is carried to its end.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
 }
 
 fn undo(connection: &Connection) -> rusqlite::Result<()> {

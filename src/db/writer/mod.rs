@@ -62,12 +62,25 @@ pub struct Metrics {
 pub struct Stop {
     stopping: Mutex<bool>,
     woken: Condvar,
+    told: tokio::sync::Notify,
 }
 
 impl Stop {
     fn raise(&self) {
         *self.stopping.lock() = true;
         self.woken.notify_all();
+        self.told.notify_waiters();
+    }
+
+    /// Comes back when shutdown has begun.
+    pub(super) async fn raised(&self) {
+        let told = self.told.notified();
+        tokio::pin!(told);
+        // Registered before the look, so that what is raised in between is not missed.
+        told.as_mut().enable();
+        if !*self.stopping.lock() {
+            told.await;
+        }
     }
 
     /// Sleeps; `true` when shutdown cut the sleep short.
@@ -83,7 +96,7 @@ impl Stop {
 pub struct Writer {
     pub(super) shared: Arc<Shared>,
     queue: RwLock<Option<SyncSender<Box<dyn Job>>>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 /// A submitted job's answer and its turn.
@@ -106,7 +119,7 @@ impl Writer {
         Ok(Self {
             shared,
             queue: RwLock::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
+            thread,
         })
     }
 
@@ -161,16 +174,10 @@ impl Writer {
     pub fn close(&self, patience: Duration) {
         drop(self.queue.write().take());
         self.shared.stop.raise();
-        let Some(thread) = self.thread.lock().take() else {
-            return;
-        };
+        // Whoever closes waits, also the second one.
         let until = Instant::now() + patience;
-        while !thread.is_finished() && Instant::now() < until {
+        while !self.thread.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));
-        }
-        if thread.is_finished() {
-            // A panic of the thread itself was already reported by the panic hook.
-            let _ = thread.join();
         }
     }
 }

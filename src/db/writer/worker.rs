@@ -32,6 +32,9 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
         shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
         run_batch(shared, jobs);
     }
+    if shared.breaker.status().state == "ISOLATED" {
+        return; // The write-ahead log is evidence.
+    }
     if let Ok(connection) = shared.pool.checkout("close", Instant::now() + CHECKPOINT_CAP) {
         // What isn't checkpointed now is read from the WAL at the next start.
         let _ = connection.busy_timeout(CHECKPOINT_CAP);
@@ -86,11 +89,8 @@ impl Permits {
     }
 
     fn settle(self, outcome: Outcome) {
-        if matches!(outcome, Outcome::Success { .. }) {
-            self.others
-                .into_iter()
-                .for_each(|permit| permit.settle(outcome.clone()));
-        }
+        // However many jobs it held, the attempt was one call. The others' leases go back unsettled.
+        drop(self.others);
         self.lead.settle(outcome);
     }
 }
@@ -209,6 +209,12 @@ fn again(shared: &Shared, jobs: Jobs, failure: &BatchFailure, attempts: u32) -> 
         }
     }
     let delay = delay?;
+    if let Err(refusal) = shared.breaker.peek() {
+        // This very failure opened the breaker: sleeping now would only delay the refusal.
+        let refused = super::super::database::refused(shared.database, failure.error.operation, refusal);
+        answer_all(kept, &refused);
+        return None;
+    }
     if !shared.budget.lock().spend(now) {
         kept.into_iter().for_each(|job| give_up(shared, job, &failure.error));
         return None;

@@ -23,7 +23,7 @@ pub fn class_of_db_error(error: &DbError) -> Class {
         ErrorKind::CircuitOpen { .. } | ErrorKind::QueueFull | ErrorKind::ShuttingDown => Class::Unavailable,
         ErrorKind::Isolated { .. } => Class::Corruption,
         ErrorKind::PoolTimeout => Class::ResourcesExhausted,
-        ErrorKind::DeadlineExceeded | ErrorKind::NotBegun => Class::Timeout,
+        ErrorKind::DeadlineExceeded | ErrorKind::NotBegun | ErrorKind::Stuck => Class::Timeout,
         ErrorKind::OutcomeUnknown => Class::OutcomeUnknown,
         ErrorKind::Panicked => Class::Panic,
         ErrorKind::Sqlite { code } => class_of_sqlite(*code),

@@ -58,10 +58,8 @@ impl Shelf {
         for number in numbers {
             match fs::read(shelf.path(number)) {
                 Ok(content) => shelf.adopt(number, &content),
-                Err(error) => {
-                    shelf.failed("read", &error);
-                    shelf.keep_aside(number);
-                }
+                // An event in it may have been acknowledged: better not to start than to start without it.
+                Err(error) => return Err(error),
             }
         }
         Ok(shelf)
@@ -151,6 +149,11 @@ impl Shelf {
         if self.reading.as_ref().is_none_or(|reading| reading.number != number) {
             match fs::read(self.path(number)) {
                 Ok(content) => self.reading = Some(Reading { number, content }),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    // Too many open files, a bad moment of the disk: it stays where it is and is tried again.
+                    self.failed("read", &error);
+                    return None;
+                }
                 Err(error) => {
                     self.failed("read", &error);
                     let lost = self.forget(number, true);
