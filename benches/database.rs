@@ -73,7 +73,7 @@ fn permits(extent: Extent) {
     for _ in 0..extent.pick(15, 3) {
         let started = Instant::now();
         for number in 0..calls {
-            let permit = breaker.acquire(black_box(number)).expect("closed");
+            let permit = breaker.acquire(black_box(number), None).expect("closed");
             permit.settle(Outcome::Success { slow: false });
         }
         rounds.push(started.elapsed().as_secs_f64() * 1e9 / calls as f64);

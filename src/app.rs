@@ -4,6 +4,7 @@
 //! admission stops first, then the writers drain, then the spool is flushed, then the files close, all within the
 //! grace period, and a second signal ends it at once. Called by `cli`.
 
+mod background;
 mod databases;
 mod file_limit;
 mod instance;
@@ -27,6 +28,7 @@ use crate::http::{Databases, Door, Skin, catchers, methods_table, panics};
 use crate::monitoring::{Evidence, Monitor, Requests};
 
 pub use databases::check_databases;
+pub use instance::running_instance;
 
 /// Why the service didn't start or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +70,12 @@ struct Parts {
     capture: Capture,
     /// Time.
     clock: SharedClock,
-    /// Evidence behind the breakers' states.
-    evidence: Arc<Evidence>,
+    /// Numbers of requests.
+    requests: Arc<Requests>,
+    /// What health and statistics are made from.
+    monitor: Arc<Monitor>,
+    /// The active alerts.
+    alerts: Arc<Alerts>,
     /// The tokens.
     tokens: TokenStore,
     /// Whether the service is shutting down.
@@ -78,6 +84,9 @@ struct Parts {
 
 /// Serves until told to end.
 pub fn serve(loaded: Loaded) -> ExitCode {
+    // What we make is for its owner alone: databases, logs, spool.
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let data_dir = loaded.settings.storage.data_dir.clone();
     let instance = match instance::Instance::claim(&data_dir) {
         Ok(instance) => instance,
@@ -86,6 +95,9 @@ pub fn serve(loaded: Loaded) -> ExitCode {
     let logs = logging::start(&data_dir.join("logs"));
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let ended = rocket::execute(run(loaded, instance));
+    if let Err(error) = &ended {
+        tracing::error!(%error, "the service could not be started or ended badly");
+    }
     drop(logs);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -102,30 +114,40 @@ async fn run(loaded: Loaded, instance: instance::Instance) -> Result<(), StartEr
     file_limit::survive();
     let parts = build(&loaded, instance).await?;
     let (databases, log) = (Arc::clone(&parts.databases), parts.log.clone());
-    let (capture, draining) = (parts.capture.clone(), parts.draining.clone());
+    let (draining, requests) = (parts.draining.clone(), Arc::clone(&parts.requests));
+    let tasks = background::start(
+        [&databases.app, &databases.events],
+        &parts.monitor,
+        &parts.alerts,
+        &parts.capture,
+    );
     let address = std::net::SocketAddr::new(loaded.address, loaded.port);
     let rocket = assemble(&loaded, parts)
         .ignite()
         .await
         .map_err(|error| StartError::Rocket(words(&error, address)))?;
     shutdown::watch_signals(rocket.shutdown(), draining, databases.app.clone());
-    let watchers = [&databases.app, &databases.events].map(|database| observer::watch(database, &capture));
-    let served = rocket.launch().await;
-    watchers.iter().for_each(|watcher| watcher.abort());
+    let end = rocket.shutdown();
+    let served = rocket::tokio::select! {
+        served = rocket.launch() => served.map(drop).map_err(|error| StartError::Rocket(words(&error, address))),
+        // Rocket would wait for idle connections too; nobody waits for an answer on those.
+        () = shutdown::answered(end, &requests) => Ok(()),
+    };
+    drop(tasks);
     shutdown::close(&databases, &log).await;
     served
-        .map(drop)
-        .map_err(|error| StartError::Rocket(words(&error, address)))
 }
 
 /// Rocket's error in one line; it panics when it is dropped unseen, so it is looked at here.
 fn words(error: &rocket::Error, address: std::net::SocketAddr) -> String {
     match error.kind() {
-        rocket::error::ErrorKind::Bind(error) => {
-            format!("cannot listen on {address}: {error}; choose another ROCKET_ADDRESS or ROCKET_PORT, or free it")
-        }
+        rocket::error::ErrorKind::Bind(error) => cannot_listen(address, error),
         kind => kind.to_string(),
     }
+}
+
+fn cannot_listen(address: std::net::SocketAddr, error: &dyn std::fmt::Display) -> String {
+    format!("cannot listen on {address}: {error}; choose another ROCKET_ADDRESS or ROCKET_PORT, or free it")
 }
 
 async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, StartError> {
@@ -140,6 +162,9 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     if let Some(refusal) = refusal {
         return Err(StartError::WouldBeOpen(refusal));
     }
+    // Before the files are touched: Rocket itself binds only after they were opened and migrated.
+    let address = std::net::SocketAddr::new(loaded.address, loaded.port);
+    drop(std::net::TcpListener::bind(address).map_err(|error| StartError::Rocket(cannot_listen(address, &error)))?);
     // The way in for our own errors exists before what it reports on.
     let (capture, captures) = events::channel(Arc::clone(&clock));
     panics::install(capture.clone());
@@ -155,13 +180,24 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         Arc::new(Fingerprints),
         operation,
     );
+    let requests = Arc::new(Requests::starting_at(clock.now()));
+    let monitor = Monitor::new(
+        (databases.app.clone(), databases.events.clone()),
+        log.clone(),
+        Arc::clone(&requests),
+        data_dir.clone(),
+        Arc::clone(&clock),
+        evidence,
+    );
     Ok(Parts {
         instance,
         databases,
         log,
         capture,
         clock,
-        evidence,
+        requests,
+        monitor: Arc::new(monitor),
+        alerts: Arc::default(),
         tokens,
         draining: Draining::default(),
     })
@@ -182,7 +218,6 @@ async fn open_spool(settings: &Settings, folder: &Path) -> Result<Spool, StartEr
 fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
     let settings = &loaded.settings;
     let clock = Arc::clone(&parts.clock);
-    let requests = Arc::new(Requests::starting_at(clock.now()));
     let door = Door {
         tokens: parts.tokens,
         attempts: FailedAttempts::new(),
@@ -190,18 +225,9 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         capture: parts.capture.clone(),
         clock: Arc::clone(&clock),
     };
-    let monitor = Monitor::new(
-        (parts.databases.app.clone(), parts.databases.events.clone()),
-        parts.log.clone(),
-        Arc::clone(&requests),
-        settings.storage.data_dir.clone(),
-        Arc::clone(&clock),
-        Arc::clone(&parts.evidence),
-    );
-    observer::watch_growth(&parts.databases, &parts.log, &monitor.growth);
     let skin = Skin {
-        requests,
-        evidence: parts.evidence,
+        requests: parts.requests,
+        evidence: Arc::clone(&parts.monitor.evidence),
         capture: parts.capture,
         slow_request: settings.http.slow_request,
         clock: Arc::clone(&clock),
@@ -211,8 +237,8 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         .manage(parts.databases)
         .manage(parts.log)
         .manage(door)
-        .manage(monitor)
-        .manage(Alerts::default())
+        .manage(parts.monitor)
+        .manage(parts.alerts)
         .manage(parts.draining)
         .manage(api::dashboard::Assets::new(&settings.http))
         .manage(parts.instance)

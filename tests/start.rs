@@ -169,6 +169,17 @@ fn a_file_that_is_not_ours_stops_the_start_and_is_left_as_it_was() {
         foreign.execute_batch("CREATE TABLE theirs(x)").expect("made");
         drop(foreign);
         assert_refused_untouched(folder.path(), file, &["belongs to another program", "left untouched"]);
+        // With changes in its WAL that a crash left there.
+        let foreign = Connection::open(&path).expect("opens");
+        foreign.pragma_update(None, "journal_mode", "WAL").expect("set");
+        foreign.execute_batch("INSERT INTO theirs VALUES (1)").expect("written");
+        let wal = path.with_file_name(format!("{file}-wal"));
+        let (crashed, left) = (std::fs::read(&path).expect("read"), std::fs::read(&wal).expect("read"));
+        drop(foreign);
+        std::fs::write(&path, &crashed).expect("written");
+        std::fs::write(&wal, &left).expect("written");
+        assert_eq!(run(folder.path(), &[], &[]).code, Some(1));
+        assert!(std::fs::read(&path).expect("read") == crashed && std::fs::read(&wal).expect("read") == left);
     }
 }
 

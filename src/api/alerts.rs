@@ -1,5 +1,7 @@
 //! `GET /api/monitoring/alerts` (floor 6): what is active, since when, and what to do.
 
+use std::sync::Arc;
+
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, routes};
 use serde_json::{Value, json};
@@ -14,8 +16,8 @@ use crate::monitoring::Monitor;
 fn list(
     _may: Needs<MonitorRead>,
     query: Query,
-    alerts: &State<Alerts>,
-    monitor: &State<Monitor>,
+    alerts: &State<Arc<Alerts>>,
+    monitor: &State<Arc<Monitor>>,
 ) -> ApiResult<Json<Value>> {
     query.only(&[])?;
     Ok(Json(json!({ "alerts": alerts.active(monitor) })))

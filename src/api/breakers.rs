@@ -23,7 +23,7 @@ const LONGEST_REASON: usize = 200;
 
 /// `GET /api/monitoring/circuit-breaker`.
 #[get("/api/monitoring/circuit-breaker")]
-fn list(_may: Needs<MonitorRead>, query: Query, monitor: &State<Monitor>) -> ApiResult<Json<Value>> {
+fn list(_may: Needs<MonitorRead>, query: Query, monitor: &State<Arc<Monitor>>) -> ApiResult<Json<Value>> {
     query.only(&[])?;
     Ok(Json(
         json!({ "circuitBreakers": monitor.breakers(), "events": monitor.breaker_changes() }),
@@ -36,7 +36,7 @@ async fn reset_some(
     _may: Needs<MonitorWrite>,
     _none: NoParameters,
     context: RequestContext,
-    monitor: &State<Monitor>,
+    monitor: &State<Arc<Monitor>>,
     media: Option<&ContentType>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
@@ -61,7 +61,7 @@ fn reset_one(
     _none: NoParameters,
     name: &str,
     context: RequestContext,
-    monitor: &State<Monitor>,
+    monitor: &State<Arc<Monitor>>,
 ) -> ApiResult<Json<Value>> {
     reset(&[known(monitor, name)?], &context)
 }
@@ -73,7 +73,7 @@ async fn force_open(
     _none: NoParameters,
     name: &str,
     context: RequestContext,
-    monitor: &State<Monitor>,
+    monitor: &State<Arc<Monitor>>,
     media: Option<&ContentType>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
@@ -90,7 +90,7 @@ async fn disable(
     _none: NoParameters,
     name: &str,
     context: RequestContext,
-    monitor: &State<Monitor>,
+    monitor: &State<Arc<Monitor>>,
     media: Option<&ContentType>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {

@@ -38,7 +38,7 @@ async fn list(
 ) -> ApiResult<Json<ListAnswer>> {
     let wanted = params::list(&parameters, log.now())?;
     let page = query::list(&events.0, wanted).await?;
-    Ok(Json(ListAnswer::from(page)))
+    Ok(Json(ListAnswer::of(page, log.spool_status().events)))
 }
 
 #[get("/api/monitoring/errors/<id>")]
@@ -47,6 +47,7 @@ async fn one(
     _none: NoParameters,
     id: &str,
     events: EventsRead,
+    log: &State<EventLog>,
 ) -> ApiResult<Json<LoggedEvent>> {
     let Some(id) = parse::id(id) else {
         return Err(Problem::invalid(
@@ -56,8 +57,17 @@ async fn one(
     };
     match query::get(&events.0, id).await? {
         Some(found) => Ok(Json(found)),
-        None => Err(Problem::new(Code::NotFound, format!("There is no error event {id}."))),
+        None => match log.spool_status().events {
+            0 => Err(Problem::new(Code::NotFound, format!("There is no error event {id}."))),
+            waiting => Err(may_be_waiting(waiting)),
+        },
     }
+}
+
+/// An acknowledged event that waits in the spool is not "not found".
+fn may_be_waiting(waiting: u64) -> Problem {
+    let detail = format!("It is not in the event database, but {waiting} events still wait to be stored there.");
+    Problem::new(Code::DatabaseUnavailable, detail).with_retry_after(2)
 }
 
 #[post("/api/monitoring/errors", data = "<body>")]

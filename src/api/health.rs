@@ -57,7 +57,7 @@ pub fn view(monitor: &Monitor, health: &Health) -> Value {
 
 /// `GET /api/monitoring/health`: 503 when unhealthy.
 #[get("/api/monitoring/health")]
-fn health(may: MayMonitor, query: Query, monitor: &State<Monitor>) -> ApiResult<Custom<Json<Value>>> {
+fn health(may: MayMonitor, query: Query, monitor: &State<Arc<Monitor>>) -> ApiResult<Custom<Json<Value>>> {
     query.only(&[])?;
     let health = monitor.health();
     let shown = if may.0 {
@@ -81,7 +81,7 @@ fn livez() -> &'static str {
 fn readyz(
     may: MayMonitor,
     query: Query,
-    monitor: &State<Monitor>,
+    monitor: &State<Arc<Monitor>>,
     draining: &State<Draining>,
 ) -> ApiResult<(Status, String)> {
     query.only(&["verbose"])?;

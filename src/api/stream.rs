@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use rocket::response::stream::{Event, EventStream};
 use rocket::tokio::select;
 use rocket::tokio::sync::broadcast::error::RecvError;
@@ -35,8 +37,8 @@ async fn state(monitor: &Monitor, alerts: &Alerts) -> Value {
 fn stream<'r>(
     _may: Needs<MonitorRead>,
     query: Query,
-    monitor: &'r State<Monitor>,
-    alerts: &'r State<Alerts>,
+    monitor: &'r State<Arc<Monitor>>,
+    alerts: &'r State<Arc<Alerts>>,
     mut end: Shutdown,
 ) -> ApiResult<EventStream![Event + 'r]> {
     query.only(&[])?;

@@ -52,6 +52,14 @@ pub(super) async fn open(
     observer: Arc<dyn Observer>,
 ) -> Result<Databases, OpenError> {
     let options = [&APP, &EVENTS].map(|file| file.options(&settings.storage.data_dir, &settings.database));
+    for file in [&APP, &EVENTS] {
+        // Both are looked at before either is touched: a refused start changes nothing.
+        inspect(
+            &settings.storage.data_dir.join(file.file_name),
+            file.application_id,
+            file.migrations,
+        )?;
+    }
     let clock = Arc::clone(clock);
     let opened = rocket::tokio::task::spawn_blocking(move || {
         let [app, events] = options;

@@ -6,6 +6,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
+const LOCK: &str = "mainstay.lock";
+
 /// The claim; the lock lasts as long as it lives.
 pub struct Instance {
     _lock: File,
@@ -46,7 +48,7 @@ impl Instance {
             source,
         };
         make_private(folder).map_err(failed)?;
-        let path = folder.join("mainstay.lock");
+        let path = folder.join(LOCK);
         let mut lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -57,14 +59,7 @@ impl Instance {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // Unreadable means unknown; the refusal stands either way.
-                let _ = lock.read_to_string(&mut pid);
-                let pid = if pid.trim().is_empty() {
-                    "unknown".to_owned()
-                } else {
-                    pid.trim().to_owned()
-                };
+                let pid = pid_in(&mut lock);
                 return Err(InstanceError::Taken { pid, folder: shown() });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
@@ -78,6 +73,26 @@ impl Instance {
             eprintln!("mainstay: the pid could not be noted in mainstay.lock: {error}");
         }
         Ok(Self { _lock: lock })
+    }
+}
+
+/// The pid of the instance that has the folder, if one has; changes nothing.
+pub fn running_instance(folder: &Path) -> Option<String> {
+    let mut lock = OpenOptions::new().read(true).write(true).open(folder.join(LOCK)).ok()?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Some(pid_in(&mut lock)),
+        _ => None,
+    }
+}
+
+fn pid_in(lock: &mut File) -> String {
+    let mut pid = String::new();
+    // Unreadable means unknown; that somebody has the lock stands either way.
+    let _ = lock.read_to_string(&mut pid);
+    if pid.trim().is_empty() {
+        "unknown".to_owned()
+    } else {
+        pid.trim().to_owned()
     }
 }
 

@@ -5,12 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rocket::tokio::task::AbortHandle;
-
-use crate::db::{BreakerChange, Database, DbError, Observer};
-use crate::events::{Capture, EventContext, EventLog, NewEvent};
-use crate::http::{Databases, panics};
-use crate::monitoring::{Evidence, Growth};
+use crate::db::{BreakerChange, DbError, Observer};
+use crate::events::{Capture, NewEvent};
+use crate::monitoring::Evidence;
 
 /// The observer of both databases.
 pub(super) struct Recorder {
@@ -54,39 +51,4 @@ impl Observer for Recorder {
             None => tracing::info!(database, "the health probe finds the database well again"),
         }
     }
-}
-
-/// Notes once a minute how much room our files take, so that "days until full" has something to go by.
-pub(super) fn watch_growth(databases: &Arc<Databases>, log: &EventLog, growth: &Arc<Growth>) {
-    let (databases, log, growth) = (Arc::clone(databases), log.clone(), Arc::clone(growth));
-    rocket::tokio::spawn(async move {
-        let mut minutes = rocket::tokio::time::interval(Duration::from_secs(60));
-        loop {
-            minutes.tick().await;
-            let used = |database: &Database| {
-                let status = database.status();
-                status.size_bytes + status.wal_bytes
-            };
-            let all = used(&databases.app) + used(&databases.events) + log.spool_status().bytes;
-            growth.sample(Instant::now(), all);
-        }
-    });
-}
-
-/// Probes a database for as long as the service runs; a panic of the probe becomes an event and the probe starts anew.
-pub(super) fn watch(database: &Database, capture: &Capture) -> AbortHandle {
-    let (database, capture) = (database.clone(), capture.clone());
-    let task = rocket::tokio::spawn(async move {
-        loop {
-            let ended = database.watch().await;
-            if !ended.is_err_and(|error| error.is_panic()) {
-                return;
-            }
-            let seen = panics::take_last();
-            let (message, location) = seen.map_or(("unknown".into(), "unknown".into()), |s| (s.message, s.location));
-            capture.capture(NewEvent::panic(&message, &location, EventContext::default()));
-            rocket::tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    });
-    task.abort_handle()
 }

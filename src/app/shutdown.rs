@@ -14,10 +14,15 @@ use crate::api::Draining;
 use crate::db::Database;
 use crate::events::EventLog;
 use crate::http::Databases;
+use crate::monitoring::Requests;
 
+// Together with Rocket's grace and mercy these stay below the 10 s that supervisors commonly give.
 const DRAIN: Duration = Duration::from_secs(5);
-const FLUSH: Duration = Duration::from_secs(3);
-const CLOSE: Duration = Duration::from_secs(3);
+const FLUSH: Duration = Duration::from_millis(1500);
+const CLOSE: Duration = Duration::from_millis(1200);
+/// Between two looks at the requests under way; as many quiet looks in a row as [`QUIET`] mean that all are answered.
+const LOOK: Duration = Duration::from_millis(50);
+const QUIET: u32 = 4;
 
 /// The exit code of a process that a signal ended.
 const KILLED_BY_SIGNAL: i32 = 128;
@@ -48,6 +53,16 @@ pub(super) fn watch_signals(end: rocket::Shutdown, draining: Draining, app: Data
         tracing::warn!("second signal: ending at once");
         std::process::exit(KILLED_BY_SIGNAL + number);
     });
+}
+
+/// Comes back once the end was asked for and every request under way has its answer.
+pub(super) async fn answered(end: rocket::Shutdown, requests: &Requests) {
+    end.await;
+    let mut quiet = 0;
+    while quiet < QUIET {
+        tokio::time::sleep(LOOK).await;
+        quiet = if requests.in_flight() == 0 { quiet + 1 } else { 0 };
+    }
 }
 
 /// Brings what is still on its way to the disk and closes the files.

@@ -65,6 +65,7 @@ fn findings(loaded: &Loaded, context: &Context) -> Vec<Finding> {
         ("data folder", folder(&settings.storage.data_dir)),
         ("tokens", tokens(&file, context)),
         ("listening", listening(loaded, &file)),
+        ("running", running(loaded)),
     ];
     if let Some(folder) = &settings.http.static_dir {
         found.push(("dashboard folder", dashboard(folder)));
@@ -130,6 +131,24 @@ fn listening(loaded: &Loaded, file: &TokenFile) -> Result<String, String> {
     match refuse_open_listen(loaded.address, tokens_exist) {
         Some(reason) => Err(reason),
         None => Ok(format!("on {}", std::net::SocketAddr::new(loaded.address, loaded.port))),
+    }
+}
+
+/// Whether a start would meet another instance, or another program on its port.
+fn running(loaded: &Loaded) -> Result<String, String> {
+    let folder = &loaded.settings.storage.data_dir;
+    if let Some(pid) = crate::app::running_instance(folder) {
+        return Ok(format!(
+            "pid {pid} uses {}; a second start there is refused",
+            folder.display()
+        ));
+    }
+    let address = std::net::SocketAddr::new(loaded.address, loaded.port);
+    match std::net::TcpListener::bind(address) {
+        Ok(_) => Ok(format!("not running; {address} is free")),
+        Err(error) => Err(format!(
+            "{address} can't be listened on ({error}): set ROCKET_PORT, or free it"
+        )),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn defaults() -> Dict {
         shutdown: Shutdown {
             ctrlc: false,
             signals: Default::default(),
-            grace: 5,
+            grace: 4,
             mercy: 1,
             ..Shutdown::default()
         },

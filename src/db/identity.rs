@@ -47,8 +47,13 @@ pub fn identity(path: &Path) -> std::io::Result<Identity> {
 pub enum Found {
     /// Nothing, or an empty file.
     Nothing,
-    /// A file with SQLite's header.
-    Sqlite,
+    /// A file with SQLite's header, and what the header says; a write-ahead log may say something newer.
+    Sqlite {
+        /// `application_id`; 0 when never set.
+        application_id: i32,
+        /// `user_version`.
+        user_version: i32,
+    },
     /// Something else.
     Foreign,
 }
@@ -58,7 +63,7 @@ pub enum Found {
 /// # Errors
 /// The operating system's, other than "not found".
 pub fn look(path: &Path) -> std::io::Result<Found> {
-    let mut header = [0_u8; 16];
+    let mut header = [0_u8; 100];
     let mut file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
@@ -68,11 +73,21 @@ pub fn look(path: &Path) -> std::io::Result<Found> {
         return Ok(Found::Nothing);
     }
     match file.read_exact(&mut header) {
-        Ok(()) if &header == b"SQLite format 3\0" => Ok(Found::Sqlite),
+        // The offsets are those of the database header in SQLite's file format.
+        Ok(()) if header.starts_with(b"SQLite format 3\0") => Ok(Found::Sqlite {
+            application_id: number_at(&header, 68),
+            user_version: number_at(&header, 60),
+        }),
         Ok(()) => Ok(Found::Foreign),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(Found::Foreign),
         Err(error) => Err(error),
     }
+}
+
+fn number_at(header: &[u8; 100], offset: usize) -> i32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&header[offset..offset + 4]);
+    i32::from_be_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -107,8 +122,12 @@ mod tests {
         let made = folder.path().join("c.db");
         rusqlite::Connection::open(&made)
             .expect("opens")
-            .execute_batch("CREATE TABLE t(a)")
+            .execute_batch("PRAGMA application_id = 77; PRAGMA user_version = 5; CREATE TABLE t(a)")
             .expect("made");
-        assert_eq!(look(&made).expect("looked"), Found::Sqlite);
+        let found = Found::Sqlite {
+            application_id: 77,
+            user_version: 5,
+        };
+        assert_eq!(look(&made).expect("looked"), found);
     }
 }

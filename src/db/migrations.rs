@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::connection::{self, Role};
 use super::identity::{Found, look};
+use super::open_error::OpenError;
 
 /// One step of a schema; steps are applied in order, each in its own transaction, and never edited afterwards.
 #[derive(Debug, Clone, Copy)]
@@ -21,77 +22,6 @@ pub struct Migration {
     pub name: &'static str,
     /// The SQL.
     pub sql: &'static str,
-}
-
-/// Why a database can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Not an SQLite database.
-    #[error(
-        "{path} is not an SQLite database; it was left untouched. Move it away, or point MAINSTAY_DATA_DIR elsewhere"
-    )]
-    NotADatabase {
-        /// The file.
-        path: String,
-    },
-    /// A database of another program.
-    #[error(
-        "{path} belongs to another program (application_id {found:#x}, expected {expected:#x}); it was left untouched"
-    )]
-    Foreign {
-        /// The file.
-        path: String,
-        /// Its application_id.
-        found: i32,
-        /// Ours.
-        expected: i32,
-    },
-    /// Made by a newer version.
-    #[error(
-        "{path} has schema version {found}, this program knows up to {known}: it was made by a newer version; it was left untouched"
-    )]
-    Newer {
-        /// The file.
-        path: String,
-        /// Its version.
-        found: u32,
-        /// Ours.
-        known: u32,
-    },
-    /// The SQLite library is too old.
-    #[error(
-        "SQLite {found} is too old: 3.51.3 or newer is needed (older ones can corrupt a WAL that is written and checkpointed at once)"
-    )]
-    LibraryTooOld {
-        /// Its version.
-        found: &'static str,
-    },
-    /// The operating system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// SQLite refused.
-    #[error("{path}: {what}: {source}")]
-    Sqlite {
-        /// The file.
-        path: String,
-        /// While doing what.
-        what: String,
-        /// Why.
-        source: rusqlite::Error,
-    },
-    /// The reader pool couldn't be made.
-    #[error("{path}: no connection within DB_CONNECT_TIMEOUT: {detail}")]
-    Pool {
-        /// The file.
-        path: String,
-        /// Why.
-        detail: String,
-    },
 }
 
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -107,13 +37,7 @@ pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Re
         });
     }
     let shown = path.display().to_string();
-    let found = look(path).map_err(|source| OpenError::Io {
-        path: shown.clone(),
-        source,
-    })?;
-    if found == Found::Foreign {
-        return Err(OpenError::NotADatabase { path: shown });
-    }
+    let found = check_untouched(path, application_id, migrations)?;
     let sqlite = |what: &str| {
         let (path, what) = (shown.clone(), what.to_owned());
         move |source| OpenError::Sqlite { path, what, source }
@@ -135,33 +59,78 @@ pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Re
     Ok(applied)
 }
 
-/// Looks at a file without changing it: in words what is there.
+/// Refuses what isn't ours before it is opened for writing: closing a writing connection would fold another program's
+/// leftover write-ahead log into its file. Mostly the first bytes of the file tell; where they don't say whose it is,
+/// its content is looked at without changing anything.
+fn check_untouched(path: &Path, expected: i32, migrations: &[Migration]) -> Result<Found, OpenError> {
+    let shown = || path.display().to_string();
+    let found = look(path).map_err(|source| OpenError::Io { path: shown(), source })?;
+    match found {
+        Found::Foreign => Err(OpenError::NotADatabase { path: shown() }),
+        Found::Sqlite { application_id, .. } if application_id != 0 && application_id != expected => {
+            Err(OpenError::Foreign {
+                path: shown(),
+                found: application_id,
+                expected,
+            })
+        }
+        Found::Sqlite { application_id: 0, .. } => {
+            let sqlite = |source| OpenError::Sqlite {
+                path: shown(),
+                what: "look".to_owned(),
+                source,
+            };
+            let file = open_untouched(path).map_err(sqlite)?;
+            check_ours(&file, &shown(), expected, migrations).map(|_| found)
+        }
+        Found::Sqlite { user_version, .. } => check_version(&shown(), user_version, migrations).map(|_| found),
+        Found::Nothing => Ok(found),
+    }
+}
+
+/// The version, unless it is newer than what the migrations know.
+fn check_version(shown: &str, version: i32, migrations: &[Migration]) -> Result<u32, OpenError> {
+    let (found, known) = (version.max(0).unsigned_abs(), latest(migrations));
+    if found > known {
+        let path = shown.to_owned();
+        return Err(OpenError::Newer { path, found, known });
+    }
+    Ok(found)
+}
+
+fn latest(migrations: &[Migration]) -> u32 {
+    migrations.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// Looks at a file without changing anything: in words what is there.
 ///
 /// # Errors
 /// [`OpenError`], as opening it would give.
 pub fn inspect(path: &Path, application_id: i32, migrations: &[Migration]) -> Result<String, OpenError> {
-    let shown = path.display().to_string();
-    match look(path).map_err(|source| OpenError::Io {
-        path: shown.clone(),
-        source,
-    })? {
-        Found::Nothing => return Ok("will be created".to_owned()),
-        Found::Foreign => return Err(OpenError::NotADatabase { path: shown }),
-        Found::Sqlite => {}
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let file = Connection::open_with_flags(path, flags).map_err(|source| OpenError::Sqlite {
-        path: shown.clone(),
-        what: "open".to_owned(),
-        source,
-    })?;
-    let version = check_ours(&file, &shown, application_id, migrations)?;
-    let known = migrations.iter().map(|m| m.version).max().unwrap_or(0);
-    Ok(if version == known {
-        format!("schema version {version}")
-    } else {
-        format!("schema version {version}, will be migrated to {known}")
+    let known = latest(migrations);
+    Ok(match check_untouched(path, application_id, migrations)? {
+        Found::Sqlite { user_version, .. } if user_version.max(0).unsigned_abs() < known => {
+            format!("schema version {user_version}, will be migrated to {known}")
+        }
+        Found::Sqlite { .. } => format!("schema version {known}"),
+        Found::Nothing | Found::Foreign => "will be created".to_owned(),
     })
+}
+
+/// Opens a file so that nothing is made beside it: without a write-ahead log it is read as if it could not change.
+fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
+    let mut log = path.to_owned().into_os_string();
+    log.push("-wal");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if Path::new(&log).exists() {
+        return Connection::open_with_flags(path, flags);
+    }
+    let plain = path.to_string_lossy();
+    let encoded = plain.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Connection::open_with_flags(
+        format!("file:{encoded}?immutable=1"),
+        flags | OpenFlags::SQLITE_OPEN_URI,
+    )
 }
 
 /// Reads what the file says of itself; its `user_version` when it is ours.
@@ -181,7 +150,7 @@ fn check_ours(file: &Connection, shown: &str, expected: i32, migrations: &[Migra
     };
     let objects = read("SELECT count(*) FROM sqlite_schema")?;
     let found = read("PRAGMA application_id")?;
-    let version = read("PRAGMA user_version")?.max(0).unsigned_abs();
+    let version = read("PRAGMA user_version")?;
     if found != expected && (found != 0 || objects > 0) {
         return Err(OpenError::Foreign {
             path: shown.to_owned(),
@@ -189,15 +158,7 @@ fn check_ours(file: &Connection, shown: &str, expected: i32, migrations: &[Migra
             expected,
         });
     }
-    let known = migrations.iter().map(|m| m.version).max().unwrap_or(0);
-    if version > known {
-        return Err(OpenError::Newer {
-            path: shown.to_owned(),
-            found: version,
-            known,
-        });
-    }
-    Ok(version)
+    check_version(shown, version, migrations)
 }
 
 fn apply(file: &mut Connection, application_id: i32, migration: &Migration) -> rusqlite::Result<()> {
@@ -209,83 +170,4 @@ fn apply(file: &mut Connection, application_id: i32, migration: &Migration) -> r
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STEPS: &[Migration] = &[
-        Migration {
-            version: 1,
-            name: "first",
-            sql: "CREATE TABLE a(x)",
-        },
-        Migration {
-            version: 2,
-            name: "second",
-            sql: "CREATE TABLE b(x)",
-        },
-    ];
-
-    #[test]
-    fn a_new_file_gets_every_step_once() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("a.db");
-        assert_eq!(prepare(&path, 77, &STEPS[..1]).expect("made"), ["first"]);
-        assert_eq!(prepare(&path, 77, STEPS).expect("migrated"), ["second"]);
-        assert!(prepare(&path, 77, STEPS).expect("current").is_empty());
-    }
-
-    #[test]
-    fn what_is_not_ours_is_refused_and_left_as_it_was() {
-        let folder = tempfile::tempdir().expect("folder");
-        let garbage = folder.path().join("garbage.db");
-        std::fs::write(&garbage, [9_u8; 9000]).expect("written");
-        assert!(matches!(
-            prepare(&garbage, 77, STEPS),
-            Err(OpenError::NotADatabase { .. })
-        ));
-        assert_eq!(std::fs::read(&garbage).expect("read"), [9_u8; 9000]);
-
-        let other = folder.path().join("other.db");
-        Connection::open(&other)
-            .expect("opens")
-            .execute_batch("CREATE TABLE theirs(x)")
-            .expect("made");
-        let before = std::fs::read(&other).expect("read");
-        assert!(matches!(
-            prepare(&other, 77, STEPS),
-            Err(OpenError::Foreign { found: 0, .. })
-        ));
-        assert_eq!(std::fs::read(&other).expect("read"), before);
-
-        let newer = folder.path().join("newer.db");
-        prepare(&newer, 77, STEPS).expect("made");
-        let refused = prepare(&newer, 77, &STEPS[..1]);
-        assert!(matches!(refused, Err(OpenError::Newer { found: 2, known: 1, .. })));
-    }
-
-    #[test]
-    fn a_failing_step_is_rolled_back_whole() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("a.db");
-        let bad = [
-            STEPS[0],
-            Migration {
-                version: 2,
-                name: "bad",
-                sql: "CREATE TABLE b(x); CREATE TABLE a(x)",
-            },
-        ];
-        assert!(prepare(&path, 77, &bad).is_err());
-        assert_eq!(prepare(&path, 77, STEPS).expect("repaired"), ["second"]);
-    }
-
-    #[test]
-    fn an_up_to_date_file_opens_while_another_process_holds_the_write_lock() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("a.db");
-        prepare(&path, 77, STEPS).expect("made");
-        let holder = Connection::open(&path).expect("opens");
-        holder.execute_batch("BEGIN IMMEDIATE").expect("locked");
-        assert!(prepare(&path, 77, STEPS).expect("opens").is_empty());
-    }
-}
+mod tests;

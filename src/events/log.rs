@@ -3,18 +3,20 @@
 //! What must stay true: an outcome `Stored` or `Spooled` is given only after the event is on disk; dropping an ingest half way leaves
 //! the ledger balanced. The composition root starts it; handlers and the statistics use clones.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::capture::Captures;
+use super::capture::{Captured, Captures};
 use super::group::Grouper;
 use super::ledger::LedgerSnapshot;
 use super::model::ErrorEvent;
-use super::pipeline::{BATCH, IngestOutcome, Pipeline};
+use super::pipeline::{BATCH, IngestOutcome, Pipeline, complain};
 use super::sink::{DatabaseSink, Sink};
 use super::spool::{Spool, SpoolStatus};
 use super::wire::LoggedEvent;
@@ -25,6 +27,9 @@ use crate::db::Database;
 
 /// Write jobs of one ingest that may wait at the writer together; more would crowd out other callers.
 const PARALLEL_JOBS: usize = 4;
+
+/// Between a panic of the replay and its next start.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// The event log; clones share it.
 #[derive(Clone)]
@@ -60,8 +65,8 @@ impl EventLog {
         let pipeline = Arc::new(Pipeline::new(sink, spool, ledger, clock, grouper));
         let (flushes, flush_requests) = mpsc::channel(1);
         let (stopping, stop) = watch::channel(false);
-        tokio::spawn(worker::run(pipeline.clone(), receiver, flush_requests));
-        tokio::spawn(replay::run(pipeline.clone(), stop));
+        tokio::spawn(keep_working(pipeline.clone(), receiver, flush_requests));
+        tokio::spawn(keep_replaying(pipeline.clone(), stop));
         Self {
             pipeline,
             flushes,
@@ -131,6 +136,33 @@ impl EventLog {
             self.pipeline.spool.barrier().await;
         };
         tokio::time::timeout(limit, flush).await.is_ok()
+    }
+}
+
+/// The capture worker; a panic costs the batch it happened in, which the ledger counts, and nothing else.
+async fn keep_working(
+    pipeline: Arc<Pipeline>,
+    mut captures: mpsc::Receiver<Captured>,
+    mut flushes: mpsc::Receiver<Flush>,
+) {
+    while AssertUnwindSafe(worker::run(&pipeline, &mut captures, &mut flushes))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        complain("the worker panicked and starts anew");
+    }
+}
+
+/// The replay; after a panic it waits and starts the segment anew, which changes nothing that was stored.
+async fn keep_replaying(pipeline: Arc<Pipeline>, stopping: watch::Receiver<bool>) {
+    while AssertUnwindSafe(replay::run(&pipeline, stopping.clone()))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        complain("the replay of the spool panicked and starts anew");
+        tokio::time::sleep(AFTER_PANIC).await;
     }
 }
 

@@ -27,13 +27,13 @@ struct Place {
 }
 
 /// Runs until `stopping` becomes true.
-pub(super) async fn run(pipeline: Arc<Pipeline>, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn run(pipeline: &Pipeline, mut stopping: watch::Receiver<bool>) {
     let mut place = Place::default();
     let mut wait = TICK;
     loop {
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
-            () = next_try(&pipeline, wait) => {}
+            () = next_try(pipeline, wait) => {}
         }
         if pipeline.spool.is_empty() {
             continue;
@@ -42,7 +42,7 @@ pub(super) async fn run(pipeline: Arc<Pipeline>, mut stopping: watch::Receiver<b
             wait = TICK;
             continue;
         }
-        wait = match drain(&pipeline, &mut place, &stopping).await {
+        wait = match drain(pipeline, &mut place, &stopping).await {
             Ok(()) => TICK,
             Err(_) => (wait * 2).min(LONGEST_WAIT),
         };

@@ -3,8 +3,6 @@
 //! What must stay true: it takes what waits, up to a batch, and never waits for more; a flush is answered after everything that was
 //! captured before it has its outcome.
 
-use std::sync::Arc;
-
 use tokio::sync::{mpsc, oneshot};
 
 use super::capture::Captured;
@@ -15,9 +13,9 @@ pub(super) type Flush = oneshot::Sender<()>;
 
 /// Runs until every [`super::Capture`] is gone.
 pub(super) async fn run(
-    pipeline: Arc<Pipeline>,
-    mut captures: mpsc::Receiver<Captured>,
-    mut flushes: mpsc::Receiver<Flush>,
+    pipeline: &Pipeline,
+    captures: &mut mpsc::Receiver<Captured>,
+    flushes: &mut mpsc::Receiver<Flush>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
@@ -26,7 +24,7 @@ pub(super) async fn run(
                 if taken == 0 {
                     return;
                 }
-                deliver(&pipeline, &mut batch).await;
+                deliver(pipeline, &mut batch).await;
             }
             Some(flush) = flushes.recv() => {
                 // What is captured from now on is not waited for, or a busy program would never be flushed.
@@ -34,7 +32,7 @@ pub(super) async fn run(
                     while batch.len() < BATCH && let Ok(captured) = captures.try_recv() {
                         batch.push(captured);
                     }
-                    deliver(&pipeline, &mut batch).await;
+                    deliver(pipeline, &mut batch).await;
                 }
                 let _ = flush.send(());
             }

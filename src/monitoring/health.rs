@@ -79,7 +79,7 @@ pub struct Monitor {
     /// When the service began.
     pub began: Instant,
     /// How fast the files grow.
-    pub growth: Arc<Growth>,
+    pub growth: Growth,
     /// Events behind the breakers' states.
     pub evidence: Arc<Evidence>,
     /// Since when the status is what it is.
@@ -96,7 +96,7 @@ impl Monitor {
         clock: SharedClock,
         evidence: Arc<Evidence>,
     ) -> Self {
-        let growth = Arc::new(Growth::default());
+        let growth = Growth::default();
         let since = Mutex::new((HealthStatus::Healthy, clock.wall()));
         let began = clock.now();
         Self {
@@ -111,6 +111,16 @@ impl Monitor {
             evidence,
             since,
         }
+    }
+
+    /// Notes how many bytes our files take now.
+    pub fn sample_growth(&self) {
+        let used = |database: &Database| {
+            let status = database.status();
+            status.size_bytes + status.wal_bytes
+        };
+        let all = used(&self.app) + used(&self.events) + self.log.spool_status().bytes;
+        self.growth.sample(self.clock.now(), all);
     }
 
     /// Seconds since the service began.

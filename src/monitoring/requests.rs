@@ -53,6 +53,11 @@ impl Requests {
         }
     }
 
+    /// On their way now.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     /// A request came in.
     pub fn began(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +83,7 @@ impl Requests {
         let seconds = now.saturating_duration_since(self.began).as_secs_f64().clamp(1.0, 60.0);
         RequestStatus {
             total: self.total.load(Ordering::Relaxed),
-            in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight: self.in_flight(),
             last_minute: answered as u64,
             per_second: answered / seconds,
             error_rate: if answered > 0.0 {

@@ -21,11 +21,16 @@ pub(super) struct ListAnswer {
     next_cursor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
+    /// Acknowledged events that wait in the spool and so can't be in the list yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<u64>,
 }
 
-impl From<query::Page> for ListAnswer {
-    fn from(page: query::Page) -> Self {
+impl ListAnswer {
+    /// The page, with how many events wait in the spool.
+    pub(super) fn of(page: query::Page, waiting: u64) -> Self {
         Self {
+            pending: (waiting > 0).then_some(waiting),
             errors: page.events,
             next_cursor: page.next.map(|next| next.to_string()),
             total: page.total,

@@ -5,6 +5,7 @@
 //! Called by `Database`, the writer and the health probe; the HTTP skin only peeks.
 
 mod machine;
+mod permit;
 mod state;
 mod window;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use self::machine::Machine;
+pub use self::permit::Permit;
 pub use self::state::{Cause, Outcome, Refusal, State, Ticket, Transition};
 use super::observe::{BreakerChange, Observer};
 use super::operation::Origin;
@@ -249,53 +251,6 @@ impl Breaker {
     /// The latest changes, newest first.
     pub fn recent(&self) -> Vec<BreakerChange> {
         self.inner.lock().recent.iter().cloned().collect()
-    }
-}
-
-/// The right to one attempt. Dropping it unsettled releases it without a verdict.
-#[must_use]
-pub struct Permit {
-    breaker: Arc<Breaker>,
-    ticket: Ticket,
-    operation: u64,
-    origin: Option<Arc<Origin>>,
-    settled: bool,
-}
-
-impl Permit {
-    /// Whether the breaker is still in the generation that gave this permit.
-    pub fn is_current(&self) -> bool {
-        let closed = self.breaker.closed_generation.load(Ordering::Acquire);
-        closed == self.ticket.generation
-            || (closed == 0 && self.breaker.inner.lock().machine.generation() == self.ticket.generation)
-    }
-
-    /// The number of the operation it was given to.
-    pub fn operation(&self) -> u64 {
-        self.operation
-    }
-
-    /// Settles it.
-    pub fn settle(mut self, outcome: Outcome) {
-        self.settled = true;
-        self.tell(outcome);
-    }
-
-    fn tell(&self, outcome: Outcome) {
-        let now = self.breaker.clock.now();
-        let random = fastrand::f64();
-        self.breaker.change(self.origin.as_ref(), |m| {
-            ((), m.settle(now, self.ticket, self.operation, outcome, random))
-        });
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        // Without a lease nothing is held, so there is nothing to give back.
-        if !self.settled && self.ticket.lease.is_some() {
-            self.tell(Outcome::Ignored);
-        }
     }
 }
 

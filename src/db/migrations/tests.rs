@@ -1,0 +1,80 @@
+//! Files that are new, ours, newer, foreign and broken.
+
+use super::*;
+
+const STEPS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "first",
+        sql: "CREATE TABLE a(x)",
+    },
+    Migration {
+        version: 2,
+        name: "second",
+        sql: "CREATE TABLE b(x)",
+    },
+];
+
+#[test]
+fn a_new_file_gets_every_step_once() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.db");
+    assert_eq!(prepare(&path, 77, &STEPS[..1]).expect("made"), ["first"]);
+    assert_eq!(prepare(&path, 77, STEPS).expect("migrated"), ["second"]);
+    assert!(prepare(&path, 77, STEPS).expect("current").is_empty());
+}
+
+#[test]
+fn what_is_not_ours_is_refused_and_left_as_it_was() {
+    let folder = tempfile::tempdir().expect("folder");
+    let garbage = folder.path().join("garbage.db");
+    std::fs::write(&garbage, [9_u8; 9000]).expect("written");
+    assert!(matches!(
+        prepare(&garbage, 77, STEPS),
+        Err(OpenError::NotADatabase { .. })
+    ));
+    assert_eq!(std::fs::read(&garbage).expect("read"), [9_u8; 9000]);
+
+    let other = folder.path().join("other.db");
+    Connection::open(&other)
+        .expect("opens")
+        .execute_batch("CREATE TABLE theirs(x)")
+        .expect("made");
+    let before = std::fs::read(&other).expect("read");
+    assert!(matches!(
+        prepare(&other, 77, STEPS),
+        Err(OpenError::Foreign { found: 0, .. })
+    ));
+    assert_eq!(std::fs::read(&other).expect("read"), before);
+
+    let newer = folder.path().join("newer.db");
+    prepare(&newer, 77, STEPS).expect("made");
+    let refused = prepare(&newer, 77, &STEPS[..1]);
+    assert!(matches!(refused, Err(OpenError::Newer { found: 2, known: 1, .. })));
+}
+
+#[test]
+fn a_failing_step_is_rolled_back_whole() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.db");
+    let bad = [
+        STEPS[0],
+        Migration {
+            version: 2,
+            name: "bad",
+            sql: "CREATE TABLE b(x); CREATE TABLE a(x)",
+        },
+    ];
+    assert!(prepare(&path, 77, &bad).is_err());
+    assert_eq!(prepare(&path, 77, STEPS).expect("repaired"), ["second"]);
+}
+
+#[test]
+fn an_up_to_date_file_opens_while_another_process_holds_the_write_lock() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.db");
+    prepare(&path, 77, STEPS).expect("made");
+    let holder = Connection::open(&path).expect("opens");
+    holder.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    assert!(prepare(&path, 77, STEPS).expect("opens").is_empty());
+}

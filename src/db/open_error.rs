@@ -1,0 +1,72 @@
+//! Why a database can't be opened (floor 1): sentences for the person who started the service.
+
+/// Why a database can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Not an SQLite database.
+    #[error(
+        "{path} is not an SQLite database; it was left untouched. Move it away, or point MAINSTAY_DATA_DIR elsewhere"
+    )]
+    NotADatabase {
+        /// The file.
+        path: String,
+    },
+    /// A database of another program.
+    #[error(
+        "{path} belongs to another program (application_id {found:#x}, expected {expected:#x}); it was left untouched"
+    )]
+    Foreign {
+        /// The file.
+        path: String,
+        /// Its application_id.
+        found: i32,
+        /// Ours.
+        expected: i32,
+    },
+    /// Made by a newer version.
+    #[error(
+        "{path} has schema version {found}, this program knows up to {known}: it was made by a newer version; it was left untouched"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// The SQLite library is too old.
+    #[error(
+        "SQLite {found} is too old: 3.51.3 or newer is needed (older ones can corrupt a WAL that is written and checkpointed at once)"
+    )]
+    LibraryTooOld {
+        /// Its version.
+        found: &'static str,
+    },
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("{path}: {what}: {source}")]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// While doing what.
+        what: String,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// The reader pool couldn't be made.
+    #[error("{path}: no connection within DB_CONNECT_TIMEOUT: {detail}")]
+    Pool {
+        /// The file.
+        path: String,
+        /// Why.
+        detail: String,
+    },
+}
