@@ -12,7 +12,7 @@ use rocket::{Route, State, get, post, routes};
 use serde_json::{Map, Value, json};
 
 use crate::db::breaker::Breaker;
-use crate::http::body::{expect_media_type, parse_json, read_body};
+use crate::http::body::{Media, expect_media_type, parse_json, read_body};
 use crate::http::guards::{MonitorRead, MonitorWrite, Needs, NoParameters, RequestContext};
 use crate::http::{ApiResult, Code, FieldError, Problem, Query};
 use crate::monitoring::Monitor;
@@ -37,10 +37,10 @@ async fn reset_some(
     _none: NoParameters,
     context: RequestContext,
     monitor: &State<Arc<Monitor>>,
-    media: Option<&ContentType>,
+    media: Media<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
-    let wanted = members(media, body, &["name"]).await?;
+    let wanted = members(media.0, body, &["name"]).await?;
     let chosen = match wanted.get("name") {
         None => all(monitor),
         Some(Value::String(name)) => vec![named(monitor, name).ok_or_else(|| {
@@ -74,11 +74,11 @@ async fn force_open(
     name: &str,
     context: RequestContext,
     monitor: &State<Arc<Monitor>>,
-    media: Option<&ContentType>,
+    media: Media<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
     let breaker = known(monitor, name)?;
-    let (lasting, reason) = by_hand(&members(media, body, &["forSeconds", "reason"]).await?, "opened")?;
+    let (lasting, reason) = by_hand(&members(media.0, body, &["forSeconds", "reason"]).await?, "opened")?;
     breaker.force_open(lasting, &reason, Some(&context.0));
     shown(monitor, name)
 }
@@ -91,11 +91,11 @@ async fn disable(
     name: &str,
     context: RequestContext,
     monitor: &State<Arc<Monitor>>,
-    media: Option<&ContentType>,
+    media: Media<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
     let breaker = known(monitor, name)?;
-    let (lasting, reason) = by_hand(&members(media, body, &["forSeconds", "reason"]).await?, "disabled")?;
+    let (lasting, reason) = by_hand(&members(media.0, body, &["forSeconds", "reason"]).await?, "disabled")?;
     breaker.disable(lasting, &reason, Some(&context.0));
     shown(monitor, name)
 }

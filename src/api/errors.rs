@@ -4,13 +4,12 @@
 //! database is never reported as "not found".
 
 use rocket::data::Data;
-use rocket::http::ContentType;
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, post, routes};
 
 use crate::events::{EventLog, LoggedEvent, parse, query};
 use crate::http::Query;
-use crate::http::body::{expect_media_type, read_body};
+use crate::http::body::{Media, expect_media_type, read_body};
 use crate::http::guards::{EventsRead, Ingest, MonitorRead, Needs, NoParameters};
 use crate::http::{ApiResult, Code, Problem};
 
@@ -75,13 +74,13 @@ async fn report(
     _may: Needs<Ingest>,
     _none: NoParameters,
     log: &State<EventLog>,
-    media: Option<&ContentType>,
+    media: Media<'_>,
     events: Result<EventsRead, Problem>,
     body: Data<'_>,
 ) -> ApiResult<Reported> {
-    expect_media_type(media, &intake::MEDIA_TYPES)?;
+    expect_media_type(media.0, &intake::MEDIA_TYPES)?;
     let body = read_body(body, MAX_BODY_BYTES).await?;
-    match intake::parse(body, intake::is_ndjson(media), log.now()).await? {
+    match intake::parse(body, intake::is_ndjson(media.0), log.now()).await? {
         Report::One(event) => answer::report_one(log, *event, events).await,
         Report::Many(items) => answer::report_many(log, items).await,
     }

@@ -3,18 +3,54 @@
 //! What must stay true: a body past its limit is refused, never cut short; nothing is done before the whole body is
 //! there. Used by handlers that take a body.
 
+use std::time::Duration;
+
 use rocket::data::{Data, ToByteUnit};
 use rocket::http::ContentType;
+use rocket::request::{FromRequest, Outcome, Request};
 
 use super::code::Code;
 use super::problem::Problem;
+use super::trace::refuse;
+
+/// How long a body may take to arrive: a client that stalls must not hold its request for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a body is said to be, for handlers that take one; a compressed body is refused, because it would not be
+/// understood.
+pub struct Media<'r>(pub Option<&'r ContentType>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Media<'r> {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        match request.headers().get_one("Content-Encoding") {
+            Some(encoding) if !encoding.trim().eq_ignore_ascii_case("identity") => {
+                let detail = format!("Content-Encoding {encoding} is not understood; send the body as it is.");
+                let problem = Problem::new(Code::UnsupportedMediaType, detail);
+                refuse(request, problem.with_header("Accept-Encoding", "identity"))
+            }
+            _ => Outcome::Success(Self(request.content_type())),
+        }
+    }
+}
 
 /// The whole body, at most `limit` bytes.
 ///
 /// # Errors
-/// 413 naming the limit; 400 when the client broke off.
+/// 413 naming the limit; 400 when the client broke off; 408 when it stalled.
 pub async fn read_body(data: Data<'_>, limit: u64) -> Result<Vec<u8>, Problem> {
-    let read = data.open(limit.bytes()).into_bytes().await;
+    let stalled = |_| {
+        Problem::new(
+            Code::RequestTimeout,
+            format!("The body did not arrive within {} s.", PATIENCE.as_secs()),
+        )
+    };
+    let arriving = data.open(limit.bytes()).into_bytes();
+    let read = rocket::tokio::time::timeout(PATIENCE, arriving)
+        .await
+        .map_err(stalled)?;
     let broke_off = |_| Problem::new(Code::InvalidRequest, "The body ended before it was complete.");
     let read = read.map_err(broke_off)?;
     if !read.is_complete() {

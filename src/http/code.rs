@@ -50,13 +50,15 @@ pub enum Code {
     ShuttingDown,
     /// Neither the event database nor the spool could take the event.
     EventsNotAccepted,
+    /// The request's body did not arrive in time.
+    RequestTimeout,
     /// The operation was stopped at its deadline.
     Timeout,
 }
 
 impl Code {
     /// Every code, for the documentation and its test.
-    pub const ALL: [Code; 23] = [
+    pub const ALL: [Code; 24] = [
         Code::InvalidRequest,
         Code::ValidationFailed,
         Code::Unauthorized,
@@ -80,6 +82,7 @@ impl Code {
         Code::ShuttingDown,
         Code::EventsNotAccepted,
         Code::Timeout,
+        Code::RequestTimeout,
     ];
 
     /// `(code on the wire, status, title)`.
@@ -95,6 +98,7 @@ impl Code {
             Code::NotFound => ("not_found", 404, "Not found"),
             Code::CollectionNotFound => ("collection_not_found", 404, "No such collection"),
             Code::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
+            Code::RequestTimeout => ("request_timeout", 408, "The request did not arrive in time"),
             Code::Conflict => ("conflict", 409, "Conflicts with existing data"),
             Code::PreconditionFailed => ("precondition_failed", 412, "The document has changed"),
             Code::PayloadTooLarge => ("payload_too_large", 413, "The body is too large"),
@@ -135,6 +139,7 @@ impl Code {
             Code::RouteNotFound => "Nothing answers at this path.",
             Code::NotFound => "The path is right, but there is no such thing.",
             Code::CollectionNotFound => "The collection doesn't exist; create it with PUT /api/data/{collection}.",
+            Code::RequestTimeout => "The body stalled on its way. Nothing was done; send it again.",
             Code::MethodNotAllowed => "The path answers to other methods; Allow lists them.",
             Code::Conflict => "It exists already, or a rule of the stored data forbids it. Nothing was changed.",
             Code::PreconditionFailed => "The document changed since you read it; read it again. Nothing was changed.",

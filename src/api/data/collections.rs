@@ -1,7 +1,7 @@
 //! Handlers of collections (floor 6).
 //!
 //! What must stay true: creating is idempotent (PUT), so that a program may do it at each of its starts.
-use rocket::http::{ContentType, Status};
+use rocket::http::Status;
 use rocket::response::status::NoContent;
 use rocket::{Data, State, delete, get, put};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use super::reply::{Reply, page};
 use crate::clock::{SharedClock, from_epoch_ms, rfc3339_ms};
 use crate::http::ApiResult;
 use crate::http::Query;
+use crate::http::body::Media;
 use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs, NoParameters};
 use crate::records::{Collection, store};
 
@@ -22,12 +23,12 @@ pub async fn put_collection(
     _none: NoParameters,
     db: AppWrite,
     clock: &State<SharedClock>,
-    content_type: Option<&ContentType>,
+    media: Media<'_>,
     collection: &str,
     data: Data<'_>,
 ) -> ApiResult<Reply> {
     let name = collection_name(collection)?;
-    input::collection_settings(content_type, data).await?;
+    input::collection_settings(media.0, data).await?;
     let (made, new) = store::create_collection(&db.0, name, clock.wall()).await?;
     let reply = Reply::json(if new { Status::Created } else { Status::Ok }, shape(&made).to_string());
     Ok(if new {

@@ -5,7 +5,6 @@
 //! ours matches nothing; what is malformed is refused, never skipped, or a change would go unguarded.
 use std::convert::Infallible;
 
-use rocket::http::ContentType;
 use rocket::request::{FromRequest, Outcome, Request};
 
 use crate::http::ApiResult;
@@ -16,8 +15,6 @@ const ALLOWED: &str = "must be * or a list of entity tags such as \"3\"";
 
 /// The headers that a document's handlers look at.
 pub struct Headers<'r> {
-    /// Content-Type, where there is one.
-    pub content_type: Option<&'r ContentType>,
     request: &'r Request<'r>,
 }
 
@@ -26,10 +23,7 @@ impl<'r> FromRequest<'r> for Headers<'r> {
     type Error = Infallible;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
-        Outcome::Success(Self {
-            content_type: request.content_type(),
-            request,
-        })
+        Outcome::Success(Self { request })
     }
 }
 

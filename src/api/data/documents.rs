@@ -1,7 +1,7 @@
 //! Handlers of documents (floor 6).
 //!
 //! What must stay true: conditions are parsed here and judged in `records`, inside the transaction of the change.
-use rocket::http::{ContentType, Status};
+use rocket::http::Status;
 use rocket::response::status::NoContent;
 use rocket::{Data, State, delete, get, patch, post, put};
 
@@ -12,6 +12,7 @@ use super::reply::{Reply, page};
 use crate::clock::SharedClock;
 use crate::http::ApiResult;
 use crate::http::Query;
+use crate::http::body::Media;
 use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs, NoParameters};
 use crate::records::{Body, DocumentId, Key, Put, ReadVerdict, store};
 
@@ -36,12 +37,12 @@ pub async fn create_document(
     _none: NoParameters,
     db: AppWrite,
     clock: &State<SharedClock>,
-    content_type: Option<&ContentType>,
+    media: Media<'_>,
     collection: &str,
     data: Data<'_>,
 ) -> ApiResult<Reply> {
     let collection = collection_name(collection)?;
-    let sent = input::document(content_type, JSON, data).await?;
+    let sent = input::document(media.0, JSON, data).await?;
     let body = Body::from_members(&sent.members).map_err(too_large)?;
     let key = Key {
         collection,
@@ -81,12 +82,13 @@ pub async fn put_document(
     db: AppWrite,
     clock: &State<SharedClock>,
     headers: Headers<'_>,
+    media: Media<'_>,
     collection: &str,
     id: &str,
     data: Data<'_>,
 ) -> ApiResult<Reply> {
     let (key, conditions) = (key(collection, id)?, headers.conditions()?);
-    let sent = input::document(headers.content_type, JSON, data).await?;
+    let sent = input::document(media.0, JSON, data).await?;
     same_id(&sent, &key)?;
     let body = Body::from_members(&sent.members).map_err(too_large)?;
     let outcome = store::put(&db.0, key.clone(), body, conditions, clock.wall()).await?;
@@ -104,12 +106,13 @@ pub async fn patch_document(
     db: AppWrite,
     clock: &State<SharedClock>,
     headers: Headers<'_>,
+    media: Media<'_>,
     collection: &str,
     id: &str,
     data: Data<'_>,
 ) -> ApiResult<Reply> {
     let (key, conditions) = (key(collection, id)?, headers.conditions()?);
-    let sent = input::document(headers.content_type, PATCH, data).await?;
+    let sent = input::document(media.0, PATCH, data).await?;
     same_id(&sent, &key)?;
     let outcome = store::patch(&db.0, key.clone(), sent.members, conditions, clock.wall()).await?;
     let made = outcome.map_err(|refusal| refused(refusal, &key))?;
