@@ -235,7 +235,7 @@ pub const KEYS: &[Key] = &[
         "30000",
         "milliseconds",
         (1, 300_000),
-        "how long a circuit breaker stays open before a probe, ±10 %; ×1.5 after each failed probe, at most 5 min",
+        "how long a circuit breaker stays open (±10 %; ×1.5 after each failed probe)",
         |s, n| s.database.breaker.open_for = milliseconds(n),
     ),
     number(
