@@ -1,40 +1,45 @@
 //! The log (floor 7): people read the console, machines the daily JSON files.
 //!
-//! What must stay true: logging never holds a request up: writers are threads of their own with bounded memory; at
+//! What must stay true: logging never holds a request up: writers are threads of their own with bounded queues; at
 //! most [`KEPT_FILES`] days are kept, so that the log can't fill the disk for good. RUST_LOG filters both.
 
 use std::path::Path;
 
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
-mod gathering;
-
-use gathering::Guard;
-
 const KEPT_FILES: usize = 14;
+/// Lines that wait for each output; further ones are dropped rather than holding anybody up.
+const QUEUED_LINES: usize = 16_384;
 /// Our own lines and everybody's warnings, but not Rocket's: what it says of a request, our access line says better.
 const DEFAULT_FILTER: &str = "warn,mainstay=info,rocket=off,_=off";
 
+fn queued(writer: impl std::io::Write + Send + 'static, name: &str) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUED_LINES)
+        .thread_name(name)
+        .finish(writer)
+}
+
 /// Starts logging; what is queued is written when the guards are dropped. Without a usable folder only the console
 /// is written to, and says so.
-pub(super) fn start(folder: &Path) -> Vec<Guard> {
-    let mut guards = Vec::new();
-    let mut gather = |name: &str, target: Box<dyn std::io::Write + Send>| {
-        let (lines, guard) = gathering::start(target, name)?;
-        guards.push(guard);
-        std::io::Result::Ok(lines)
+pub(super) fn start(folder: &Path) -> Vec<WorkerGuard> {
+    let (console, console_guard) = queued(std::io::stderr(), "log-console");
+    let mut guards = vec![console_guard];
+    let (file, problem) = match roll(folder) {
+        Ok(file) => {
+            let (file, guard) = queued(file, "log-file");
+            guards.push(guard);
+            (Some(file), None)
+        }
+        Err(problem) => (None, Some(problem)),
     };
-    let console = gather("log-console", Box::new(std::io::stderr()));
-    let file = roll(folder).and_then(|file| gather("log-file", Box::new(file)).map_err(|error| error.to_string()));
-    let (file, problem) = file.map_or_else(|problem| (None, Some(problem)), |file| (Some(file), None));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let people = console
-        .ok()
-        .map(|console| fmt::layer().with_target(false).with_ansi(colours).with_writer(console));
+    let people = fmt::layer().with_target(false).with_ansi(colours).with_writer(console);
     let machines = file.map(|file| fmt::layer().json().flatten_event(true).with_writer(file));
     let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     // Rocket's macros log in the name of the module they are used in, with `::_` behind it; a directive can't name that.

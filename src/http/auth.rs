@@ -217,14 +217,15 @@ fn judge_locally(request: &Request<'_>) -> Result<(), Problem> {
         given
     };
     let origins: Vec<&str> = headers.get("Origin").collect();
-    let names: Vec<String> = headers.iter().map(|header| header.name.as_str().to_owned()).collect();
-    let forwarded_by = names.iter().map(String::as_str).find(|name| is_forwarding_header(name));
+    let forwarding = headers
+        .iter()
+        .find(|header| is_forwarding_header(header.name().as_str()));
     let remote = request.remote().map(|remote| remote.ip());
     let approach = Approach {
         hosts: &hosts,
         origins: &origins,
         fetch_site: headers.get_one("Sec-Fetch-Site"),
-        forwarded_by,
+        forwarded_by: forwarding.as_ref().map(|header| header.name().as_str()),
         remote,
     };
     judge(&approach).map_err(|reason| Problem::new(Code::ProtectedMode, format!("{reason}.")))

@@ -40,7 +40,12 @@ impl Permit {
 
     fn tell(&self, outcome: Outcome) {
         let now = self.breaker.clock.now();
-        let random = fastrand::f64();
+        // Only opening spreads its time at random; a success hardly ever opens and shall not pay for that.
+        let random = if matches!(outcome, Outcome::Failure { .. } | Outcome::Trip { .. }) {
+            fastrand::f64()
+        } else {
+            0.5
+        };
         self.breaker.change(self.origin.as_ref(), |m| {
             ((), m.settle(now, self.ticket, self.operation, outcome, random))
         });
