@@ -60,32 +60,38 @@ fn steps(lines: &[&str]) -> Vec<String> {
 }
 
 fn breaker_open(breaker: &BreakerStatus) -> Alert {
-    let wait = breaker.retry_after.map_or_else(String::new, |after| {
-        format!(" Next probe in {} s.", after.as_secs() + 1)
-    });
-    let runbook = if breaker.state == "ISOLATED" {
-        steps(&[
-            "Do not restart or delete anything yet: the file was found damaged, moved or replaced.",
-            "Copy the database file and its -wal file to a safe place.",
-            "Put the right file back, or restore a verified backup; service resumes when the file passes its check.",
-        ])
-    } else {
-        steps(&[
-            "Read the cause above: a lock means that another process has the file open (find it with: fuser -v FILE).",
-            "Full or read-only: free space on the disk, check the mount and the permissions of the data folder.",
-            "Nothing needs a restart: a probe closes the breaker when the cause is gone.",
-            "To force it: POST /api/monitoring/circuit-breaker/reset.",
-        ])
-    };
+    let wait = breaker
+        .retry_after
+        .map_or_else(String::new, |after| format!(" Next try in {} s.", after.as_secs() + 1));
     Alert {
         id: format!("breaker:{}", breaker.name),
         severity: Gravity::Critical,
         title: format!("{} is {}", breaker.name, breaker.state.replace('_', " ").to_lowercase()),
         detail: format!(
-            "{}.{wait} {} calls were refused since the start.",
+            "Cause: {}.{wait} Refused since the start: {}.",
             breaker.cause, breaker.not_permitted_calls
         ),
-        runbook,
+        runbook: breaker_steps(breaker),
+    }
+}
+
+fn breaker_steps(breaker: &BreakerStatus) -> Vec<String> {
+    match breaker.state {
+        "ISOLATED" => steps(&[
+            "Do not restart or delete anything yet: the file was found damaged, moved or replaced.",
+            "Copy the database file and its -wal file to a safe place.",
+            "Put the right file back; service resumes when it passes its check. Restoring a backup needs a restart.",
+        ]),
+        "FORCED_OPEN" => steps(&[
+            "Somebody opened it by hand; the event that says so carries the request.",
+            "When the reason is over: POST /api/monitoring/circuit-breaker/reset.",
+        ]),
+        _ => steps(&[
+            "Read the cause above: a lock means that another process has the file open (find it with: fuser -v FILE).",
+            "Full or read-only: free space on the disk, check the mount and the permissions of the data folder.",
+            "Nothing needs a restart: a probe closes the breaker when the cause is gone.",
+            "To force it: POST /api/monitoring/circuit-breaker/reset.",
+        ]),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 use super::job::{Job, Ran};
 use crate::db::classify::{Impact, Retry, Told, classify_error};
@@ -60,7 +60,9 @@ pub fn attempt(
 fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Attempt {
     let lead = jobs[0].operation().name;
     let failed = |connection: &mut Guarded, error: rusqlite::Error, outcome_unknown: bool| {
+        let error = with_true_code(connection, error);
         let class = classify_error(&error);
+        let outcome_unknown = outcome_unknown && !is_certain(&error);
         if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
             connection.poison();
         }
@@ -103,13 +105,33 @@ fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn
     scope.set_deadline(far());
     match execute(connection, "COMMIT") {
         Ok(()) => Attempt::Committed(results),
-        Err(error) => {
-            let class = classify_error(&error);
-            // Full, busy and read-only are refused before anything is written; any other error may come after it.
-            let certain = matches!(class.told, Told::ReadOnly | Told::Busy) || class.impact == Impact::Success;
-            failed(connection, error, !certain)
-        }
+        Err(error) => failed(connection, error, true),
     }
+}
+
+/// Whether a failed COMMIT has certainly committed nothing: full, busy and read-only are refused before the commit is
+/// on disk; any other error may come after it.
+fn is_certain(error: &rusqlite::Error) -> bool {
+    let class = classify_error(error);
+    matches!(class.told, Told::ReadOnly | Told::Busy) || class.impact == Impact::Success
+}
+
+/// The error under its true code. A quota or a file-size limit (EDQUOT, EFBIG) reaches SQLite as a failed write like
+/// any other, and only the system's number tells that it is a full disk. Must be asked before the connection is used
+/// again.
+fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::Error {
+    const IOERR_WRITE: i32 = 778;
+    if crate::db::classify::code_of(&error) != Some(IOERR_WRITE) {
+        return error;
+    }
+    // SAFETY: the handle belongs to this open connection, and the call only reads a number from it.
+    let number = unsafe { ffi::sqlite3_system_errno(connection.handle()) };
+    let number = rustix::io::Errno::from_raw_os_error(number);
+    if matches!(number, rustix::io::Errno::DQUOT | rustix::io::Errno::FBIG) {
+        let text = format!("a quota or file-size limit was reached ({number})");
+        return rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), Some(text));
+    }
+    error
 }
 
 /// How one job ended, for its own reasons.
