@@ -203,9 +203,9 @@ impl Monitor {
 fn database_component(database: &DatabaseStatus, because: &mut Vec<String>) -> Component {
     let before = because.len();
     for breaker in database.breakers.iter().filter(|b| !b.is_healthy()) {
-        let wait = breaker
-            .retry_after
-            .map_or_else(String::new, |after| format!(" for {} s", after.as_secs_f64().ceil()));
+        let wait = breaker.retry_after.map_or_else(String::new, |after| {
+            format!(", next try in {} s", after.as_secs_f64().ceil())
+        });
         because.push(format!(
             "{}: circuit breaker {}{wait}: {}",
             breaker.name,

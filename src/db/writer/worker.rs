@@ -136,12 +136,9 @@ fn run_batch(shared: &Shared, mut jobs: Jobs) {
 
 fn try_once(shared: &Shared, jobs: &mut Jobs) -> Attempt {
     let operation = jobs[0].operation().name;
-    let until = Instant::now()
-        + shared
-            .settings
-            .pool
-            .connect_timeout
-            .min(shared.settings.operation.lock_timeout);
+    let now = Instant::now();
+    let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or(now);
+    let until = last_deadline.min(now + shared.settings.pool.connect_timeout);
     let mut connection = match shared.pool.checkout(operation, until) {
         Ok(connection) => connection,
         Err(error) => {
