@@ -33,7 +33,13 @@ impl Observer for Recorder {
     }
 
     fn retrying(&self, error: &DbError, attempt: u32, delay: Duration) {
-        tracing::warn!(%error, attempt, delay_ms = delay.as_millis() as u64, "an attempt failed and will be repeated");
+        let delay_ms = delay.as_millis() as u64;
+        // A moment's contention is nobody's concern; what waits by the schedule is.
+        if delay < Duration::from_millis(100) {
+            tracing::debug!(%error, attempt, delay_ms, "an attempt failed and will be repeated at once");
+        } else {
+            tracing::warn!(%error, attempt, delay_ms, "an attempt failed and will be repeated");
+        }
     }
 
     fn slow_statement(&self, database: &str, operation: &str, sql: &str, took: Duration) {

@@ -21,6 +21,7 @@ use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
 use super::identity::identity;
+use super::log::WriteAheadLog;
 use super::migrations::{Migration, prepare};
 use super::observe::Observer;
 use super::open_error::OpenError;
@@ -109,6 +110,11 @@ impl Database {
         };
         let opened = identity(&options.path).map_err(io)?;
         let settings = &options.settings;
+        let log = WriteAheadLog::open(&options.path).map_err(|source| OpenError::Sqlite {
+            path: options.path.display().to_string(),
+            what: "open its write-ahead log".to_owned(),
+            source,
+        })?;
         let epoch = Epoch::default();
         let manager = |role| {
             let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
@@ -155,7 +161,7 @@ impl Database {
         for pool in [&readers.pool, &writer.shared.pool] {
             drop(pool.checkout("open", until));
         }
-        let health = Health::new(opened, epoch);
+        let health = Health::new(opened, epoch, log);
         let inner = Inner {
             clock,
             observer,

@@ -14,12 +14,15 @@ use super::connection::{Epoch, read_real_page};
 use super::database::Database;
 use super::error::{DbError, ErrorKind};
 use super::identity::{Identity, identity};
+use super::log::WriteAheadLog;
 use super::operation::{Effect, Operation};
 
 /// Size of the heartbeat: a row of a realistic size, because a nearly full disk still takes tiny ones.
 const HEARTBEAT_BYTES: i32 = 8192;
 /// Soonest next probe, so that a breaker whose time has come is not hammered.
 const SOONEST: Duration = Duration::from_millis(50);
+/// Between two looks at which files are there: what is written into a file that is gone is lost, so this is short.
+const STEP: Duration = Duration::from_millis(250);
 /// A check of the whole file may take this long, and longer for a large file.
 const SHORTEST_CHECK: Duration = Duration::from_secs(10);
 const SLOW_DISK_BYTES_PER_SECOND: u64 = 10 << 20;
@@ -52,15 +55,17 @@ impl ProbeReport {
 pub struct Health {
     opened: Identity,
     epoch: Epoch,
+    log: WriteAheadLog,
     latest: Mutex<Option<ProbeReport>>,
 }
 
 impl Health {
     /// For the file that was opened.
-    pub fn new(opened: Identity, epoch: Epoch) -> Self {
+    pub fn new(opened: Identity, epoch: Epoch, log: WriteAheadLog) -> Self {
         Self {
             opened,
             epoch,
+            log,
             latest: Mutex::new(None),
         }
     }
@@ -137,18 +142,48 @@ impl Database {
         let problem = match found {
             Ok(found) if found == opened => None,
             Ok(_) => {
-                Some("the database file was replaced by another one; put it back, or restart the service".to_owned())
+                Some("the database file was replaced by another one; put it back, or stop, remove its -wal and -shm, and start".to_owned())
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Some("the database file was deleted; put it back, or restart the service".to_owned())
+                Some("the database file was deleted; put it back, or stop, remove its -wal and -shm, and start".to_owned())
             }
             // Not allowed to look: says nothing about which file it is.
             Err(_) => return false,
         };
         if let Some(cause) = &problem {
             self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
+            return false;
         }
-        problem.is_none()
+        self.check_log().await;
+        true
+    }
+
+    /// What goes into a deleted write-ahead log is lost at the next start. What it holds is brought into the database
+    /// file at once, by the connection that still has it open, and every connection is made anew.
+    async fn check_log(&self) {
+        if self.inner.health.log.is_ours() {
+            return;
+        }
+        let cause = "the write-ahead log was deleted or replaced; what it held is being saved";
+        self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
+        let database = self.clone();
+        let limit = Instant::now() + self.settings().operation.timeout;
+        let saved = tokio::task::spawn_blocking(move || {
+            let shared = &database.inner.writer.shared;
+            let mut writer = shared.pool.checkout("health.save", limit)?;
+            let saved = save_log(&writer);
+            writer.poison();
+            drop(writer);
+            // From here on nobody uses a connection that reads or writes the lost log.
+            database.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
+            let failed = |error: &rusqlite::Error| DbError::from_sqlite(database.name(), "health.save", error);
+            saved
+                .and_then(|()| database.inner.health.log.anchor_anew())
+                .map_err(|error| failed(&error))
+        });
+        if let Ok(Err(error)) = saved.await {
+            tracing::error!(%error, "the deleted write-ahead log could not be saved yet; it is tried again");
+        }
     }
 
     /// Verifies an isolated file whose identity is right: its pages are checked, on a connection of its own.
@@ -181,8 +216,11 @@ impl Database {
                 if now >= due {
                     break;
                 }
-                // In short steps, because a breaker may open while this sleeps.
-                tokio::time::sleep((due - now).min(Duration::from_millis(250))).await;
+                // In short steps, because a breaker may open while this sleeps, and a file may go.
+                tokio::time::sleep((due - now).min(STEP)).await;
+                if !self.check_identity().await {
+                    break;
+                }
             }
             tokio::time::sleep(SOONEST).await;
         }
@@ -198,6 +236,20 @@ impl Database {
             .map(|b| b.retry_at().unwrap_or_else(Instant::now));
         soonest.min().map_or(regular, |at| at.min(regular))
     }
+}
+
+/// Brings everything in the write-ahead log into the database file.
+fn save_log(writer: &rusqlite::Connection) -> rusqlite::Result<()> {
+    writer.busy_timeout(SHORTEST_CHECK)?;
+    let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 {
+        return Ok(());
+    }
+    let text = Some("a reader kept the checkpoint from its end".to_owned());
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+        text,
+    ))
 }
 
 /// SQLite's own check of the whole file. Blocking; it may take as long as reading the file from a slow disk does.

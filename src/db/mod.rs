@@ -18,6 +18,7 @@ mod error;
 mod health;
 mod identity;
 mod limiter;
+mod log;
 mod migrations;
 mod observe;
 mod open_error;

@@ -442,3 +442,24 @@ async fn readers_are_bounded_and_refuse_in_time() {
     held.await.expect("joined").expect("read");
     bench.database.read(COUNT, |_| Ok(())).await.expect("free again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_write_ahead_log_costs_nothing_that_was_acknowledged() {
+    let bench = bench();
+    bench.put("before", 1).await.expect("written");
+    std::fs::remove_file(bench.folder.path().join("app.db-wal")).expect("removed");
+    bench.put("after", 2).await.expect("written into the log that is gone");
+    bench.database.probe().await;
+    bench.put("later", 3).await.expect("verified and back");
+    assert_eq!(bench.count().await, 3);
+    // What a start after a crash would find: the files as they lie there.
+    let copy = tempfile::tempdir().expect("folder");
+    for name in ["app.db", "app.db-wal"] {
+        std::fs::copy(bench.folder.path().join(name), copy.path().join(name)).expect("copied");
+    }
+    let found = Connection::open(copy.path().join("app.db")).expect("opens");
+    let rows: i64 = found
+        .query_row("SELECT count(*) FROM t", [], |r| r.get(0))
+        .expect("counted");
+    assert_eq!(rows, 3);
+}

@@ -1,0 +1,64 @@
+//! The write-ahead log beside a database file (floor 1): kept alive, and noticed when it goes.
+//!
+//! What must stay true: while this lives, one connection that nobody uses keeps the log open, so that SQLite never
+//! removes it by itself when pooled connections come and go, and another file at its path means that somebody did.
+
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+
+use super::identity::{Identity, identity};
+
+/// The log of one database.
+pub struct WriteAheadLog {
+    database: PathBuf,
+    path: PathBuf,
+    anchor: Mutex<(Connection, Option<Identity>)>,
+}
+
+fn anchor(database: &Path, log: &Path) -> rusqlite::Result<(Connection, Option<Identity>)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags)?;
+    // The log is opened by the first look at the content.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    let found = identity(log).ok();
+    Ok((connection, found))
+}
+
+impl WriteAheadLog {
+    /// Opens the log of the database at this path, which is in WAL mode.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn open(database: &Path) -> rusqlite::Result<Self> {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        let path = PathBuf::from(path);
+        let anchor = Mutex::new(anchor(database, &path)?);
+        Ok(Self {
+            database: database.to_owned(),
+            path,
+            anchor,
+        })
+    }
+
+    /// Whether the log that was opened still lies at its path.
+    pub fn is_ours(&self) -> bool {
+        match (self.anchor.lock().1, identity(&self.path)) {
+            (Some(opened), Ok(found)) => opened == found,
+            (Some(_), Err(error)) => error.kind() != std::io::ErrorKind::NotFound,
+            (None, _) => true,
+        }
+    }
+
+    /// Opens the log anew, after it was replaced and everybody else let go of the old one.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn anchor_anew(&self) -> rusqlite::Result<()> {
+        let anew = anchor(&self.database, &self.path)?;
+        *self.anchor.lock() = anew;
+        Ok(())
+    }
+}
