@@ -140,10 +140,15 @@ fn a_token_is_noticed_while_the_server_runs_and_so_is_its_end() {
     assert!(!listed.to_string().contains("hash"), "{listed}");
     let id = listed["tokens"][0]["id"].as_str().expect("an id").to_owned();
     token(&server, &["create", "--scope", "ingest"]);
+    let reader = admin.clone();
+    let stream = std::thread::spawn(move || reader.try_send("GET", "/api/monitoring/stream", None));
     token(&server, &["revoke", &id]);
     eventually("the end is noticed", || {
         (admin.get("/api/data").status == 401).then_some(())
     });
+    // Begun before or after the end: it doesn't go on.
+    let read = stream.join().expect("joined").expect("the stream ends by itself");
+    assert!(read.status == 200 || read.status == 401, "{read:?}");
 }
 
 #[test]

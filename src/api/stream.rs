@@ -1,7 +1,7 @@
 //! `GET /api/monitoring/stream` (floor 6): the live state by server-sent events.
 //!
 //! What must stay true: a reader that doesn't keep up misses error events (the lag is told) but never holds anything
-//! up; the stream ends at shutdown, so that it doesn't hold the server's end.
+//! up; the stream ends at shutdown, and when its token is revoked or expires.
 
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use rocket::tokio::time::{MissedTickBehavior, interval};
 use rocket::{Route, Shutdown, State, get, routes};
 use serde_json::{Value, json};
 
+use crate::access::Scope;
 use crate::alerts::Alerts;
-use crate::http::guards::{MonitorRead, Needs};
-use crate::http::{ApiResult, Query};
+use crate::http::guards::{MonitorRead, Needs, Standing};
+use crate::http::{ApiResult, Door, Query};
 use crate::monitoring::Monitor;
 
 /// Time between two states.
@@ -36,6 +37,8 @@ async fn state(monitor: &Monitor, alerts: &Alerts) -> Value {
 #[get("/api/monitoring/stream")]
 fn stream<'r>(
     _may: Needs<MonitorRead>,
+    standing: Standing,
+    door: &'r State<Door>,
     query: Query,
     monitor: &'r State<Arc<Monitor>>,
     alerts: &'r State<Arc<Alerts>>,
@@ -49,6 +52,9 @@ fn stream<'r>(
         for number in 0_u64.. {
             select! {
                 _ = ticks.tick() => {
+                    if !standing.holds(door, Scope::MonitorRead) {
+                        break;
+                    }
                     yield Event::json(&state(monitor, alerts).await).event("state").id(number.to_string());
                 }
                 stored = errors.recv() => match stored {

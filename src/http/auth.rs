@@ -107,6 +107,26 @@ impl<'r> FromRequest<'r> for MayMonitor {
     }
 }
 
+/// The caller's right to go on reading a stream, which outlives the look at its beginning.
+pub struct Standing(Option<String>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Standing {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        Outcome::Success(Self(token_of(request).ok().flatten().map(str::to_owned)))
+    }
+}
+
+impl Standing {
+    /// Whether the token is still good for `scope`, or local use still open.
+    pub fn holds(&self, door: &Door, scope: Scope) -> bool {
+        let token = self.0.as_deref();
+        door.is_open() || token.is_some_and(|t| door.tokens.verify(t).is_ok_and(|grant| grant.allows(scope, None)))
+    }
+}
+
 impl Door {
     /// Whether open local use is possible at all.
     pub fn is_open(&self) -> bool {

@@ -17,7 +17,7 @@ mod trace;
 
 /// The guards, as handlers import them.
 pub mod guards {
-    pub use super::auth::{Admin, DataRead, DataWrite, Ingest, MayMonitor, MonitorRead, MonitorWrite, Needs};
+    pub use super::auth::{Admin, DataRead, DataWrite, Ingest, MayMonitor, MonitorRead, MonitorWrite, Needs, Standing};
     pub use super::databases::{AppRead, AppWrite, EventsRead};
     pub use super::query::NoParameters;
     pub use super::trace::RequestContext;
