@@ -121,7 +121,7 @@ async fn run(loaded: Loaded, instance: instance::Instance) -> Result<(), StartEr
         &parts.alerts,
         &parts.capture,
     );
-    let address = std::net::SocketAddr::new(loaded.address, loaded.port);
+    let address = loaded.listen_address();
     let rocket = assemble(&loaded, parts)
         .ignite()
         .await
@@ -163,7 +163,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         return Err(StartError::WouldBeOpen(refusal));
     }
     // Before the files are touched: Rocket itself binds only after they were opened and migrated.
-    let address = std::net::SocketAddr::new(loaded.address, loaded.port);
+    let address = loaded.listen_address();
     drop(std::net::TcpListener::bind(address).map_err(|error| StartError::Rocket(cannot_listen(address, &error)))?);
     // The way in for our own errors exists before what it reports on.
     let (capture, captures) = events::channel(Arc::clone(&clock));

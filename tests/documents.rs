@@ -4,15 +4,8 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Client, Server};
+use common::with_notes;
 use serde_json::json;
-
-fn with_notes() -> (Server, Client) {
-    let server = Server::start(&[]);
-    let client = server.client();
-    client.put("/api/data/notes", &json!({})).expect(201);
-    (server, client)
-}
 
 #[test]
 fn a_document_lives_from_post_to_delete_with_its_versions() {

@@ -134,6 +134,17 @@ fn limit_files(server: &Server, bytes: Option<u64>) {
     rustix::process::prlimit(pid, Resource::Fsize, limit).expect("set");
 }
 
+/// What was refused is called "never…" and must not be among these events.
+#[track_caller]
+fn assert_nothing_refused(events: &[Value]) {
+    let refused = |event: &Value| {
+        event["message"]
+            .as_str()
+            .is_some_and(|message| message.starts_with("never"))
+    };
+    assert!(!events.iter().any(refused), "what was refused is not there");
+}
+
 #[test]
 fn a_full_disk_refuses_writes_keeps_reading_and_recovers_when_there_is_room() {
     const FULL: [&str; 1] = ["database_read_only"];
@@ -189,12 +200,7 @@ fn a_full_disk_refuses_writes_keeps_reading_and_recovers_when_there_is_room() {
     assert!(!there.iter().any(|marker| marker == "never"));
     let found = all_events(&client);
     assert_once("events", &events, &member(&found, "id"));
-    let refused = |event: &Value| {
-        event["message"]
-            .as_str()
-            .is_some_and(|message| message.starts_with("never"))
-    };
-    assert!(!found.iter().any(refused), "what was refused is not there");
+    assert_nothing_refused(&found);
 }
 
 #[test]
@@ -360,12 +366,7 @@ fn a_spool_whose_folder_is_gone_refuses_and_counts_and_comes_back() {
         "{account}"
     );
     assert_once("events", &kept, &there);
-    let refused = |event: &Value| {
-        event["message"]
-            .as_str()
-            .is_some_and(|message| message.starts_with("never"))
-    };
-    assert!(!found.iter().any(refused), "what was refused is not there");
+    assert_nothing_refused(&found);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Answer, Client, Server, raw};
+use common::{Answer, Server, raw, with_notes};
 use mainstay::http::Code;
 use serde_json::{Value, json};
 
@@ -37,14 +37,6 @@ fn assert_problem(answer: &Answer, status: u16, code: &str) -> Value {
         assert!(!answer.text.contains(internal), "{internal} in {body}");
     }
     body
-}
-
-/// A server with the collection `notes`.
-fn with_notes() -> (Server, Client) {
-    let server = Server::start(&[]);
-    let client = server.client();
-    client.put("/api/data/notes", &json!({})).expect(201);
-    (server, client)
 }
 
 #[test]

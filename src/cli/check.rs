@@ -130,7 +130,7 @@ fn listening(loaded: &Loaded, file: &TokenFile) -> Result<String, String> {
     let tokens_exist = matches!(file.read(), Ok(Some(tokens)) if !tokens.is_empty());
     match refuse_open_listen(loaded.address, tokens_exist) {
         Some(reason) => Err(reason),
-        None => Ok(format!("on {}", std::net::SocketAddr::new(loaded.address, loaded.port))),
+        None => Ok(format!("on {}", loaded.listen_address())),
     }
 }
 
@@ -143,7 +143,7 @@ fn running(loaded: &Loaded) -> Result<String, String> {
             folder.display()
         ));
     }
-    let address = std::net::SocketAddr::new(loaded.address, loaded.port);
+    let address = loaded.listen_address();
     match std::net::TcpListener::bind(address) {
         Ok(_) => Ok(format!("not running; {address} is free")),
         Err(error) => Err(format!(

@@ -3,7 +3,7 @@
 //! What must stay true: a function of its argument alone (apart from the files that `*_FILE` variables name), and
 //! every wrong key is reported at once. Called by `cli`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use figment::Figment;
 use figment::value::Value;
@@ -49,6 +49,13 @@ pub struct Loaded {
     pub effective: Vec<Effective>,
     /// What looks wrong but does not stop the start.
     pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// Where the server is to listen.
+    pub fn listen_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
 }
 
 /// Loads the configuration: compiled-in defaults, then Rocket.toml, then environment, then files it names.

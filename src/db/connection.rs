@@ -205,6 +205,11 @@ impl Manager {
         }
     }
 
+    /// Whether it has lived long enough, or was made before the file was last isolated.
+    fn is_outdated(&self, guarded: &Guarded, now: Instant) -> bool {
+        now >= guarded.expires_at || guarded.epoch != self.epoch.load(Ordering::Acquire)
+    }
+
     /// Whether the path still names the file that was opened first.
     fn check_identity(&self) -> Result<(), ConnectError> {
         match identity(&self.path) {
@@ -255,7 +260,7 @@ impl ManageConnection for Manager {
 
     fn is_valid(&self, guarded: &mut Guarded) -> Result<(), ConnectError> {
         let now = Instant::now();
-        if now >= guarded.expires_at || guarded.epoch != self.epoch.load(Ordering::Acquire) {
+        if self.is_outdated(guarded, now) {
             return Err(ConnectError::Expired);
         }
         if now.saturating_duration_since(guarded.returned_at) < BYPASS {
@@ -267,9 +272,6 @@ impl ManageConnection for Manager {
     fn has_broken(&self, guarded: &mut Guarded) -> bool {
         let now = Instant::now();
         guarded.returned_at = now;
-        guarded.poisoned
-            || !guarded.connection.is_autocommit()
-            || now >= guarded.expires_at
-            || guarded.epoch != self.epoch.load(Ordering::Acquire)
+        guarded.poisoned || !guarded.connection.is_autocommit() || self.is_outdated(guarded, now)
     }
 }

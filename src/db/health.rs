@@ -186,13 +186,15 @@ impl Database {
         }
     }
 
+    fn is_isolated(&self) -> bool {
+        self.breakers()
+            .iter()
+            .any(|breaker| breaker.status().state == "ISOLATED")
+    }
+
     /// Verifies an isolated file whose identity is right: its pages are checked, on a connection of its own.
     async fn verify_isolated(&self) {
-        if self
-            .breakers()
-            .iter()
-            .all(|breaker| breaker.status().state != "ISOLATED")
-        {
+        if !self.is_isolated() {
             return;
         }
         let path = self.path().to_owned();
@@ -207,6 +209,7 @@ impl Database {
     /// Probes for as long as it is polled: at the configured interval ±10 %, and as soon as an open breaker's time has
     /// come, so that recovery needs nobody.
     pub async fn watch(&self) {
+        let mut was_there = true;
         loop {
             self.probe().await;
             let regular = Instant::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
@@ -218,7 +221,11 @@ impl Database {
                 }
                 // In short steps, because a breaker may open while this sleeps, and a file may go.
                 tokio::time::sleep((due - now).min(STEP)).await;
-                if !self.check_identity().await {
+                // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
+                let was_isolated = self.is_isolated();
+                let is_there = self.check_identity().await;
+                if is_there != was_there || self.is_isolated() != was_isolated {
+                    was_there = is_there;
                     break;
                 }
             }

@@ -5,13 +5,20 @@
 //! Called at the start and by every connect and probe.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What tells one file from another at the same path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
     inode: u64,
+}
+
+/// The path of the write-ahead log that SQLite keeps beside the database at this path.
+pub fn log_path(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    path.into()
 }
 
 /// The identity of the file that the path names now.

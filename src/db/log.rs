@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
-use super::identity::{Identity, identity};
+use super::identity::{Identity, identity, log_path};
 
 /// The log of one database.
 pub struct WriteAheadLog {
@@ -32,9 +32,7 @@ impl WriteAheadLog {
     /// # Errors
     /// SQLite's.
     pub fn open(database: &Path) -> rusqlite::Result<Self> {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-wal");
-        let path = PathBuf::from(path);
+        let path = log_path(database);
         let anchor = Mutex::new(anchor(database, &path)?);
         Ok(Self {
             database: database.to_owned(),

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::breaker::BreakerStatus;
 use super::database::Database;
 use super::health::ProbeReport;
+use super::identity::log_path;
 use crate::quantiles::Percentiles;
 
 /// Reader connections and their use.
@@ -111,14 +112,12 @@ impl Database {
         let metrics = &inner.writer.shared.metrics;
         // `stat` alone: opening and closing the file here would drop SQLite's locks.
         let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |m| m.len());
-        let mut wal = inner.options.path.clone().into_os_string();
-        wal.push("-wal");
         let limiter = &inner.readers.limiter;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         DatabaseStatus {
             name: inner.options.name,
             size_bytes: bytes(&inner.options.path),
-            wal_bytes: bytes(wal.as_ref()),
+            wal_bytes: bytes(&log_path(&inner.options.path)),
             pool: PoolStatus {
                 max: inner.options.settings.pool.max,
                 min: inner.options.settings.pool.min,

@@ -287,6 +287,14 @@ impl Drop for Server {
     }
 }
 
+/// A server with the collection `notes`.
+pub fn with_notes() -> (Server, Client) {
+    let server = Server::start(&[]);
+    let client = server.client();
+    client.put("/api/data/notes", &serde_json::json!({})).expect(201);
+    (server, client)
+}
+
 /// A held write lock.
 pub struct WriteLock(rusqlite::Connection);
 

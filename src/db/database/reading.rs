@@ -34,10 +34,10 @@ impl Database {
         {
             match self.settle_read(permit, done) {
                 Ok(value) => return Ok(value),
-                Err(failure) => match self.pause(operation, deadline, failure, 1) {
-                    Ok(delay) => self.sleep(operation, delay).await?,
-                    Err(error) => return Err(error),
-                },
+                Err(failure) => {
+                    self.sleep(operation, self.pause(operation, deadline, failure, 1)?)
+                        .await?
+                }
             }
             permit = self.permit(&self.inner.read_breaker, operation, number)?;
             first = 2;

@@ -12,6 +12,7 @@ use super::Shared;
 use super::batch::{Attempt, BatchFailure, attempt};
 use super::job::Job;
 use crate::db::breaker::{Outcome, Permit};
+use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::retry::{Decision, Failed, decide};
 use crate::db::slow;
@@ -79,9 +80,10 @@ impl Permits {
             Some(permit) => permit,
             None => {
                 let number = number.unwrap_or_else(|| shared.breaker.operation_number());
-                shared.breaker.acquire(number, None).map_err(|refusal| {
-                    super::super::database::refused(shared.database, jobs[0].operation().name, refusal)
-                })?
+                shared
+                    .breaker
+                    .acquire(number, None)
+                    .map_err(|refusal| refused(shared.database, jobs[0].operation().name, refusal))?
             }
         };
         number.get_or_insert(lead.operation());
@@ -208,8 +210,8 @@ fn again(shared: &Shared, jobs: Jobs, failure: &BatchFailure, attempts: u32) -> 
     let delay = delay?;
     if let Err(refusal) = shared.breaker.peek() {
         // This very failure opened the breaker: sleeping now would only delay the refusal.
-        let refused = super::super::database::refused(shared.database, failure.error.operation, refusal);
-        answer_all(kept, &refused);
+        let error = refused(shared.database, failure.error.operation, refusal);
+        answer_all(kept, &error);
         return None;
     }
     if !shared.budget.lock().spend(now) {
