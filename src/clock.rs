@@ -1,8 +1,11 @@
 //! The time source (floor 0): monotonic instants for every timer, wall time only for what people read.
 //!
 //! What must stay true: no timer, breaker or deadline ever looks at the wall clock, so that a clock that
-//! jumps an hour changes timestamps and nothing else. Anyone may call it; tests pass a [`ManualClock`].
+//! jumps an hour changes timestamps and nothing else. Anyone may call it; tests pass a [`ManualClock`]. Code that runs
+//! deep below a plain callback (SQLite's busy handler) has nowhere to be handed a clock: it asks [`now`] and [`sleep`],
+//! which are the machine's unless the thread was put under another clock with [`Simulated::enter`].
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,10 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Instant;
     /// Wall time in UTC, for timestamps that people and files see.
     fn wall(&self) -> Timestamp;
+    /// Lets this much monotonic time pass on the calling thread.
+    fn sleep(&self, span: Duration) {
+        std::thread::sleep(span);
+    }
 }
 
 /// A clock that rooms share.
@@ -76,6 +83,51 @@ impl Clock for ManualClock {
     fn wall(&self) -> Timestamp {
         self.hands.lock().1
     }
+
+    fn sleep(&self, span: Duration) {
+        self.advance(span);
+    }
+}
+
+thread_local! {
+    static SIMULATED: RefCell<Option<SharedClock>> = const { RefCell::new(None) };
+}
+
+/// While it lives, [`now`] and [`sleep`] on this thread follow another clock.
+#[must_use]
+pub struct Simulated {
+    // Bound to the thread whose time it sets.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Simulated {
+    /// Puts this thread under `clock`.
+    pub fn enter(clock: SharedClock) -> Self {
+        SIMULATED.set(Some(clock));
+        Self {
+            _not_send: std::marker::PhantomData,
+        }
+    }
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        SIMULATED.set(None);
+    }
+}
+
+/// Monotonic time on this thread.
+pub fn now() -> Instant {
+    SIMULATED.with_borrow(|clock| clock.as_ref().map_or_else(Instant::now, |clock| clock.now()))
+}
+
+/// Sleeps on this thread.
+pub fn sleep(span: Duration) {
+    let simulated = SIMULATED.with_borrow(Clone::clone);
+    match simulated {
+        Some(clock) => clock.sleep(span),
+        None => std::thread::sleep(span),
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds, the one form in which times leave this program.
@@ -113,5 +165,16 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         assert_eq!(clock.now() - before, Duration::from_secs(1));
         assert_eq!(epoch_ms(clock.wall()), 3_601_000);
+    }
+
+    #[test]
+    fn a_simulated_thread_sleeps_without_waiting() {
+        let clock: SharedClock = Arc::new(ManualClock::starting_at(from_epoch_ms(0)));
+        let (real, began) = (Instant::now(), clock.now());
+        let simulated = Simulated::enter(clock);
+        sleep(Duration::from_secs(3600));
+        assert_eq!(now() - began, Duration::from_secs(3600));
+        drop(simulated);
+        assert!(now() - real < Duration::from_secs(3600));
     }
 }

@@ -20,6 +20,7 @@ use super::backoff::within_ten_percent;
 use super::deadline;
 use super::identity::{Identity, identity};
 use super::slow;
+use crate::clock;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +172,7 @@ impl LastFailure {
     }
 
     fn keep(&self, error: &ConnectError) {
-        *self.0.lock() = Some((Instant::now(), error.copied()));
+        *self.0.lock() = Some((clock::now(), error.copied()));
     }
 }
 
@@ -227,7 +228,7 @@ impl Manager {
         self.check_identity()?;
         let connection = self.inner.connect()?;
         self.check_identity()?;
-        let now = Instant::now();
+        let now = clock::now();
         let expires_at = now + within_ten_percent(self.lifetime, fastrand::f64());
         Ok(Guarded {
             connection,
@@ -259,7 +260,7 @@ impl ManageConnection for Manager {
     }
 
     fn is_valid(&self, guarded: &mut Guarded) -> Result<(), ConnectError> {
-        let now = Instant::now();
+        let now = clock::now();
         if self.is_outdated(guarded, now) {
             return Err(ConnectError::Expired);
         }
@@ -270,7 +271,7 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, guarded: &mut Guarded) -> bool {
-        let now = Instant::now();
+        let now = clock::now();
         guarded.returned_at = now;
         guarded.poisoned || !guarded.connection.is_autocommit() || self.is_outdated(guarded, now)
     }

@@ -30,7 +30,7 @@ use super::pool::ConnectionPool;
 use super::readers::Readers;
 use super::retry::Budget;
 use super::writer::{Shared, Stop, Writer};
-use crate::clock::SharedClock;
+use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
 
 pub use writing::COMMIT_GRACE;
@@ -130,7 +130,7 @@ impl Database {
             )
         };
         let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
-        let budget = Arc::new(Mutex::new(Budget::new(Instant::now())));
+        let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
         let readers = Arc::new(Readers {
             pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
             limiter: super::limiter::Limiter::new(settings.pool.max),
@@ -157,7 +157,7 @@ impl Database {
         }))
         .map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
-        let until = Instant::now() + settings.pool.connect_timeout;
+        let until = clock::now() + settings.pool.connect_timeout;
         for pool in [&readers.pool, &writer.shared.pool] {
             drop(pool.checkout("open", until));
         }
@@ -205,7 +205,7 @@ impl Database {
 
     fn deadline(&self, operation: Operation) -> Instant {
         let most = self.inner.options.settings.operation.timeout;
-        Instant::now() + operation.timeout.map_or(most, |own| own.min(most))
+        clock::now() + operation.timeout.map_or(most, |own| own.min(most))
     }
 
     fn permit(&self, breaker: &Arc<Breaker>, operation: Operation, number: u64) -> Result<Permit, DbError> {

@@ -6,6 +6,7 @@
 //! What must stay true: a scope is entered around every use of a connection, never nested, and ends with it.
 //! Called by the pool's readers, the writer and the probes.
 
+use crate::clock;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,7 +90,7 @@ fn nap(count: i32, left: Duration) -> Duration {
 }
 
 fn busy_handler(count: i32) -> bool {
-    let asked = Instant::now();
+    let asked = clock::now();
     let nap = CURRENT.with_borrow_mut(|c| {
         let current = c.as_mut()?;
         let left = current.limits.lock_budget.saturating_sub(current.lock_waited);
@@ -103,7 +104,7 @@ fn busy_handler(count: i32) -> bool {
         Some(nap(count, left.min(current.limits.deadline - asked)))
     });
     let Some(nap) = nap else { return false };
-    std::thread::sleep(nap);
+    clock::sleep(nap);
     CURRENT.with_borrow_mut(|c| {
         if let Some(current) = c {
             current.lock_waited += asked.elapsed();
@@ -116,7 +117,7 @@ fn busy_handler(count: i32) -> bool {
 fn must_stop() -> bool {
     CURRENT.with_borrow(|c| {
         c.as_ref()
-            .is_some_and(|current| out_of_time(&current.limits, Instant::now()))
+            .is_some_and(|current| out_of_time(&current.limits, clock::now()))
     })
 }
 

@@ -16,6 +16,7 @@ use super::error::{DbError, ErrorKind};
 use super::identity::{Identity, identity};
 use super::log::WriteAheadLog;
 use super::operation::{Effect, Operation};
+use crate::clock;
 
 /// Size of the heartbeat: a row of a realistic size, because a nearly full disk still takes tiny ones.
 const HEARTBEAT_BYTES: i32 = 8192;
@@ -84,11 +85,11 @@ impl Database {
         if looked == Ok(true) {
             self.verify_isolated().await;
         }
-        let began = Instant::now();
+        let began = clock::now();
         let read = self.read(READ.within(limit), read_real_page).await;
         let read_time = began.elapsed();
         let commits = || self.inner.writer.shared.metrics.commits.load(Ordering::Relaxed);
-        let (began, commits_before) = (Instant::now(), commits());
+        let (began, commits_before) = (clock::now(), commits());
         let written = self.write_heartbeat(limit).await;
         let write_time = began.elapsed();
         // Others' commits went through meanwhile: the writer has much to do, which is no outage.
@@ -167,7 +168,7 @@ impl Database {
         let cause = "the write-ahead log was deleted or replaced; what it held is being saved";
         self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
         let database = self.clone();
-        let limit = Instant::now() + self.settings().operation.timeout;
+        let limit = clock::now() + self.settings().operation.timeout;
         let saved = tokio::task::spawn_blocking(move || {
             let shared = &database.inner.writer.shared;
             let mut writer = shared.pool.checkout("health.save", limit)?;
@@ -212,10 +213,10 @@ impl Database {
         let mut was_there = true;
         loop {
             self.probe().await;
-            let regular = Instant::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
+            let regular = clock::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
             loop {
                 let due = self.next_probe(regular);
-                let now = Instant::now();
+                let now = clock::now();
                 if now >= due {
                     break;
                 }
@@ -240,7 +241,7 @@ impl Database {
             .breakers()
             .into_iter()
             .filter(wants_probe)
-            .map(|b| b.retry_at().unwrap_or_else(Instant::now));
+            .map(|b| b.retry_at().unwrap_or_else(clock::now));
         soonest.min().map_or(regular, |at| at.min(regular))
     }
 }
@@ -270,7 +271,7 @@ fn quick_check(path: &std::path::Path) -> rusqlite::Result<bool> {
     )?;
     super::deadline::obey_scopes(&file)?;
     let _scope = super::deadline::Scope::enter(super::deadline::Limits {
-        deadline: Instant::now() + limit,
+        deadline: clock::now() + limit,
         lock_budget: SHORTEST_CHECK,
         cancelled: None,
     });

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::clock;
 use crate::quantiles::Quantiles;
 
 /// The limiter of one database's readers.
@@ -58,7 +59,7 @@ impl Limiter {
         if let Some(admission) = self.try_admit() {
             return Some(admission);
         }
-        let asked = Instant::now();
+        let asked = clock::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(&self.waiting);
         let admitted = tokio::time::timeout(patience, Arc::clone(&self.slots).acquire_owned()).await;

@@ -11,6 +11,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::connection::{ConnectError, LastFailure, Manager};
 use super::error::{DbError, ErrorKind};
+use crate::clock;
 use crate::config::PoolSettings;
 
 /// How often a waiter looks for the cause of its wait.
@@ -87,16 +88,16 @@ impl ConnectionPool {
     /// # Errors
     /// The code of the failed connect where one is known, otherwise [`ErrorKind::PoolTimeout`].
     pub fn checkout(&self, operation: &'static str, until: Instant) -> Result<Checkout, DbError> {
-        let asked = Instant::now();
+        let asked = clock::now();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(clock::now());
             if let Ok(connection) = self.pool.get_timeout(left.min(SLICE).max(Duration::from_millis(1))) {
                 return Ok(connection);
             }
             if let Some(error) = self.failures.since(asked) {
                 return Err(self.connect_failure(operation, &error));
             }
-            if Instant::now() >= until {
+            if clock::now() >= until {
                 return Err(DbError::new(self.database, operation, ErrorKind::PoolTimeout)
                     .with_detail(format!("{:?}", self.pool.state())));
             }

@@ -20,6 +20,7 @@ use super::observe::Observer;
 use super::operation::{Cost, Operation};
 use super::pool::ConnectionPool;
 use super::slow;
+use crate::clock;
 use crate::config::OperationSettings;
 
 /// Longest stay of a read on an async worker; past it the read starts anew on a thread.
@@ -74,7 +75,7 @@ impl Readers {
         let _place = self.limiter.try_admit()?;
         let mut connection = self.pool.try_checkout()?;
         let limits = Limits {
-            deadline: Instant::now() + IN_PLACE,
+            deadline: clock::now() + IN_PLACE,
             lock_budget: Duration::ZERO,
             cancelled: None,
         };
@@ -106,7 +107,7 @@ impl Readers {
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
     {
         let patience = deadline
-            .saturating_duration_since(Instant::now())
+            .saturating_duration_since(clock::now())
             .min(self.connect_timeout);
         let Some(admission) = self.limiter.admit(patience).await else {
             let shown = format!("{} operations were ahead", self.limiter.in_use());
@@ -136,7 +137,7 @@ impl Readers {
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
         _admission: Admission,
     ) -> Result<T, ReadFailure> {
-        let until = deadline.min(Instant::now() + self.connect_timeout);
+        let until = deadline.min(clock::now() + self.connect_timeout);
         let mut connection = self.pool.checkout(operation.name, until)?;
         let limits = Limits {
             deadline,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::Database;
+use crate::clock;
 use crate::db::breaker::{Outcome, Permit};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Cost, Operation, Safe};
@@ -94,7 +95,7 @@ impl Database {
         attempt: u32,
     ) -> Result<Duration, DbError> {
         let error = failure.error;
-        let now = Instant::now();
+        let now = clock::now();
         let Some(class) = error.class() else { return Err(error) };
         if class.name == "INTERRUPT" {
             return Err(DbError {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ffi};
 
 use super::job::{Job, Ran};
+use crate::clock;
 use crate::db::classify::{Impact, Retry, Told, classify_error};
 use crate::db::connection::Guarded;
 use crate::db::deadline::{Limits, Scope};
@@ -41,7 +42,7 @@ pub fn attempt(
     jobs: &mut [Box<dyn Job>],
     lock_budget: Duration,
 ) -> Attempt {
-    let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(Instant::now);
+    let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(clock::now);
     let scope = Scope::enter(Limits {
         deadline: last_deadline,
         lock_budget,
@@ -175,7 +176,7 @@ fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope) -> rusqlit
 
 /// Later than anything that is carried to its end.
 fn far() -> Instant {
-    Instant::now() + Duration::from_secs(3600)
+    clock::now() + Duration::from_secs(3600)
 }
 
 fn undo(connection: &Connection) -> rusqlite::Result<()> {

@@ -25,6 +25,7 @@ use super::observe::Observer;
 use super::operation::{Effect, Operation};
 use super::pool::ConnectionPool;
 use super::retry::Budget;
+use crate::clock;
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
 
@@ -86,7 +87,7 @@ impl Stop {
     /// Sleeps; `true` when shutdown cut the sleep short.
     fn sleep(&self, delay: Duration) -> bool {
         let mut stopping = self.stopping.lock();
-        let until = Instant::now() + delay;
+        let until = clock::now() + delay;
         while !*stopping && !self.woken.wait_until(&mut stopping, until).timed_out() {}
         *stopping
     }
@@ -175,8 +176,8 @@ impl Writer {
         drop(self.queue.write().take());
         self.shared.stop.raise();
         // Whoever closes waits, also the second one.
-        let until = Instant::now() + patience;
-        while !self.thread.is_finished() && Instant::now() < until {
+        let until = clock::now() + patience;
+        while !self.thread.is_finished() && clock::now() < until {
             std::thread::sleep(Duration::from_millis(2));
         }
     }

@@ -6,11 +6,12 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Shared;
 use super::batch::{Attempt, BatchFailure, attempt};
 use super::job::Job;
+use crate::clock;
 use crate::db::breaker::{Outcome, Permit};
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
@@ -36,7 +37,7 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
     if shared.breaker.status().state == "ISOLATED" {
         return; // The write-ahead log is evidence.
     }
-    if let Ok(connection) = shared.pool.checkout("close", Instant::now() + CHECKPOINT_CAP) {
+    if let Ok(connection) = shared.pool.checkout("close", clock::now() + CHECKPOINT_CAP) {
         // What isn't checkpointed now is read from the WAL at the next start.
         let _ = connection.busy_timeout(CHECKPOINT_CAP);
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -45,7 +46,7 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
 
 /// Answers those who can't be helped any more and keeps the rest.
 fn still_wanted(shared: &Shared, jobs: Jobs) -> Jobs {
-    let now = Instant::now();
+    let now = clock::now();
     let mut kept = Vec::with_capacity(jobs.len());
     for job in jobs {
         if job.is_abandoned() {
@@ -110,7 +111,7 @@ fn run_batch(shared: &Shared, mut jobs: Jobs) {
             Err(error) => return answer_all(jobs, &error),
         };
         attempts += 1;
-        let started = Instant::now();
+        let started = clock::now();
         match try_once(shared, &mut jobs) {
             Attempt::Committed(results) => {
                 let slow = started.elapsed() >= shared.settings.operation.timeout / 2;
@@ -138,7 +139,7 @@ fn run_batch(shared: &Shared, mut jobs: Jobs) {
 
 fn try_once(shared: &Shared, jobs: &mut Jobs) -> Attempt {
     let operation = jobs[0].operation().name;
-    let now = Instant::now();
+    let now = clock::now();
     let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or(now);
     let until = last_deadline.min(now + shared.settings.pool.connect_timeout);
     let mut connection = match shared.pool.checkout(operation, until) {
@@ -184,7 +185,7 @@ fn again(shared: &Shared, jobs: Jobs, failure: &BatchFailure, attempts: u32) -> 
         answer_all(jobs, &unknown);
         return None;
     }
-    let now = Instant::now();
+    let now = clock::now();
     let random = fastrand::f64();
     let Some(class) = failure.error.class() else {
         answer_all(jobs, &failure.error);
