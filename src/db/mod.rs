@@ -31,6 +31,9 @@ mod status;
 mod verdict;
 mod writer;
 
+pub use crate::config::{
+    BreakerSettings, DatabaseSettings, HealthSettings, OperationSettings, PoolSettings, RetrySettings,
+};
 pub use breaker::BreakerStatus;
 pub use database::{COMMIT_GRACE, Database, Options};
 pub use error::{DbError, ErrorKind};
