@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::{BreakerChange, DbError, Observer};
+use crate::db::{BreakerChange, DbError, MissingCommits, Observer};
 use crate::events::{Capture, NewEvent};
 use crate::monitoring::Evidence;
 
@@ -49,6 +49,10 @@ impl Observer for Recorder {
         } else {
             tracing::warn!(database, operation, sql, duration_ms, "slow statement");
         }
+    }
+
+    fn commits_missing(&self, database: &str, missing: &MissingCommits) {
+        self.capture.capture(NewEvent::commits_missing(database, missing));
     }
 
     fn health_changed(&self, database: &str, problem: Option<&str>) {

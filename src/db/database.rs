@@ -14,8 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::breaker::{Breaker, Permit, Refusal};
 use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
@@ -29,7 +27,8 @@ use super::operation::{Operation, Origin};
 use super::pool::ConnectionPool;
 use super::readers::Readers;
 use super::retry::Budget;
-use super::writer::{Shared, Stop, Writer};
+use super::sequence::{MissingCommits, Sequence};
+use super::writer::{Shared, Stop, Underway, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
 
@@ -58,8 +57,9 @@ pub(super) struct Inner {
     pub(super) writer: Writer,
     pub(super) read_breaker: Arc<Breaker>,
     pub(super) write_breaker: Arc<Breaker>,
-    pub(super) budget: Arc<Mutex<Budget>>,
+    pub(super) budget: Arc<Budget>,
     pub(super) health: Health,
+    pub(super) missing: Option<MissingCommits>,
 }
 
 /// A handle; clones share the database.
@@ -101,8 +101,13 @@ impl Database {
         let shortest = options.settings.operation.timeout.min(options.settings.health.timeout);
         let lock_timeout = &mut options.settings.operation.lock_timeout;
         *lock_timeout = (*lock_timeout).min(shortest * 3 / 4);
-        for step in prepare(&options.path, options.application_id, options.migrations)? {
+        let prepared = prepare(&options.path, options.application_id, options.migrations)?;
+        for step in prepared.applied {
             tracing::info!(database = options.name, step, "schema migrated");
+        }
+        let (sequence, missing) = Sequence::open(&options.path, prepared.database, prepared.last_commit);
+        if let Some(missing) = &missing {
+            observer.commits_missing(options.name, missing);
         }
         let io = |source| OpenError::Io {
             path: options.path.display().to_string(),
@@ -130,7 +135,7 @@ impl Database {
             )
         };
         let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
-        let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
+        let budget = Arc::new(Budget::new(clock::now()));
         let readers = Arc::new(Readers {
             pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
             limiter: super::limiter::Limiter::new(settings.pool.max),
@@ -144,7 +149,7 @@ impl Database {
             min: 1,
             ..settings.pool.clone()
         };
-        let writer = Writer::start(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             database: options.name,
             settings: settings.clone(),
             breaker: Arc::clone(&write_breaker),
@@ -153,9 +158,11 @@ impl Database {
             pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
             budget: Arc::clone(&budget),
             metrics: super::writer::Metrics::default(),
+            underway: Underway::default(),
             stop: Stop::default(),
-        }))
-        .map_err(io)?;
+            clock: Arc::clone(&clock),
+        });
+        let writer = Writer::start(shared, sequence).map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
         let until = clock::now() + settings.pool.connect_timeout;
         for pool in [&readers.pool, &writer.shared.pool] {
@@ -171,6 +178,7 @@ impl Database {
             write_breaker,
             budget,
             health,
+            missing,
             options,
         };
         Ok(Self {

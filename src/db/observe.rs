@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::sequence::MissingCommits;
 use super::{DbError, Origin};
 
 /// A state change of a circuit breaker.
@@ -34,6 +35,8 @@ pub trait Observer: Send + Sync + 'static {
     fn retrying(&self, _error: &DbError, _attempt: u32, _delay: Duration) {}
     /// A statement took at least the slow threshold.
     fn slow_statement(&self, _database: &str, _operation: &str, _sql: &str, _took: Duration) {}
+    /// The file that was opened lacks commits that had been acknowledged.
+    fn commits_missing(&self, _database: &str, _missing: &MissingCommits) {}
     /// A health probe found the database failing (`Some`) or well again (`None`).
     fn health_changed(&self, _database: &str, _problem: Option<&str>) {}
 }

@@ -8,6 +8,7 @@ use super::breaker::BreakerStatus;
 use super::database::Database;
 use super::health::ProbeReport;
 use super::identity::log_path;
+use super::sequence::MissingCommits;
 use crate::quantiles::Percentiles;
 
 /// Reader connections and their use.
@@ -49,6 +50,8 @@ pub struct WriterStatus {
     pub commits: u64,
     /// Jobs in them.
     pub jobs: u64,
+    /// Jobs that the next commit takes at most; follows measured times.
+    pub batch_limit: usize,
     /// Recent jobs for each commit.
     pub batch_size: Percentiles,
     /// Recent times from `BEGIN` to the end of `COMMIT`, in milliseconds.
@@ -85,6 +88,8 @@ pub struct DatabaseStatus {
     pub breakers: [BreakerStatus; 2],
     /// The latest probe.
     pub probe: Option<ProbeReport>,
+    /// Acknowledged commits that were missing when the file was opened.
+    pub missing_commits: Option<MissingCommits>,
 }
 
 impl DatabaseStatus {
@@ -133,16 +138,18 @@ impl Database {
                 refused: count(&metrics.refused),
                 commits: count(&metrics.commits),
                 jobs: count(&metrics.jobs),
+                batch_limit: metrics.batch_limit.load(Ordering::Relaxed),
                 batch_size: metrics.batch_size.counts(),
                 commit_ms: metrics.commit_time.milliseconds(),
             },
             retries: RetryStatus {
                 attempts: count(&metrics.retries),
                 gave_up: count(&metrics.gave_up),
-                budget_left: inner.budget.lock().left(),
+                budget_left: inner.budget.left(crate::clock::now()),
             },
             breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
             probe: inner.health.latest(),
+            missing_commits: inner.missing,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::classify::{Class, class_of_db_error, severity_of};
 use super::model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity};
 use super::parse::{MAX_MESSAGE_BYTES, new_id};
 use crate::clock::{epoch_ms, rfc3339_ms};
-use crate::db::{BreakerChange, DbError, ErrorKind, Origin};
+use crate::db::{BreakerChange, DbError, ErrorKind, MissingCommits, Origin};
 
 /// Who we are in our own events.
 const SOURCE: &str = "mainstay";
@@ -132,6 +132,20 @@ impl NewEvent {
                 "at": rfc3339_ms(change.at), "retryAt": retry_at, "evidence": evidence }),
             fingerprint: own(&["breaker", &change.name, change.to]),
             ..Self::of(ErrorType::Database, class, message, context)
+        }
+    }
+
+    /// A database lacks commits that had been acknowledged.
+    pub fn commits_missing(database: &str, missing: &MissingCommits) -> Self {
+        let details = match missing {
+            MissingCommits::Behind { expected, found } => json!({ "expected": expected, "found": found }),
+            MissingCommits::OtherDatabase { expected } => json!({ "expected": expected, "found": null }),
+        };
+        let message = format!("{database}.db: {missing}");
+        Self {
+            details,
+            fingerprint: own(&["commits missing", database]),
+            ..Self::of(ErrorType::Database, Class::Corruption, message, EventContext::default())
         }
     }
 

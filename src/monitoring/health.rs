@@ -218,7 +218,12 @@ fn database_component(database: &DatabaseStatus, because: &mut Vec<String>) -> C
     {
         because.push(format!("{}: {problem}", database.name));
     }
+    if let Some(missing) = &database.missing_commits {
+        because.push(format!("{}.db: {missing}", database.name));
+    }
     let status = match (database.is_healthy(), database.can_read()) {
+        // It works, but not with all that was promised, until somebody has seen it: it is told until the next start.
+        (true, _) if database.missing_commits.is_some() => HealthStatus::Degraded,
         (true, _) => HealthStatus::Healthy,
         (false, true) => HealthStatus::Degraded,
         (false, false) => HealthStatus::Unhealthy,

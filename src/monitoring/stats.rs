@@ -64,7 +64,8 @@ fn database_view(status: &DatabaseStatus) -> Value {
             "waiting": pool.waiting, "utilization": pool.utilization(), "waitMs": pool.wait_ms, "timeouts": pool.timeouts,
         },
         "writer": {
-            "queued": writer.queued, "refused": writer.refused, "batchSize": writer.batch_size,
+            "queued": writer.queued, "refused": writer.refused, "batchLimit": writer.batch_limit,
+            "batchSize": writer.batch_size,
             "commits": writer.commits, "jobs": writer.jobs, "commitMs": writer.commit_ms,
         },
         "retries": { "attempts": retries.attempts, "gaveUp": retries.gave_up, "budgetLeft": retries.budget_left },

@@ -39,6 +39,7 @@ fn database(name: &'static str) -> DatabaseStatus {
             refused: 0,
             commits: 0,
             jobs: 0,
+            batch_limit: 64,
             batch_size: none,
             commit_ms: none,
         },
@@ -49,6 +50,7 @@ fn database(name: &'static str) -> DatabaseStatus {
         },
         breakers: [breaker("read", "CLOSED"), breaker("write", "CLOSED")],
         probe: None,
+        missing_commits: None,
     }
 }
 
