@@ -152,11 +152,13 @@ impl Bench<'_> {
     fn failed(&mut self, lead: &'static str, error: rusqlite::Error, scope: &Scope, outcome_unknown: bool) -> Attempt {
         let error = with_true_code(self.connection, error);
         let class = classify_error(&error);
-        if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
+        let outcome_unknown = outcome_unknown && !is_certain(&error);
+        // What became of a commit is asked on another connection.
+        if outcome_unknown || matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
             self.connection.poison();
         }
         Attempt::Failed(BatchFailure {
-            outcome_unknown: outcome_unknown && !is_certain(&error),
+            outcome_unknown,
             error: DbError::from_sqlite(self.database, lead, &error),
             lock_budget_spent: scope.lock_budget_spent(),
         })
