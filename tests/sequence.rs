@@ -39,7 +39,7 @@ fn a_flipped_bit_in_the_log_is_told_by_the_next_start() {
     assert!(left < 10, "the bit lost nothing, so this shows nothing");
     let event = eventually("the event", || {
         let events = client.get("/api/monitoring/errors?severity=critical").json();
-        let items = events["items"].as_array()?.clone();
+        let items = events["errors"].as_array()?.clone();
         items
             .into_iter()
             .find(|e| e["message"].as_str().is_some_and(|m| m.contains("are missing")))
