@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::{BreakerChange, DbError, Observer};
+use crate::db::{ActiveOperation, BreakerChange, DbError, Observer};
 use crate::events::{Capture, NewEvent};
 use crate::monitoring::Evidence;
 
@@ -49,6 +49,19 @@ impl Observer for Recorder {
         } else {
             tracing::warn!(database, operation, sql, duration_ms, "slow statement");
         }
+    }
+
+    fn leak_suspected(&self, database: &str, operation: &ActiveOperation) {
+        let held_ms = operation.held.unwrap_or_default().as_millis() as u64;
+        let (name, call_site) = (operation.operation, operation.call_site.as_str());
+        tracing::warn!(
+            database,
+            operation = name,
+            call_site,
+            held_ms,
+            "a connection is held for suspiciously long"
+        );
+        self.capture.capture(NewEvent::leak(database, operation));
     }
 
     fn health_changed(&self, database: &str, problem: Option<&str>) {

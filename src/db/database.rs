@@ -10,12 +10,14 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::active::{Active, ActiveOperation, Caller, OperationId};
 use super::breaker::{Breaker, Permit, Refusal};
 use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
@@ -131,9 +133,12 @@ impl Database {
         };
         let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
         let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
+        // Each reader and the writer's job have a place.
+        let active = Active::new(settings.pool.max + 1);
         let readers = Arc::new(Readers {
             pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
             limiter: super::limiter::Limiter::new(settings.pool.max),
+            active: Arc::clone(&active),
             settings: settings.operation.clone(),
             connect_timeout: settings.pool.connect_timeout,
             observer: Arc::clone(&observer),
@@ -152,6 +157,7 @@ impl Database {
             observer: Arc::clone(&observer),
             pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
             budget: Arc::clone(&budget),
+            active,
             metrics: super::writer::Metrics::default(),
             stop: Stop::default(),
         }))
@@ -206,6 +212,24 @@ impl Database {
     fn deadline(&self, operation: Operation) -> Instant {
         let most = self.inner.options.settings.operation.timeout;
         clock::now() + operation.timeout.map_or(most, |own| own.min(most))
+    }
+
+    fn caller(&self, site: &'static Location<'static>) -> Caller {
+        Caller {
+            site,
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// The operations that run now, the oldest first. Those that wait for admission or in the writer's queue aren't
+    /// among them.
+    pub fn active(&self) -> Vec<ActiveOperation> {
+        self.inner.readers.active.list(clock::now())
+    }
+
+    /// Stops a running operation; its caller gets [`ErrorKind::Cancelled`]. `false` when it is over.
+    pub fn cancel(&self, operation: OperationId) -> bool {
+        self.inner.readers.active.cancel(operation)
     }
 
     fn permit(&self, breaker: &Arc<Breaker>, operation: Operation, number: u64) -> Result<Permit, DbError> {

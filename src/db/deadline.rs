@@ -66,6 +66,15 @@ impl Scope {
         });
     }
 
+    /// Changes what stops the statements that follow, beside the deadline.
+    pub fn set_cancelled(&self, cancelled: Option<Arc<AtomicBool>>) {
+        CURRENT.with_borrow_mut(|c| {
+            if let Some(current) = c {
+                current.limits.cancelled = cancelled;
+            }
+        });
+    }
+
     /// Whether the whole lock budget was waited for in vain.
     pub fn lock_budget_spent(&self) -> bool {
         CURRENT.with_borrow(|c| c.as_ref().is_some_and(|current| current.budget_spent))

@@ -31,6 +31,10 @@ pub enum ErrorKind {
     NotBegun,
     /// It ran longer than its deadline allows; it was stopped and rolled back.
     DeadlineExceeded,
+    /// Somebody stopped it while it ran: it was rolled back.
+    Cancelled,
+    /// Too many wait for a reader; this one was turned away: nothing was tried.
+    Overloaded,
     /// The storage didn't answer, long after the deadline: a hanging disk. Nothing was changed.
     Stuck,
     /// SQLite refused with this extended code; nothing was changed.
@@ -109,8 +113,8 @@ impl DbError {
             ErrorKind::CircuitOpen { told, .. } => *told,
             ErrorKind::ShuttingDown | ErrorKind::Stuck => Told::Unavailable,
             ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown => Told::DataProblem,
-            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun => Told::Busy,
-            ErrorKind::DeadlineExceeded => Told::TooLong,
+            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun | ErrorKind::Overloaded => Told::Busy,
+            ErrorKind::DeadlineExceeded | ErrorKind::Cancelled => Told::TooLong,
             ErrorKind::Sqlite { code } => classify(*code).told,
             ErrorKind::Panicked => Told::Internal,
         }
@@ -123,9 +127,9 @@ impl DbError {
                 Gravity::Critical
             }
             ErrorKind::CircuitOpen { .. } | ErrorKind::DeadlineExceeded | ErrorKind::Panicked => Gravity::High,
-            ErrorKind::QueueFull | ErrorKind::NotBegun => Gravity::High,
+            ErrorKind::QueueFull | ErrorKind::NotBegun | ErrorKind::Overloaded => Gravity::High,
             ErrorKind::Sqlite { code } => classify(*code).gravity,
-            ErrorKind::ShuttingDown => Gravity::Low,
+            ErrorKind::ShuttingDown | ErrorKind::Cancelled => Gravity::Low,
         }
     }
 
@@ -136,7 +140,7 @@ impl DbError {
                 !matches!(classify(*code).retry, Retry::Never | Retry::OnlyIdempotent)
                     || matches!(classify(*code).told, Told::ReadOnly | Told::Unavailable)
             }
-            ErrorKind::OutcomeUnknown | ErrorKind::Panicked => false,
+            ErrorKind::OutcomeUnknown | ErrorKind::Panicked | ErrorKind::Cancelled => false,
             _ => true,
         }
     }
@@ -149,7 +153,11 @@ impl DbError {
         );
         let own_load = matches!(
             self.kind,
-            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun | ErrorKind::ShuttingDown
+            ErrorKind::QueueFull
+                | ErrorKind::PoolTimeout
+                | ErrorKind::NotBegun
+                | ErrorKind::Overloaded
+                | ErrorKind::ShuttingDown
         );
         told && !own_load
     }
@@ -169,6 +177,8 @@ impl fmt::Display for DbError {
             ErrorKind::QueueFull => f.write_str("the writer's queue is full")?,
             ErrorKind::PoolTimeout => f.write_str("no connection became free in time")?,
             ErrorKind::Stuck => f.write_str("the storage does not answer")?,
+            ErrorKind::Cancelled => f.write_str("stopped by an operator")?,
+            ErrorKind::Overloaded => f.write_str("too many operations wait for a reader")?,
             ErrorKind::NotBegun => f.write_str("not begun by its deadline")?,
             ErrorKind::DeadlineExceeded => f.write_str("deadline exceeded")?,
             ErrorKind::Sqlite { code } => write!(f, "SQLite {} ({code})", classify(*code).name)?,

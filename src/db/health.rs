@@ -101,7 +101,7 @@ impl Database {
             waited && commits() > commits_before
         };
         // Every reader is taken: a lot to do again, unless none of them comes back, which the breaker counts.
-        let readers_are_busy = |error: &DbError| error.kind == ErrorKind::PoolTimeout;
+        let readers_are_busy = |error: &DbError| matches!(error.kind, ErrorKind::PoolTimeout | ErrorKind::Overloaded);
         let hung = looked.is_err().then(|| "the storage does not answer".to_owned());
         let report = ProbeReport {
             at: self.inner.clock.wall(),
@@ -222,6 +222,7 @@ impl Database {
                 }
                 // In short steps, because a breaker may open while this sleeps, and a file may go.
                 tokio::time::sleep((due - now).min(STEP)).await;
+                self.inner.readers.check_leaks();
                 // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
                 let was_isolated = self.is_isolated();
                 let is_there = self.check_identity().await;

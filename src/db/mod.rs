@@ -8,6 +8,7 @@
 //! what a breaker, a retry or a pool does is visible through [`Observer`] and [`Database::status`].
 //! Usable from any tokio program with its own migrations and no HTTP; it imports nothing above floor 0.
 
+mod active;
 mod backoff;
 pub mod breaker;
 pub mod classify;
@@ -31,6 +32,7 @@ mod status;
 mod verdict;
 mod writer;
 
+pub use active::{ActiveOperation, OperationId};
 pub use breaker::BreakerStatus;
 pub use database::{COMMIT_GRACE, Database, Options};
 pub use error::{DbError, ErrorKind};

@@ -29,6 +29,8 @@ pub struct PoolStatus {
     pub wait_ms: Percentiles,
     /// Waits that ran out since the start.
     pub timeouts: u64,
+    /// Connections held for suspiciously long, since the start.
+    pub leaks_suspected: u64,
 }
 
 impl PoolStatus {
@@ -127,6 +129,7 @@ impl Database {
                 waiting: limiter.waiting(),
                 wait_ms: limiter.waits().milliseconds(),
                 timeouts: limiter.timeouts(),
+                leaks_suspected: inner.readers.active.leaks(),
             },
             writer: WriterStatus {
                 queued: metrics.queued.load(Ordering::Relaxed),

@@ -13,7 +13,7 @@ use super::classify::{Class, class_of_db_error, severity_of};
 use super::model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity};
 use super::parse::{MAX_MESSAGE_BYTES, new_id};
 use crate::clock::{epoch_ms, rfc3339_ms};
-use crate::db::{BreakerChange, DbError, ErrorKind, Origin};
+use crate::db::{ActiveOperation, BreakerChange, DbError, ErrorKind, Origin};
 
 /// Who we are in our own events.
 const SOURCE: &str = "mainstay";
@@ -135,6 +135,24 @@ impl NewEvent {
         }
     }
 
+    /// A connection that an operation holds for suspiciously long.
+    pub fn leak(database: &str, operation: &ActiveOperation) -> Self {
+        let (name, site) = (operation.operation, operation.call_site.as_str());
+        let held_ms = operation.held.unwrap_or_default().as_millis() as u64;
+        let context = EventContext {
+            request_id: operation.request_id.clone(),
+            ..EventContext::default()
+        };
+        let message =
+            format!("{database}.{name} holds a connection for suspiciously long: {held_ms} ms, asked for at {site}");
+        Self {
+            details: json!({ "database": database, "operation": name, "callSite": site, "heldMs": held_ms,
+                "active": format!("{database}-{}", operation.id) }),
+            fingerprint: own(&["leak", database, name, site]),
+            ..Self::of(ErrorType::Database, Class::ResourcesExhausted, message, context)
+        }
+    }
+
     /// A request that took at least the slow threshold.
     pub fn slow_request(took: Duration, threshold: Duration, method: &str, context: EventContext) -> Self {
         let (took_ms, threshold_ms) = (took.as_millis() as u64, threshold.as_millis() as u64);
@@ -222,6 +240,8 @@ fn code_of(error: &DbError) -> (String, Option<i32>) {
         ErrorKind::Isolated { .. } => "ISOLATED",
         ErrorKind::QueueFull => "QUEUE_FULL",
         ErrorKind::PoolTimeout => "POOL_TIMEOUT",
+        ErrorKind::Overloaded => "OVERLOADED",
+        ErrorKind::Cancelled => "CANCELLED",
         ErrorKind::DeadlineExceeded => "DEADLINE_EXCEEDED",
         ErrorKind::NotBegun => "NOT_BEGUN",
         ErrorKind::Stuck => "STUCK",

@@ -62,6 +62,7 @@ fn database_view(status: &DatabaseStatus) -> Value {
         "pool": {
             "max": pool.max, "min": pool.min, "limit": pool.limit, "open": pool.open, "inUse": pool.in_use,
             "waiting": pool.waiting, "utilization": pool.utilization(), "waitMs": pool.wait_ms, "timeouts": pool.timeouts,
+            "leaksSuspected": pool.leaks_suspected,
         },
         "writer": {
             "queued": writer.queued, "refused": writer.refused, "batchSize": writer.batch_size,

@@ -157,6 +157,7 @@ fn try_once(shared: &Shared, jobs: &mut Jobs) -> Attempt {
         &mut connection,
         jobs,
         shared.settings.operation.lock_timeout,
+        &shared.active,
     );
     drop(connection);
     for (sql, took) in slow::take() {
