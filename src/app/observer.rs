@@ -70,4 +70,11 @@ impl Observer for Recorder {
             None => tracing::info!(database, "the health probe finds the database well again"),
         }
     }
+
+    fn log_pinned(&self, database: &str, problem: Option<&str>) {
+        match problem {
+            Some(problem) => drop(self.capture.capture(NewEvent::log_pinned(database, problem))),
+            None => tracing::info!(database, "the write-ahead log is no longer kept from shrinking"),
+        }
+    }
 }

@@ -19,9 +19,11 @@ use parking_lot::Mutex;
 
 use super::active::{Active, ActiveOperation, Caller, OperationId};
 use super::breaker::{Breaker, Permit, Refusal};
+use super::checkpoint::{Keeper, Parts};
 use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
+use super::holders::Holders;
 use super::identity::identity;
 use super::log::WriteAheadLog;
 use super::migrations::{Migration, prepare};
@@ -62,6 +64,7 @@ pub(super) struct Inner {
     pub(super) write_breaker: Arc<Breaker>,
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) health: Health,
+    pub(super) keeper: Keeper,
 }
 
 /// A handle; clones share the database.
@@ -118,9 +121,11 @@ impl Database {
             source,
         })?;
         let epoch = Epoch::default();
+        let holders = Arc::new(Holders::new(&options.path));
         let manager = |role| {
             let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
-            Manager::new(&options.path, opened, role, spans, Arc::clone(&epoch))
+            let shared = (Arc::clone(&epoch), Arc::clone(&holders));
+            Manager::new(&options.path, opened, role, spans, shared)
         };
         let breaker = |direction: &str| {
             let name = format!("{}.{direction}", options.name);
@@ -162,6 +167,16 @@ impl Database {
             stop: Stop::default(),
         }))
         .map_err(io)?;
+        let keeper = Keeper::start(Parts {
+            database: options.name,
+            path: options.path.clone(),
+            pool: ConnectionPool::new(manager(Role::Reader), &PoolSettings { min: 0, ..single }, options.name),
+            breakers: [Arc::clone(&read_breaker), Arc::clone(&write_breaker)],
+            observer: Arc::clone(&observer),
+            holders: Arc::clone(&holders),
+            clock: Arc::clone(&clock),
+        })
+        .map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
         let until = clock::now() + settings.pool.connect_timeout;
         for pool in [&readers.pool, &writer.shared.pool] {
@@ -177,6 +192,7 @@ impl Database {
             write_breaker,
             budget,
             health,
+            keeper,
             options,
         };
         Ok(Self {
@@ -267,6 +283,7 @@ impl Database {
 
     /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
     pub fn close(&self, patience: Duration) {
+        self.inner.keeper.stop();
         self.inner.writer.close(patience);
     }
 }

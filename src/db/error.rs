@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::classify::{Class, Gravity, Retry, Told, classify};
+use super::holders::LockHolder;
 
 /// Why an operation gave no result.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,8 @@ pub struct DbError {
     pub retry_after: Option<Duration>,
     /// For the log: codes, SQLite's text, attempts. Never shown to a client.
     pub detail: String,
+    /// Who held the lock that was waited for in vain, where that could be seen. Never shown to a client.
+    pub holder: Option<Box<LockHolder>>,
 }
 
 impl DbError {
@@ -74,6 +77,7 @@ impl DbError {
             kind,
             retry_after: None,
             detail: String::new(),
+            holder: None,
         }
     }
 
@@ -89,6 +93,16 @@ impl DbError {
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
+        self
+    }
+
+    /// The same with who held the lock, in words too.
+    #[must_use]
+    pub fn with_holder(mut self, holder: Option<LockHolder>) -> Self {
+        if let Some(holder) = &holder {
+            self.detail = format!("{}; {}", self.detail, holder.sentence());
+        }
+        self.holder = holder.map(Box::new);
         self
     }
 

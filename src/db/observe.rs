@@ -38,6 +38,8 @@ pub trait Observer: Send + Sync + 'static {
     fn leak_suspected(&self, _database: &str, _operation: &ActiveOperation) {}
     /// A health probe found the database failing (`Some`) or well again (`None`).
     fn health_changed(&self, _database: &str, _problem: Option<&str>) {}
+    /// A reader keeps the write-ahead log too large (`Some`), or does no more (`None`).
+    fn log_pinned(&self, _database: &str, _problem: Option<&str>) {}
 }
 
 /// Watches nothing.

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::active::{Active, Beginning, Caller, OperationId, Running};
 use super::classify::{Impact, classify_error, code_of};
 use super::connection::Guarded;
-use super::deadline::{Limits, Scope};
+use super::deadline::{Limits, Scope, lock_holder};
 use super::error::{DbError, ErrorKind};
 use super::limiter::{Admission, Limiter};
 use super::observe::Observer;
@@ -203,7 +203,7 @@ impl Readers {
         limits: Limits,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, ReadFailure> {
-        let scope = Scope::enter(limits);
+        let scope = Scope::enter(limits).watching(connection.holders());
         slow::collect_above(self.settings.slow_query);
         let outcome = catch_unwind(AssertUnwindSafe(|| query(connection)));
         for (sql, took) in slow::take() {
@@ -219,7 +219,8 @@ impl Readers {
                 if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
                     connection.poison();
                 }
-                let error = DbError::from_sqlite(self.database, operation.name, &error);
+                let holder = lock_holder(&error, &scope, connection.holders(), false);
+                let error = DbError::from_sqlite(self.database, operation.name, &error).with_holder(holder);
                 Err(ReadFailure {
                     error,
                     lock_budget_spent: scope.lock_budget_spent(),

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use super::breaker::BreakerStatus;
 use super::database::Database;
 use super::health::ProbeReport;
-use super::identity::log_path;
+use super::holders::LockHolder;
+use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
 
 /// Reader connections and their use.
@@ -75,8 +76,11 @@ pub struct DatabaseStatus {
     pub name: &'static str,
     /// Size of the database file in bytes.
     pub size_bytes: u64,
-    /// Size of its write-ahead log in bytes.
-    pub wal_bytes: u64,
+    /// Its write-ahead log.
+    pub wal: WalStatus,
+    /// Locks that other processes hold on it, seen within the last second or so, the longest first. On systems other
+    /// than Linux none is ever seen.
+    pub locks: Vec<LockHolder>,
     /// Readers.
     pub pool: PoolStatus,
     /// The writer.
@@ -119,7 +123,8 @@ impl Database {
         DatabaseStatus {
             name: inner.options.name,
             size_bytes: bytes(&inner.options.path),
-            wal_bytes: bytes(&log_path(&inner.options.path)),
+            wal: inner.keeper.status(),
+            locks: inner.keeper.holders().all().into_iter().filter(|h| !h.ours).collect(),
             pool: PoolStatus {
                 max: inner.options.settings.pool.max,
                 min: inner.options.settings.pool.min,

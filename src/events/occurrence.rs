@@ -59,7 +59,7 @@ impl NewEvent {
         Self {
             severity: severity_of(error.gravity()),
             details: json!({ "database": error.database, "operation": error.operation, "code": code, "sqliteCode": number,
-                "detail": error.detail, "retryable": error.is_retryable() }),
+                "detail": error.detail, "retryable": error.is_retryable(), "holder": error.holder }),
             fingerprint: own(&["database", error.database, error.operation, &code]),
             ..Self::of(
                 ErrorType::Database,
@@ -150,6 +150,21 @@ impl NewEvent {
                 "active": format!("{database}-{}", operation.id) }),
             fingerprint: own(&["leak", database, name, site]),
             ..Self::of(ErrorType::Database, Class::ResourcesExhausted, message, context)
+        }
+    }
+
+    /// A reader keeps a write-ahead log too large; `problem` says how large and who it is.
+    pub fn log_pinned(database: &str, problem: &str) -> Self {
+        Self {
+            details: json!({ "database": database, "problem": problem }),
+            fingerprint: own(&["wal", database]),
+            severity: Severity::Medium,
+            ..Self::of(
+                ErrorType::Database,
+                Class::LockContention,
+                format!("{database}: {problem}"),
+                EventContext::default(),
+            )
         }
     }
 

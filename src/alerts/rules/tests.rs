@@ -23,7 +23,8 @@ fn database(name: &'static str) -> DatabaseStatus {
     DatabaseStatus {
         name,
         size_bytes: 0,
-        wal_bytes: 0,
+        wal: Default::default(),
+        locks: Vec::new(),
         pool: PoolStatus {
             max: 10,
             min: 1,

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::db::active::{Active, Beginning};
 use crate::db::classify::{Impact, Retry, Told, classify_error};
 use crate::db::connection::Guarded;
-use crate::db::deadline::{Limits, Scope};
+use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
 
 /// What an attempt came to.
@@ -50,7 +50,8 @@ pub fn attempt(
         deadline: last_deadline,
         lock_budget,
         cancelled: None,
-    });
+    })
+    .watching(connection.holders());
     let made = run_all(database, connection, jobs, &scope, active);
     if !matches!(made, Attempt::Committed(_))
         && !connection.is_autocommit()
@@ -76,7 +77,8 @@ fn run_all(
         if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
             connection.poison();
         }
-        let error = DbError::from_sqlite(database, lead, &error);
+        let holder = lock_holder(&error, scope, connection.holders(), true);
+        let error = DbError::from_sqlite(database, lead, &error).with_holder(holder);
         Attempt::Failed(BatchFailure {
             error,
             lock_budget_spent: scope.lock_budget_spent(),

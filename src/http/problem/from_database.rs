@@ -40,7 +40,7 @@ fn told(error: &DbError) -> (Code, &'static str, u64) {
         ),
         (_, Told::Busy) => (
             Code::DatabaseBusy,
-            "The database is locked by another process; service resumes by itself when it is released.",
+            "The database is locked; service resumes by itself when the lock is released.",
             2,
         ),
         (_, Told::Unavailable) => (
