@@ -8,7 +8,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::work::{OtherProcess, all_events, await_breaker, be_the_other_process, breaker, in_parallel, stats};
+use common::work::{
+    IN_TURNS, OtherProcess, all_events, await_breaker, be_the_other_process, breaker, in_parallel, stats,
+};
 use common::{Answer, Client, SHORT, Server, eventually, with_notes};
 use serde_json::{Value, json};
 
@@ -79,6 +81,21 @@ fn fault_01_write_lock_held_3_s_by_another_process_is_waited_out() {
     eventually("nobody is shown any more", || {
         (stats(&client)["databases"]["app"]["locks"] == json!([])).then_some(())
     });
+}
+
+#[test]
+fn a_process_that_takes_the_lock_again_and_again_starves_nobody() {
+    let (server, client) = with_notes();
+    let other = OtherProcess::hold_with(&server, "app.db", IN_TURNS);
+    let waits = (0..30).map(|_| {
+        let began = Instant::now();
+        create(&client, "between two turns").expect(201);
+        began.elapsed()
+    });
+    let longest = waits.max().expect("some");
+    assert!(longest < Duration::from_secs(4), "{longest:?}");
+    assert_eq!(breaker(&client, "app.write")["state"], "CLOSED");
+    other.release();
 }
 
 #[test]

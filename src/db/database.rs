@@ -162,7 +162,7 @@ impl Database {
             observer: Arc::clone(&observer),
             pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
             budget: Arc::clone(&budget),
-            active,
+            active: Arc::clone(&active),
             metrics: super::writer::Metrics::default(),
             stop: Stop::default(),
         }))
@@ -174,6 +174,7 @@ impl Database {
             breakers: [Arc::clone(&read_breaker), Arc::clone(&write_breaker)],
             observer: Arc::clone(&observer),
             holders: Arc::clone(&holders),
+            active,
             clock: Arc::clone(&clock),
         })
         .map_err(io)?;

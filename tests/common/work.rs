@@ -117,6 +117,20 @@ const HOLD: &str = "MAINSTAY_TEST_HOLD";
 const HOLD_WITH: &str = "MAINSTAY_TEST_HOLD_WITH";
 const WRITE_LOCK: &str = "BEGIN IMMEDIATE";
 
+/// For [`OtherProcess::hold_with`]: holds the write lock for 5 ms, again and again, with hardly a break.
+pub const IN_TURNS: &str = "in turns";
+
+fn take_turns(connection: &rusqlite::Connection) {
+    let told = std::thread::spawn(|| std::io::stdin().read_line(&mut String::new()));
+    println!("\nholding");
+    while !told.is_finished() {
+        connection.execute_batch(WRITE_LOCK).expect("locked");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        connection.execute_batch("ROLLBACK").expect("released");
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+}
+
 /// The other process: a test binary declares an ignored test named `the_other_process` that calls this.
 pub fn be_the_other_process() {
     let Some(path) = std::env::var_os(HOLD).map(PathBuf::from) else {
@@ -128,6 +142,9 @@ pub fn be_the_other_process() {
         .busy_timeout(std::time::Duration::from_secs(30))
         .expect("set");
     let with = std::env::var(HOLD_WITH).expect("set together");
+    if with == IN_TURNS {
+        return take_turns(&connection);
+    }
     connection.execute_batch(&with).expect("locked");
     println!("\nholding");
     // Until it is told, or whoever started it is gone.

@@ -34,6 +34,7 @@ fn database(name: &'static str) -> DatabaseStatus {
             waiting: 0,
             wait_ms: none,
             timeouts: 0,
+            leaks_suspected: 0,
         },
         writer: WriterStatus {
             queued: 0,

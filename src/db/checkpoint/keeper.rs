@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{BUSY_CAP, Checkpoint, CheckpointReport};
 use crate::clock::{self, SharedClock};
+use crate::db::active::Active;
 use crate::db::breaker::{Breaker, Outcome};
 use crate::db::connection::WAL_SIZE_LIMIT_BYTES;
 use crate::db::deadline::{Limits, Scope};
@@ -20,7 +21,7 @@ use crate::db::identity::log_path;
 use crate::db::observe::Observer;
 use crate::db::pool::{Checkout, ConnectionPool};
 use crate::db::verdict::{Direction, verdict};
-use crate::db::wal::{WalStatus, longest_read, readers_in_words};
+use crate::db::wal::{WalStatus, oldest_read, readers_in_words};
 
 /// Between two looks at the log's file and at the locks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -46,6 +47,8 @@ pub struct Parts {
     pub observer: Arc<dyn Observer>,
     /// Who holds the file's locks.
     pub holders: Arc<Holders>,
+    /// What runs in this process.
+    pub active: Arc<Active>,
     /// Wall time for reports.
     pub clock: SharedClock,
 }
@@ -247,7 +250,7 @@ impl Shared {
     }
 
     fn status(&self) -> WalStatus {
-        let holders = self.parts.holders.all();
+        let (holders, operations) = (self.parts.holders.all(), self.parts.active.list(clock::now()));
         let state = self.state.lock();
         let pinned = state.last.as_ref().is_some_and(|last| !last.is_complete());
         WalStatus {
@@ -256,8 +259,8 @@ impl Shared {
             checkpoints: state.checkpoints,
             failures: state.failures,
             last_error: state.last_error.clone(),
-            oldest_reader: longest_read(&holders),
-            pinned_by: pinned.then(|| readers_in_words(&holders)),
+            oldest_reader: oldest_read(&holders, &operations),
+            pinned_by: pinned.then(|| readers_in_words(&holders, &operations)),
         }
     }
 }
