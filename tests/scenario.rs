@@ -421,7 +421,7 @@ fn sigterm_under_load_ends_in_order_and_loses_nothing() {
 }
 
 #[test]
-fn sigterm_answers_a_write_that_sleeps_between_attempts() {
+fn fault_31_sigterm_answers_a_write_that_sleeps_between_attempts() {
     // Between the first attempt and the second lie ten seconds less jitter, far past what ending may take.
     let mut server = Server::start(&settings(&[
         ("DB_RETRY_DELAY_MS", "10000"),
