@@ -359,24 +359,6 @@ fn while_writing(
 }
 
 #[test]
-fn what_was_acknowledged_survives_kill_9_again_and_again() {
-    let mut server = Server::start(SHORT);
-    server.client().put("/api/data/notes", &json!({})).expect(201);
-    let acknowledged = Acknowledged::default();
-    for round in 0..5 {
-        while_writing(
-            &mut server,
-            &acknowledged,
-            &round.to_string(),
-            60 + 37 * round,
-            Server::kill,
-        );
-        server.restart();
-        acknowledged.assert_all_there_once(&server.client());
-    }
-}
-
-#[test]
 fn spooled_events_survive_kill_9_and_a_restart_under_the_lock() {
     let mut server = Server::start(SHORT);
     server.client().put("/api/data/notes", &json!({})).expect(201);
