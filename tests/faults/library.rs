@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use mainstay::clock::SystemClock;
-use mainstay::config::{DatabaseSettings, PoolSettings, RetrySettings};
+use mainstay::clock::{Clock, SharedClock, SystemClock};
+use mainstay::config::{BreakerSettings, DatabaseSettings, PoolSettings, RetrySettings};
 use mainstay::db::classify::Told;
 use mainstay::db::rusqlite::{self, Connection, ffi};
 use mainstay::db::{Database, DbError, Effect, ErrorKind, Migration, Operation, Options, Unobserved};
@@ -28,6 +28,10 @@ struct Bench {
 
 /// A database with two readers at most, and short delays.
 fn bench() -> Bench {
+    bench_by(SystemClock::shared(), Duration::from_secs(30))
+}
+
+fn bench_by(clock: SharedClock, open_for: Duration) -> Bench {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = DatabaseSettings {
         pool: PoolSettings {
@@ -39,6 +43,7 @@ fn bench() -> Bench {
             base_delay: Duration::from_millis(5),
             max_attempts: 5,
         },
+        breaker: BreakerSettings { threshold: 5, open_for },
         ..DatabaseSettings::default()
     };
     let options = Options {
@@ -48,7 +53,7 @@ fn bench() -> Bench {
         migrations: SCHEMA,
         settings,
     };
-    let database = Database::open(options, SystemClock::shared(), Arc::new(Unobserved)).expect("opens");
+    let database = Database::open(options, clock, Arc::new(Unobserved)).expect("opens");
     Bench {
         database,
         _folder: folder,
@@ -221,4 +226,47 @@ async fn fault_25_leaked_connections_shed_the_others_and_hang_nobody() {
         leak.await.expect("no panic").expect("released");
     }
     assert_eq!(bench.count().await, Ok(1));
+}
+
+/// A clock whose wall time somebody sets; the monotonic time is the machine's.
+#[derive(Default)]
+struct SetClock(std::sync::atomic::AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now() + jiff::SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_29_a_wall_clock_that_jumps_an_hour_moves_no_timer() {
+    const OPEN_FOR: Duration = Duration::from_millis(500);
+    for jump in [-3600, 3600] {
+        let clock = Arc::new(SetClock::default());
+        let bench = bench_by(Arc::clone(&clock) as _, OPEN_FOR);
+        let write_breaker = bench.database.breakers()[1];
+        let full = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None);
+        let opened = Instant::now();
+        let refused = bench.database.write(WRITE, move |_| Err::<Effect<()>, _>(full())).await;
+        assert_eq!(refused.expect_err("full").told(), Told::ReadOnly);
+        assert_eq!(write_breaker.status().state, "OPEN");
+        clock.0.store(jump, Ordering::Relaxed);
+        while write_breaker.status().state != "CLOSED" {
+            // Refused until its time has come, then the probes that close it.
+            if bench.put("after").await.is_ok() {
+                assert!(opened.elapsed() >= OPEN_FOR.mul_f64(0.9), "{:?}", opened.elapsed());
+                bench.database.probe().await;
+            }
+            assert!(
+                opened.elapsed() < Duration::from_secs(30),
+                "{:?}",
+                write_breaker.status()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }

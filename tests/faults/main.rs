@@ -17,6 +17,7 @@ mod library;
 mod load;
 mod storage_calls;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::work::be_the_other_process;
@@ -136,14 +137,20 @@ fn sources(folder: &Path, found: &mut String) {
     }
 }
 
+/// The numbers in a test's name: `fault_05_and_06_…` is about two.
+fn numbers(name: &str) -> impl Iterator<Item = usize> {
+    name.split('_')
+        .take_while(|part| *part == "and" || part.len() == 2 && part.chars().all(|letter| letter.is_ascii_digit()))
+        .filter_map(|part| part.parse().ok())
+}
+
 #[test]
 fn all_33_faults_have_a_test() {
     let mut text = String::new();
     for folder in ["tests", "src"] {
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut text);
     }
-    let missing: Vec<_> = (1..=FAULTS)
-        .filter(|number| !text.contains(&format!("fn fault_{number:02}_")))
-        .collect();
+    let tested: BTreeSet<_> = text.split("fn fault_").skip(1).flat_map(numbers).collect();
+    let missing: Vec<_> = (1..=FAULTS).filter(|number| !tested.contains(number)).collect();
     assert!(missing.is_empty(), "faults without a test: {missing:?}");
 }
