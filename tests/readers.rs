@@ -43,7 +43,13 @@ fn limits_are_changed_while_it_runs_and_nonsense_changes_nothing() {
     let changed = client.post(POOL, &change).expect(200).json();
     assert_eq!(limits(&changed, "app"), json!([25, 2, 30, false, "set by hand"]));
     assert_eq!(limits(&changed, "events"), limits(&before, "events"));
-    assert!(server.log().contains("the readers' limit was changed by hand"));
+    common::eventually("the change is an event", || {
+        let events = client.get("/api/monitoring/errors").expect(200).json();
+        events
+            .to_string()
+            .contains("the readers' limit of app was changed by hand: 25, from 2 to 30")
+            .then_some(())
+    });
 }
 
 #[test]
