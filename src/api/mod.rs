@@ -10,6 +10,7 @@ pub mod dashboard;
 mod data;
 mod errors;
 mod health;
+mod pool;
 mod problems;
 mod session;
 mod stats;
@@ -24,6 +25,7 @@ pub fn routes() -> Vec<rocket::Route> {
         stats::routes(),
         breakers::routes(),
         active::routes(),
+        pool::routes(),
         alerts::routes(),
         stream::routes(),
         errors::routes(),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::{ActiveOperation, BreakerChange, DbError, Observer};
+use crate::db::{ActiveOperation, BreakerChange, DbError, Observer, Origin, PoolStatus};
 use crate::events::{Capture, NewEvent};
 use crate::monitoring::Evidence;
 
@@ -62,6 +62,21 @@ impl Observer for Recorder {
             "a connection is held for suspiciously long"
         );
         self.capture.capture(NewEvent::leak(database, operation));
+    }
+
+    fn readers_adjusted(&self, database: &str, pool: &PoolStatus, origin: Option<&Origin>) {
+        let (limit, adaptive, (min, max)) = (pool.limit, pool.adaptive, pool.bounds);
+        let request_id = origin.map(|origin| origin.request_id.as_str());
+        tracing::warn!(
+            database,
+            limit,
+            min,
+            max,
+            adaptive,
+            request_id,
+            "the readers' limit was changed by hand"
+        );
+        self.capture.capture(NewEvent::pool_change(database, pool, origin));
     }
 
     fn health_changed(&self, database: &str, problem: Option<&str>) {

@@ -10,9 +10,6 @@
 //! SQLite's loops (a bare `count(*)`) run without a step and so without the handler. SQLite drops an interrupt that
 //! finds no statement running: <https://sqlite.org/c3ref/interrupt.html>.
 
-use std::fmt;
-use std::panic::Location;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,71 +17,16 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rusqlite::{Connection, InterruptHandle};
 
-use super::operation::Origin;
 use crate::clock;
+
+mod shown;
+
+pub use shown::{ActiveOperation, Caller, OperationId};
 
 /// A connection held this long is suspected to be leaked.
 const LEAK_AFTER: Duration = Duration::from_secs(5);
 /// Or this long after the end of the time that its operation was given, where that is sooner.
 const PAST_ITS_TIME: Duration = Duration::from_secs(1);
-
-/// Who asked for an operation.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Where in the program.
-    pub site: &'static Location<'static>,
-    /// For which request.
-    pub origin: Option<Arc<Origin>>,
-}
-
-/// Names one run of one operation; written `12-7`, place and generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OperationId {
-    slot: u32,
-    generation: u64,
-}
-
-impl fmt::Display for OperationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.slot, self.generation)
-    }
-}
-
-impl FromStr for OperationId {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (slot, generation) = text.split_once('-').ok_or(())?;
-        let parsed = (slot.parse().map_err(drop)?, generation.parse().map_err(drop)?);
-        let (slot, generation) = parsed;
-        Ok(Self { slot, generation })
-    }
-}
-
-/// A running operation, as it is shown.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ActiveOperation {
-    /// To name it when it is to be stopped.
-    pub id: OperationId,
-    /// The operation's name.
-    pub operation: &'static str,
-    /// Whether it writes.
-    pub writes: bool,
-    /// Where in the program it was asked for: `file:line`.
-    pub call_site: String,
-    /// How long ago it was admitted.
-    pub age: Duration,
-    /// How long it has held a connection; `None` while it waits for one.
-    pub held: Option<Duration>,
-    /// Whether all its statements see one snapshot, which keeps the write-ahead log from being reset.
-    pub snapshot: bool,
-    /// Whether it was told to stop.
-    pub stopping: bool,
-    /// Whether it has held its connection for suspiciously long.
-    pub leak_suspected: bool,
-    /// The request it runs for.
-    pub request_id: Option<String>,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stop {

@@ -162,6 +162,9 @@ pub struct Manager {
     failures: Arc<LastFailure>,
     epoch: Epoch,
     holders: Arc<Holders>,
+    /// Connects and checks that shall panic.
+    #[cfg(test)]
+    panics: Arc<AtomicU64>,
 }
 
 /// Raised when the file was isolated: connections made before must not be used again.
@@ -217,6 +220,8 @@ impl Manager {
             failures: Arc::default(),
             epoch,
             holders,
+            #[cfg(test)]
+            panics: Arc::default(),
         }
     }
 
@@ -238,7 +243,16 @@ impl Manager {
         }
     }
 
+    #[cfg(test)]
+    fn panic_if_told(&self) {
+        let due = |left: u64| left.checked_sub(1);
+        let told = self.panics.fetch_update(Ordering::AcqRel, Ordering::Acquire, due);
+        assert!(told.is_err(), "told to panic");
+    }
+
     fn connect_checked(&self) -> Result<Guarded, ConnectError> {
+        #[cfg(test)]
+        self.panic_if_told();
         self.check_identity()?;
         let connection = self.inner.connect()?;
         self.check_identity()?;
@@ -282,7 +296,11 @@ impl ManageConnection for Manager {
         if now.saturating_duration_since(guarded.returned_at) < BYPASS {
             return Ok(());
         }
-        caught("checking", || Ok(read_real_page(&guarded.connection)?))
+        caught("checking", || {
+            #[cfg(test)]
+            self.panic_if_told();
+            Ok(read_real_page(&guarded.connection)?)
+        })
     }
 
     fn has_broken(&self, guarded: &mut Guarded) -> bool {
@@ -291,3 +309,6 @@ impl ManageConnection for Manager {
         guarded.poisoned || !guarded.connection.is_autocommit() || self.is_outdated(guarded, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

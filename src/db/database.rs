@@ -4,6 +4,7 @@
 //! true: every call ends by its deadline (plus, for a commit already begun, [`COMMIT_GRACE`]); a permit is settled
 //! for each attempt; there is one retry layer. Anyone above floor 1 may call it; it knows nothing of them.
 
+mod limits;
 mod reading;
 mod writing;
 
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::active::{Active, ActiveOperation, Caller, OperationId};
+use super::adaptive::Adaptive;
 use super::breaker::{Breaker, Permit, Refusal};
 use super::checkpoint::{Keeper, Parts};
 use super::connection::{Epoch, Manager, Role};
@@ -25,6 +27,7 @@ use super::error::{DbError, ErrorKind};
 use super::health::Health;
 use super::holders::Holders;
 use super::identity::identity;
+use super::limiter::Limiter;
 use super::log::WriteAheadLog;
 use super::migrations::{Migration, prepare};
 use super::observe::Observer;
@@ -36,7 +39,11 @@ use super::retry::Budget;
 use super::writer::{Shared, Stop, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
+use crate::quantiles::Quantiles;
 
+use limits::first_limit;
+
+pub use limits::PoolChange;
 pub use writing::COMMIT_GRACE;
 
 /// What one database is.
@@ -142,7 +149,9 @@ impl Database {
         let active = Active::new(settings.pool.max + 1);
         let readers = Arc::new(Readers {
             pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
-            limiter: super::limiter::Limiter::new(settings.pool.max),
+            limiter: Limiter::new(Adaptive::new(first_limit(), settings.pool.min, settings.pool.max)),
+            connection_waits: Quantiles::new(),
+            steps: Quantiles::new(),
             active: Arc::clone(&active),
             settings: settings.operation.clone(),
             connect_timeout: settings.pool.connect_timeout,

@@ -9,6 +9,7 @@
 //! Usable from any tokio program with its own migrations and no HTTP; it imports nothing above floor 0.
 
 mod active;
+mod adaptive;
 mod backoff;
 pub mod breaker;
 mod checkpoint;
@@ -38,7 +39,7 @@ mod writer;
 pub use active::{ActiveOperation, OperationId};
 pub use breaker::BreakerStatus;
 pub use checkpoint::{Checkpoint, CheckpointReport};
-pub use database::{COMMIT_GRACE, Database, Options};
+pub use database::{COMMIT_GRACE, Database, Options, PoolChange};
 pub use error::{DbError, ErrorKind};
 pub use health::ProbeReport;
 pub use holders::{Lock, LockHolder};

@@ -15,13 +15,14 @@ use super::classify::{Impact, classify_error, code_of};
 use super::connection::Guarded;
 use super::deadline::{Limits, Scope, lock_holder};
 use super::error::{DbError, ErrorKind};
-use super::limiter::{Admission, Limiter};
+use super::limiter::{Admission, Limiter, Refused};
 use super::observe::Observer;
 use super::operation::{Cost, Operation};
 use super::pool::ConnectionPool;
 use super::slow;
 use crate::clock;
 use crate::config::OperationSettings;
+use crate::quantiles::Quantiles;
 
 /// Longest stay of a read on an async worker; past it the read starts anew on a thread.
 const IN_PLACE: Duration = Duration::from_millis(2);
@@ -37,11 +38,18 @@ pub struct Readers {
     pub(super) pool: ConnectionPool,
     pub(super) limiter: Limiter,
     pub(super) active: Arc<Active>,
+    /// How long admitted operations waited for a connection.
+    pub(super) connection_waits: Quantiles,
+    /// How long the steps took that ran on threads.
+    pub(super) steps: Quantiles,
     pub(super) settings: OperationSettings,
     pub(super) connect_timeout: Duration,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) database: &'static str,
 }
+
+/// When those who were turned away may come back.
+const SHED_FOR: Duration = Duration::from_secs(1);
 
 const INTERRUPT: i32 = 9;
 
@@ -51,6 +59,8 @@ pub struct ReadFailure {
     pub error: DbError,
     /// Whether it waited its whole lock budget.
     pub lock_budget_spent: bool,
+    /// Whether no connection became free, which is worth waiting for once more.
+    pub may_wait_again: bool,
 }
 
 impl From<DbError> for ReadFailure {
@@ -58,6 +68,7 @@ impl From<DbError> for ReadFailure {
         Self {
             error,
             lock_budget_spent: false,
+            may_wait_again: false,
         }
     }
 }
@@ -120,11 +131,9 @@ impl Readers {
         let patience = deadline
             .saturating_duration_since(clock::now())
             .min(self.connect_timeout);
-        let Some(admission) = self.limiter.admit(patience).await else {
-            let shown = format!("{} operations were ahead", self.limiter.in_use());
-            return Err(DbError::new(self.database, operation.name, ErrorKind::PoolTimeout)
-                .with_detail(shown)
-                .into());
+        let admission = match self.limiter.admit(patience).await {
+            Ok(admission) => admission,
+            Err(refused) => return Err(self.not_admitted(operation, refused).into()),
         };
         let running = self
             .active
@@ -135,17 +144,17 @@ impl Readers {
             tokio::task::spawn_blocking(move || readers.admitted(operation, deadline, &running, &*query, admission));
         let failed = |kind| Err(DbError::new(self.database, operation.name, kind).into());
         // The statement deadline ends everything but I/O that hangs; then the thread keeps its place until it returns.
-        let after_its_time = (deadline + LATE).into();
-        if let Ok(done) = tokio::time::timeout_at(after_its_time, &mut handle).await {
-            return done.unwrap_or_else(|_| failed(ErrorKind::Panicked));
+        let mut look_at = deadline + LATE;
+        while look_at < deadline + HUNG_AFTER {
+            if let Ok(done) = tokio::time::timeout_at(look_at.into(), &mut handle).await {
+                return done.unwrap_or_else(|_| failed(ErrorKind::Panicked));
+            }
+            // It runs where the progress handler isn't asked. Again and again, because an interrupt between two
+            // statements stops neither.
+            self.active.stop_overdue(clock::now());
+            look_at += LATE;
         }
-        // It runs where the progress handler isn't asked.
-        self.active.stop_overdue(clock::now());
-        match tokio::time::timeout_at((deadline + HUNG_AFTER).into(), handle).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => failed(ErrorKind::Panicked),
-            Err(_) => failed(ErrorKind::Stuck),
-        }
+        failed(ErrorKind::Stuck)
     }
 
     fn beginning<'a>(&self, of: Operation, caller: &'a Caller, now: Instant, deadline: Instant) -> Beginning<'a> {
@@ -177,22 +186,58 @@ impl Readers {
         _admission: Admission,
     ) -> Result<T, ReadFailure> {
         let until = deadline.min(clock::now() + self.connect_timeout);
-        let mut connection = self.pool.checkout(operation.name, until)?;
+        let asked = clock::now();
+        let connected = self.pool.checkout(operation.name, until).map_err(|error| ReadFailure {
+            may_wait_again: error.kind == ErrorKind::PoolTimeout,
+            ..error.into()
+        });
+        self.connection_waits.record(asked.elapsed());
+        let mut connection = connected?;
         running.holds(&connection);
         let limits = Limits {
             deadline,
             lock_budget: self.settings.lock_timeout,
             cancelled: Some(running.flag()),
         };
-        if operation.cost == Cost::Point {
-            return self.run(operation, &mut connection, running, limits, query);
+        let began = clock::now();
+        let done = if operation.cost == Cost::Point {
+            self.run(operation, &mut connection, running, limits, query)
+        } else {
+            // One snapshot for all statements of the operation.
+            self.run(operation, &mut connection, running, limits, &|connection| {
+                let snapshot = connection.unchecked_transaction()?;
+                let value = query(&snapshot)?;
+                snapshot.finish().map(|()| value)
+            })
+        };
+        self.note_step(began, deadline, &done);
+        done
+    }
+
+    /// Tells the limiter how long the step took. What runs in place has no say: its number is bounded by the cores.
+    fn note_step<T>(&self, began: Instant, deadline: Instant, done: &Result<T, ReadFailure>) {
+        let now = clock::now();
+        let took = now.saturating_duration_since(began);
+        let ran_out = matches!(done, Err(failure) if failure.error.kind == ErrorKind::Sqlite { code: INTERRUPT });
+        if ran_out && now >= deadline {
+            self.limiter.step_timed_out(began);
+        } else if done.is_ok() {
+            self.steps.record(took);
+            self.limiter.step_ended(took);
         }
-        // One snapshot for all statements of the operation.
-        self.run(operation, &mut connection, running, limits, &|connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            let value = query(&snapshot)?;
-            snapshot.finish().map(|()| value)
-        })
+    }
+
+    fn not_admitted(&self, operation: Operation, refused: Refused) -> DbError {
+        let (kind, wait) = match refused {
+            Refused::Shed => (ErrorKind::Overloaded, Some(SHED_FOR)),
+            Refused::TimedOut => (ErrorKind::PoolTimeout, None),
+        };
+        let view = self.limiter.view();
+        let ahead = format!("{} run of {}, {} wait", view.in_use, view.limit, view.waiting);
+        DbError {
+            retry_after: wait,
+            ..DbError::new(self.database, operation.name, kind).with_detail(ahead)
+        }
     }
 
     fn run<T>(
@@ -224,6 +269,7 @@ impl Readers {
                 Err(ReadFailure {
                     error,
                     lock_budget_spent: scope.lock_budget_spent(),
+                    may_wait_again: false,
                 })
             }
             Err(panic) => {

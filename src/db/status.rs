@@ -3,6 +3,7 @@
 //! What must stay true: looking never waits for the database: counters, and `stat` on the files.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::breaker::BreakerStatus;
 use super::database::Database;
@@ -12,7 +13,7 @@ use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
 
 /// Reader connections and their use.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PoolStatus {
     /// DB_POOL_MAX.
     pub max: u32,
@@ -30,6 +31,24 @@ pub struct PoolStatus {
     pub wait_ms: Percentiles,
     /// Waits that ran out since the start.
     pub timeouts: u64,
+    /// Connections open that nobody uses.
+    pub idle: u32,
+    /// Operations turned away under overload since the start.
+    pub shed: u64,
+    /// Whether it is overloaded now: the newest go first and nobody waits long.
+    pub overloaded: bool,
+    /// What the limit moves between.
+    pub bounds: (u32, u32),
+    /// Whether the limit moves by itself.
+    pub adaptive: bool,
+    /// Why the limit last moved.
+    pub moved: &'static str,
+    /// How long a step usually takes; `None` before enough were seen.
+    pub usual_step: Option<Duration>,
+    /// Recent waits of admitted operations for a connection, in milliseconds.
+    pub connection_wait_ms: Percentiles,
+    /// Recent steps on reader threads, in milliseconds.
+    pub step_ms: Percentiles,
     /// Connections held for suspiciously long, since the start.
     pub leaks_suspected: u64,
 }
@@ -118,7 +137,9 @@ impl Database {
         let metrics = &inner.writer.shared.metrics;
         // `stat` alone: opening and closing the file here would drop SQLite's locks.
         let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |m| m.len());
-        let limiter = &inner.readers.limiter;
+        let readers = &inner.readers;
+        let limiter = readers.limiter.view();
+        let (open, idle) = readers.pool.counts();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         DatabaseStatus {
             name: inner.options.name,
@@ -128,12 +149,21 @@ impl Database {
             pool: PoolStatus {
                 max: inner.options.settings.pool.max,
                 min: inner.options.settings.pool.min,
-                limit: limiter.limit(),
-                open: inner.readers.pool.counts().0,
-                in_use: limiter.in_use(),
-                waiting: limiter.waiting(),
-                wait_ms: limiter.waits().milliseconds(),
-                timeouts: limiter.timeouts(),
+                limit: limiter.limit,
+                open,
+                in_use: limiter.in_use,
+                waiting: limiter.waiting,
+                wait_ms: readers.limiter.waits().milliseconds(),
+                timeouts: limiter.timeouts,
+                idle,
+                shed: limiter.shed,
+                overloaded: limiter.overloaded,
+                bounds: limiter.bounds,
+                adaptive: limiter.adaptive,
+                moved: limiter.moved.sentence(),
+                usual_step: limiter.usual_step,
+                connection_wait_ms: readers.connection_waits.milliseconds(),
+                step_ms: readers.steps.milliseconds(),
                 leaks_suspected: inner.readers.active.leaks(),
             },
             writer: WriterStatus {

@@ -13,7 +13,7 @@ use super::classify::{Class, class_of_db_error, severity_of};
 use super::model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity};
 use super::parse::{MAX_MESSAGE_BYTES, new_id};
 use crate::clock::{epoch_ms, rfc3339_ms};
-use crate::db::{ActiveOperation, BreakerChange, DbError, ErrorKind, Origin};
+use crate::db::{ActiveOperation, BreakerChange, DbError, ErrorKind, Origin, PoolStatus};
 
 /// Who we are in our own events.
 const SOURCE: &str = "mainstay";
@@ -164,6 +164,22 @@ impl NewEvent {
                 Class::LockContention,
                 format!("{database}: {problem}"),
                 EventContext::default(),
+            )
+        }
+    }
+
+    /// The readers' limit as somebody has set it.
+    pub fn pool_change(database: &str, pool: &PoolStatus, origin: Option<&Origin>) -> Self {
+        let (limit, (min, max)) = (pool.limit, pool.bounds);
+        Self {
+            severity: Severity::Low,
+            details: json!({ "database": database, "limit": limit, "min": min, "max": max, "adaptive": pool.adaptive }),
+            fingerprint: own(&["pool", database]),
+            ..Self::of(
+                ErrorType::Database,
+                Class::StateChange,
+                format!("the readers' limit of {database} was changed by hand: {limit}, from {min} to {max}"),
+                origin.map(EventContext::from).unwrap_or_default(),
             )
         }
     }

@@ -65,6 +65,7 @@ fn database_view(status: &DatabaseStatus) -> Value {
             "max": pool.max, "min": pool.min, "limit": pool.limit, "open": pool.open, "inUse": pool.in_use,
             "waiting": pool.waiting, "utilization": pool.utilization(), "waitMs": pool.wait_ms, "timeouts": pool.timeouts,
             "leaksSuspected": pool.leaks_suspected,
+            "idle": pool.idle, "shed": pool.shed, "overloaded": pool.overloaded, "adaptive": pool.adaptive,
         },
         "writer": {
             "queued": writer.queued, "refused": writer.refused, "batchSize": writer.batch_size,

@@ -30,11 +30,7 @@ fn database(name: &'static str) -> DatabaseStatus {
             min: 1,
             limit: 10,
             open: 1,
-            in_use: 0,
-            waiting: 0,
-            wait_ms: none,
-            timeouts: 0,
-            leaks_suspected: 0,
+            ..PoolStatus::default()
         },
         writer: WriterStatus {
             queued: 0,

@@ -1,5 +1,7 @@
 //! Entries, generations, stops and leaks.
 
+use std::panic::Location;
+
 use super::*;
 use crate::db::deadline::{Limits, Scope, obey_scopes};
 

@@ -113,6 +113,11 @@ impl Database {
     ) -> Result<Duration, DbError> {
         let error = failure.error;
         let now = clock::now();
+        if failure.may_wait_again && attempt == 1 && now < deadline {
+            self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
+            self.inner.observer.retrying(&error, attempt, Duration::ZERO);
+            return Ok(Duration::ZERO);
+        }
         let Some(class) = error.class() else { return Err(error) };
         if class.name == "INTERRUPT" {
             return Err(DbError {

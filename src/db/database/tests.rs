@@ -444,7 +444,8 @@ async fn readers_are_bounded_and_refuse_in_time() {
     gate.wait_for_arrival().await;
     let refused = bench.database.read(COUNT, |_| Ok(())).await.expect_err("none free");
     assert_eq!(refused.kind, ErrorKind::PoolTimeout);
-    assert_eq!(bench.database.status().pool.timeouts, 1);
+    let pool = bench.database.status().pool;
+    assert_eq!((pool.timeouts, pool.in_use, pool.waiting), (1, 1, 0));
     gate.open();
     held.await.expect("joined").expect("read");
     bench.database.read(COUNT, |_| Ok(())).await.expect("free again");
@@ -470,3 +471,5 @@ async fn a_deleted_write_ahead_log_costs_nothing_that_was_acknowledged() {
         .expect("counted");
     assert_eq!(rows, 3);
 }
+
+mod running;
