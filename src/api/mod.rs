@@ -7,6 +7,7 @@ mod alerts;
 mod breakers;
 pub mod dashboard;
 mod data;
+mod databases;
 mod errors;
 mod health;
 mod problems;
@@ -26,6 +27,7 @@ pub fn routes() -> Vec<rocket::Route> {
         stream::routes(),
         errors::routes(),
         data::routes(),
+        databases::routes(),
         session::routes(),
         problems::routes(),
         dashboard::routes(),

@@ -28,7 +28,9 @@ use super::open_error::OpenError;
 use super::operation::{Operation, Origin};
 use super::pool::ConnectionPool;
 use super::readers::Readers;
+use super::reserve::Reserve;
 use super::retry::Budget;
+use super::room::Room;
 use super::writer::{Shared, Stop, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
@@ -154,6 +156,7 @@ impl Database {
             budget: Arc::clone(&budget),
             metrics: super::writer::Metrics::default(),
             stop: Stop::default(),
+            room: Room::with(Reserve::beside(&options.path)),
         }))
         .map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 
 use super::breaker::BreakerStatus;
 use super::database::Database;
-use super::health::ProbeReport;
+use super::health::{DamageReport, ProbeReport};
 use super::identity::log_path;
+use super::reserve::ReserveStatus;
 use crate::quantiles::Percentiles;
 
 /// Reader connections and their use.
@@ -85,6 +86,12 @@ pub struct DatabaseStatus {
     pub breakers: [BreakerStatus; 2],
     /// The latest probe.
     pub probe: Option<ProbeReport>,
+    /// What was found in an isolated file that can't be let back by itself.
+    pub damage: Option<DamageReport>,
+    /// The room held back for a full disk.
+    pub reserve: ReserveStatus,
+    /// Whether the disk was found full, and no room was seen since.
+    pub disk_is_full: bool,
 }
 
 impl DatabaseStatus {
@@ -143,6 +150,9 @@ impl Database {
             },
             breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
             probe: inner.health.latest(),
+            damage: inner.health.damage(),
+            reserve: inner.writer.shared.room.reserve(),
+            disk_is_full: inner.writer.shared.room.is_full(),
         }
     }
 }

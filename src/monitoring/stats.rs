@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::health::Monitor;
-use super::process::{ProcessStatus, free};
+use super::process::ProcessStatus;
 use crate::clock::rfc3339_ms;
+use crate::db::disk::Space;
 use crate::db::{DatabaseStatus, Operation, Safe};
 use crate::events::{ErrorSummary, LedgerSnapshot, SpoolStatus};
 
@@ -31,7 +32,7 @@ impl Monitor {
                 json!({ "unavailable": reason.told().sentence(), "perMinute": self.log.per_minute() })
             }
         };
-        let spare = free(&self.data_dir);
+        let spare = Space::of(&self.data_dir);
         Stats(json!({
             "uptimeSeconds": self.uptime_seconds(),
             "process": ProcessStatus::now(),
@@ -40,7 +41,11 @@ impl Monitor {
             "databases": { "app": database_view(&self.app.status()), "events": database_view(&self.events.status()) },
             "ledger": ledger_view(&self.log.ledger()),
             "spool": spool_view(&self.log.spool_status()),
-            "disk": { "freeBytes": spare.map(|s| s.0), "freeInodes": spare.map(|s| s.1), "daysUntilFull": spare.and_then(|s| self.growth.days_until_full(s.0)) },
+            "disk": {
+                "freeBytes": spare.map(|s| s.free_bytes), "totalBytes": spare.map(|s| s.total_bytes),
+                "freeInodes": spare.and_then(|s| s.free_inodes),
+                "daysUntilFull": spare.and_then(|s| self.growth.days_until_full(s.free_bytes)),
+            },
         }))
     }
 }
@@ -59,6 +64,7 @@ fn database_view(status: &DatabaseStatus) -> Value {
         "healthy": status.is_healthy(),
         "sizeBytes": status.size_bytes,
         "walBytes": status.wal_bytes,
+        "reserveBytes": status.reserve.bytes,
         "pool": {
             "max": pool.max, "min": pool.min, "limit": pool.limit, "open": pool.open, "inUse": pool.in_use,
             "waiting": pool.waiting, "utilization": pool.utilization(), "waitMs": pool.wait_ms, "timeouts": pool.timeouts,

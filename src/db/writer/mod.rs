@@ -25,6 +25,7 @@ use super::observe::Observer;
 use super::operation::{Effect, Operation};
 use super::pool::ConnectionPool;
 use super::retry::Budget;
+use super::room::Room;
 use crate::clock;
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) metrics: Metrics,
     pub(super) stop: Stop,
+    /// Told of every failed attempt, so that a full disk is known at once.
+    pub(super) room: Room,
 }
 
 /// Counters and recent sizes and times.
