@@ -145,7 +145,8 @@ impl OtherProcess {
         Self::hold_path(&server.data_dir().join(file))
     }
 
-    fn hold_path(path: &Path) -> Self {
+    /// The same for a file by its path.
+    pub fn hold_path(path: &Path) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args([
                 "--exact",
