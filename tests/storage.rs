@@ -227,6 +227,47 @@ fn fault_08_exhausted_inodes_are_named_and_cost_only_what_needs_a_new_file() {
     until_well(&client);
 }
 
+#[test]
+fn fault_09_a_full_disk_below_the_spool_too_refuses_reports_and_counts_what_is_lost() {
+    let Some(disk) = Disk::of("size=96m") else { return };
+    let (_server, client) = disk.server();
+    let filler = disk.fill();
+    let refused = eventually("the disk is full", || {
+        Some(create(&client, "never", 200_000)).filter(|answer| answer.status != 201)
+    });
+    assert_refused(&refused, "database_read_only");
+    let mut events = Vec::new();
+    // The room that the reserves gave up takes some; then that is gone too.
+    let refused = eventually("reports are refused", || {
+        let details = "x".repeat(100_000);
+        let event = json!({ "message": "on a full disk", "source": "storage", "details": { "text": details } });
+        let answer = client.post(ERRORS, &event);
+        if answer.status == 201 {
+            events.push(answer.json()["id"].as_str().expect("an id").to_owned());
+            return None;
+        }
+        Some(answer)
+    });
+    assert_refused(&refused, "events_not_accepted");
+    assert!(!events.is_empty(), "the reserve had room for some");
+    let account = stats(&client)["ledger"].clone();
+    assert_eq!(account["balanced"], true, "{account}");
+    let dropped = &account["dropped"];
+    let lost = dropped["spoolFull"].as_u64().unwrap_or(0) + dropped["spoolFailed"].as_u64().unwrap_or(0);
+    assert!(lost > 0, "{account}");
+    client.get(NOTES).expect(200);
+
+    fs::remove_file(filler).expect("freed");
+    until_well(&client);
+    let after = eventually("the spool is empty", || {
+        Some(stats(&client)["ledger"].clone()).filter(|seen| seen["spooled"] == 0 && seen["inFlight"] == 0)
+    });
+    assert_eq!(after["balanced"], true, "{after}");
+    for id in events {
+        client.get(&format!("{ERRORS}/{id}")).expect(200);
+    }
+}
+
 /// Everything into the file itself, so that its pages are read from there.
 fn empty_log(server: &Server, file: &str) {
     let other = server.other_party(file);
@@ -379,4 +420,114 @@ fn fault_16_another_programs_data_in_the_same_file_is_seen_and_isolated() {
     other.pragma_update(None, "application_id", ours).expect("given back");
     await_breaker(&client, "app.write", "CLOSED");
     create(&client, "after", 1).expect(201);
+}
+
+/// A file system of our own on a file, which can be made to fail.
+struct Ext4 {
+    folder: tempfile::TempDir,
+    trigger: PathBuf,
+}
+
+impl Ext4 {
+    /// `None`, having said why, without the right to mount or the tools to make one.
+    fn mounted() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (image, mount) = (folder.path().join("image"), folder.path().join("mount"));
+        fs::File::create(&image)
+            .expect("made")
+            .set_len(128 << 20)
+            .expect("sized");
+        fs::create_dir(&mount).expect("made");
+        let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+            let done = Command::new(program).args(arguments).output();
+            done.ok().filter(|done| done.status.success())
+        };
+        let made = run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.as_os_str()]);
+        let options = "loop,errors=remount-ro".as_ref();
+        let trigger = made
+            .and_then(|_| run("mount", &["-o".as_ref(), options, image.as_os_str(), mount.as_os_str()]))
+            .and_then(|_| {
+                run(
+                    "findmnt",
+                    &["-n".as_ref(), "-o".as_ref(), "SOURCE".as_ref(), mount.as_os_str()],
+                )
+            })
+            .and_then(|found| String::from_utf8(found.stdout).ok())
+            .map(|device| {
+                Path::new("/sys/fs/ext4")
+                    .join(device.trim().trim_start_matches("/dev/"))
+                    .join("trigger_fs_error")
+            });
+        let this = Self {
+            folder,
+            trigger: trigger.unwrap_or_default(),
+        };
+        if this.trigger.exists() {
+            return Some(this);
+        }
+        println!("skipped: a file system on a file can't be made and mounted here, which takes root");
+        None
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        let _ = Command::new("umount")
+            .arg("-l")
+            .arg(self.folder.path().join("mount"))
+            .status();
+    }
+}
+
+#[test]
+fn fault_18_a_file_system_that_turned_read_only_keeps_reading() {
+    let Some(disk) = Ext4::mounted() else { return };
+    let data_dir = disk.folder.path().join("mount/data");
+    let settings = [SHORT, &[("MAINSTAY_DATA_DIR", data_dir.to_str().expect("a path"))]].concat();
+    let server = Server::start(&settings);
+    let client = server.client();
+    client.put(NOTES, &json!({})).expect(201);
+    let id = create(&client, "first", 1).expect(201).json()["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    fs::write(&disk.trigger, "1").expect("failed");
+    let refused = eventually("writes are refused", || {
+        Some(create(&client, "never", 1)).filter(|answer| answer.status != 201)
+    });
+    assert_refused(&refused, "database_read_only");
+    await_reason(&client, &["app.write", "READONLY"]);
+    for _ in 0..20 {
+        client.get(&format!("{NOTES}/{id}")).expect(200);
+        assert_refused(&create(&client, "never", 1), "database_read_only");
+    }
+    // The kernel lets nobody make such a file system writable again while its files are open.
+}
+
+#[test]
+fn fault_19_files_without_permission_keep_reading_and_recover() {
+    use std::os::unix::fs::PermissionsExt;
+    // Connections open for long keep their rights, as descriptors do; new ones have those of now.
+    let server = Server::start_bound_by_permissions(&[SHORT, &[("DB_MAX_LIFETIME", "1")]].concat());
+    let client = server.client();
+    client.put(NOTES, &json!({})).expect(201);
+    let id = create(&client, "first", 1).expect(201).json()["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let permit = |mode: u32, folder_mode: u32| {
+        let set = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("set");
+        set(&server.data_dir().join("app.db"), mode);
+        set(&server.data_dir(), folder_mode);
+    };
+    permit(0o444, 0o555);
+    let refused = eventually("writes are refused", || {
+        Some(create(&client, "never", 1)).filter(|answer| answer.status != 201)
+    });
+    assert_refused(&refused, "database_read_only");
+    client.get(&format!("{NOTES}/{id}")).expect(200);
+    permit(0o644, 0o755);
+    await_breaker(&client, "app.write", "CLOSED");
+    create(&client, "after", 1).expect(201);
+    until_well(&client);
 }

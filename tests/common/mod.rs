@@ -153,6 +153,20 @@ pub fn mainstay(folder: &Path) -> Command {
     command
 }
 
+/// The same as root, but without root's right to open any file.
+fn without_roots_rights(folder: &Path) -> Command {
+    let mut command = Command::new("/usr/bin/setpriv");
+    command
+        .args([
+            "--bounding-set=-dac_override,-dac_read_search",
+            env!("CARGO_BIN_EXE_mainstay"),
+        ])
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null());
+    command
+}
+
 /// A running server.
 pub struct Server {
     child: Option<Child>,
@@ -160,11 +174,21 @@ pub struct Server {
     folder: Option<tempfile::TempDir>,
     path: PathBuf,
     settings: Vec<(String, String)>,
+    bound: bool,
 }
 
 impl Server {
     /// Starts in a new folder on a free port with these settings, and waits until it listens.
     pub fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_as(settings, false)
+    }
+
+    /// The same, bound by the permissions of files even where the tests run as root; takes util-linux there.
+    pub fn start_bound_by_permissions(settings: &[(&str, &str)]) -> Self {
+        Self::start_as(settings, true)
+    }
+
+    fn start_as(settings: &[(&str, &str)], bound: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut server = Self {
             child: None,
@@ -175,6 +199,7 @@ impl Server {
                 .iter()
                 .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
                 .collect(),
+            bound,
         };
         server.restart();
         server
@@ -189,7 +214,11 @@ impl Server {
             .append(true)
             .open(self.path.join("stderr.txt"))
             .expect("a log");
-        let mut child = mainstay(&self.path)
+        let mut command = mainstay(&self.path);
+        if self.bound && rustix::process::geteuid().is_root() {
+            command = without_roots_rights(&self.path);
+        }
+        let mut child = command
             .env("ROCKET_PORT", "0")
             .envs(self.settings.iter().map(|(n, v)| (n.as_str(), v.as_str())))
             .stdout(Stdio::piped())
