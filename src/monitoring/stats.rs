@@ -65,6 +65,7 @@ fn database_view(status: &DatabaseStatus) -> Value {
         "sizeBytes": status.size_bytes,
         "walBytes": status.wal_bytes,
         "reserveBytes": status.reserve.bytes,
+        "freeBytes": status.probe.as_ref().and_then(|probe| probe.space).map(|space| space.free_bytes),
         "pool": {
             "max": pool.max, "min": pool.min, "limit": pool.limit, "open": pool.open, "inUse": pool.in_use,
             "waiting": pool.waiting, "utilization": pool.utilization(), "waitMs": pool.wait_ms, "timeouts": pool.timeouts,

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -15,6 +16,9 @@ use crate::db::deadline::{Limits, Scope};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::evidence;
 use crate::db::verify::{Depth, Verdict, check, limit_of};
+
+/// A check reads the whole file: the next one comes after so many times as long.
+const REST: u32 = 10;
 
 /// What was found in an isolated file that can't be let back by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct Case {
     /// It was isolated for what happened to the files, not for what was read from them: there is nothing to secure.
     from_outside: bool,
     evidence: Option<Result<String, String>>,
+    /// Not before this is it checked again; `None` before the first check.
+    next_check: Option<Instant>,
     pub(super) report: Option<DamageReport>,
 }
 
@@ -59,11 +65,10 @@ impl Database {
 
     /// Isolates the file for something that happened to it from outside.
     pub(super) fn isolate_from_outside(&self, cause: &str) {
-        if !self.is_isolated() {
-            *self.inner.health.case.lock() = Case {
-                from_outside: true,
-                ..Case::default()
-            };
+        {
+            let mut case = self.inner.health.case.lock();
+            // What was found in the file itself stays the case, whatever happens to it afterwards.
+            case.from_outside |= case.next_check.is_none();
         }
         self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
     }
@@ -84,6 +89,9 @@ impl Database {
     fn examine(&self, cancelled: &Arc<AtomicBool>) {
         let (from_outside, is_secured) = {
             let case = self.inner.health.case.lock();
+            if case.next_check.is_some_and(|at| clock::now() < at) {
+                return;
+            }
             (case.from_outside, case.evidence.is_some())
         };
         if !from_outside && !is_secured {
@@ -91,7 +99,10 @@ impl Database {
             self.inner.health.case.lock().evidence = Some(secured);
         }
         let depth = if from_outside { Depth::Pages } else { Depth::Everything };
+        let began = clock::now();
         let verdict = check(self.path(), self.owner(), depth, cancelled);
+        let ended = clock::now();
+        self.inner.health.case.lock().next_check = Some(ended + (ended - began) * REST);
         if !cancelled.load(Ordering::Relaxed) {
             self.conclude(verdict);
         }
