@@ -216,7 +216,7 @@ fn fault_08_exhausted_inodes_are_named_and_cost_only_what_needs_a_new_file() {
     create(&client, "without inodes", 1000).expect(201);
     report(&client, "without inodes").expect(201);
     // The spool needs a segment of its own, which can't be made: refused, not lost.
-    let lock = OtherProcess::hold_path(&disk.data_dir().join("events.db"));
+    let lock = OtherProcess::hold_path(&disk.data_dir().join("events.db"), "BEGIN IMMEDIATE");
     let refused = eventually("reports are refused", || {
         Some(report(&client, "never")).filter(|answer| answer.status != 201)
     });
@@ -508,7 +508,10 @@ fn fault_18_a_file_system_that_turned_read_only_keeps_reading() {
 fn fault_19_files_without_permission_keep_reading_and_recover() {
     use std::os::unix::fs::PermissionsExt;
     // Connections open for long keep their rights, as descriptors do; new ones have those of now.
-    let server = Server::start_bound_by_permissions(&[SHORT, &[("DB_MAX_LIFETIME", "1")]].concat());
+    let server = Server::start_by(
+        common::bound_by_permissions,
+        &[SHORT, &[("DB_MAX_LIFETIME", "1")]].concat(),
+    );
     let client = server.client();
     client.put(NOTES, &json!({})).expect(201);
     let id = create(&client, "first", 1).expect(201).json()["id"]

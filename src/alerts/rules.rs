@@ -47,6 +47,7 @@ pub fn rules(facts: &Facts) -> Vec<Alert> {
     for database in &facts.databases {
         alerts.extend(database.breakers.iter().filter(|b| !b.is_healthy()).map(breaker_open));
         alerts.extend(pool(database));
+        alerts.extend(log_pinned(database));
     }
     alerts.extend(error_rate(facts));
     alerts.extend(event_loss(facts));
@@ -88,7 +89,7 @@ fn breaker_steps(breaker: &BreakerStatus) -> Vec<String> {
             "When the reason is over: POST /api/monitoring/circuit-breaker/reset.",
         ]),
         _ => steps(&[
-            "Read the cause above: a lock means that another process has the file open (find it with: fuser -v FILE).",
+            "Read the cause above: it names the process that holds a lock, where the system tells (otherwise: fuser -v FILE).",
             "Full or read-only: free space on the disk, check the mount and the permissions of the data folder.",
             "Nothing needs a restart: a probe closes the breaker when the cause is gone.",
             "To force it: POST /api/monitoring/circuit-breaker/reset.",
@@ -114,6 +115,21 @@ fn pool(database: &DatabaseStatus) -> Option<Alert> {
         runbook: steps(&[
             "Look for slow statements in the log (DB_SLOW_QUERY_MS) and for long lists without a limit.",
             "Raise DB_POOL_MAX if the processor is idle while callers wait.",
+        ]),
+    })
+}
+
+fn log_pinned(database: &DatabaseStatus) -> Option<Alert> {
+    let problem = database.wal.problem()?;
+    Some(Alert {
+        id: format!("wal:{}", database.name),
+        severity: Gravity::Medium,
+        title: format!("The write-ahead log of {} can't shrink", database.name),
+        detail: format!("{}: {problem}.", database.name),
+        runbook: steps(&[
+            "A reader in another process is named with its pid: end its transaction or that process; it can't be ended from here.",
+            "A reader of this process ends at its deadline (DB_OPERATION_TIMEOUT_MS).",
+            "Nothing more is needed: the log is shortened within seconds of the reader's end.",
         ]),
     })
 }

@@ -3,6 +3,7 @@
 //! What must stay true: a handler gets authority and databases from guards only, and answers with its shape or one
 //! problem. `app` mounts [`routes`] at `/`.
 
+mod active;
 mod alerts;
 mod breakers;
 pub mod dashboard;
@@ -23,6 +24,7 @@ pub fn routes() -> Vec<rocket::Route> {
         health::routes(),
         stats::routes(),
         breakers::routes(),
+        active::routes(),
         alerts::routes(),
         stream::routes(),
         errors::routes(),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::{BreakerChange, DbError, Observer};
+use crate::db::{ActiveOperation, BreakerChange, DbError, Observer};
 use crate::events::{Capture, NewEvent};
 use crate::monitoring::Evidence;
 
@@ -51,10 +51,30 @@ impl Observer for Recorder {
         }
     }
 
+    fn leak_suspected(&self, database: &str, operation: &ActiveOperation) {
+        let held_ms = operation.held.unwrap_or_default().as_millis() as u64;
+        let (name, call_site) = (operation.operation, operation.call_site.as_str());
+        tracing::warn!(
+            database,
+            operation = name,
+            call_site,
+            held_ms,
+            "a connection is held for suspiciously long"
+        );
+        self.capture.capture(NewEvent::leak(database, operation));
+    }
+
     fn health_changed(&self, database: &str, problem: Option<&str>) {
         match problem {
             Some(problem) => tracing::error!(database, problem, "the health probe found a problem"),
             None => tracing::info!(database, "the health probe finds the database well again"),
+        }
+    }
+
+    fn log_pinned(&self, database: &str, problem: Option<&str>) {
+        match problem {
+            Some(problem) => drop(self.capture.capture(NewEvent::log_pinned(database, problem))),
+            None => tracing::info!(database, "the write-ahead log is no longer kept from shrinking"),
         }
     }
 }

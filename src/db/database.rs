@@ -10,16 +10,20 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::active::{Active, ActiveOperation, Caller, OperationId};
 use super::breaker::{Breaker, Permit, Refusal};
+use super::checkpoint::{Keeper, Parts};
 use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
+use super::holders::Holders;
 use super::identity::identity;
 use super::log::WriteAheadLog;
 use super::migrations::{Migration, prepare};
@@ -62,6 +66,7 @@ pub(super) struct Inner {
     pub(super) write_breaker: Arc<Breaker>,
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) health: Health,
+    pub(super) keeper: Keeper,
 }
 
 /// A handle; clones share the database.
@@ -118,9 +123,11 @@ impl Database {
             source,
         })?;
         let epoch = Epoch::default();
+        let holders = Arc::new(Holders::new(&options.path));
         let manager = |role| {
             let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
-            Manager::new(&options.path, opened, role, spans, Arc::clone(&epoch))
+            let shared = (Arc::clone(&epoch), Arc::clone(&holders));
+            Manager::new(&options.path, opened, role, spans, shared)
         };
         let breaker = |direction: &str| {
             let name = format!("{}.{direction}", options.name);
@@ -133,9 +140,12 @@ impl Database {
         };
         let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
         let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
+        // Each reader and the writer's job have a place.
+        let active = Active::new(settings.pool.max + 1);
         let readers = Arc::new(Readers {
             pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
             limiter: super::limiter::Limiter::new(settings.pool.max),
+            active: Arc::clone(&active),
             settings: settings.operation.clone(),
             connect_timeout: settings.pool.connect_timeout,
             observer: Arc::clone(&observer),
@@ -154,10 +164,22 @@ impl Database {
             observer: Arc::clone(&observer),
             pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
             budget: Arc::clone(&budget),
+            active: Arc::clone(&active),
             metrics: super::writer::Metrics::default(),
             stop: Stop::default(),
             room: Room::with(Reserve::beside(&options.path)),
         }))
+        .map_err(io)?;
+        let keeper = Keeper::start(Parts {
+            database: options.name,
+            path: options.path.clone(),
+            pool: ConnectionPool::new(manager(Role::Reader), &PoolSettings { min: 0, ..single }, options.name),
+            breakers: [Arc::clone(&read_breaker), Arc::clone(&write_breaker)],
+            observer: Arc::clone(&observer),
+            holders: Arc::clone(&holders),
+            active,
+            clock: Arc::clone(&clock),
+        })
         .map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
         let until = clock::now() + settings.pool.connect_timeout;
@@ -174,6 +196,7 @@ impl Database {
             write_breaker,
             budget,
             health,
+            keeper,
             options,
         };
         Ok(Self {
@@ -211,6 +234,24 @@ impl Database {
         clock::now() + operation.timeout.map_or(most, |own| own.min(most))
     }
 
+    fn caller(&self, site: &'static Location<'static>) -> Caller {
+        Caller {
+            site,
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// The operations that run now, the oldest first. Those that wait for admission or in the writer's queue aren't
+    /// among them.
+    pub fn active(&self) -> Vec<ActiveOperation> {
+        self.inner.readers.active.list(clock::now())
+    }
+
+    /// Stops a running operation; its caller gets [`ErrorKind::Cancelled`]. `false` when it is over.
+    pub fn cancel(&self, operation: OperationId) -> bool {
+        self.inner.readers.active.cancel(operation)
+    }
+
     fn permit(&self, breaker: &Arc<Breaker>, operation: Operation, number: u64) -> Result<Permit, DbError> {
         breaker
             .acquire(number, self.origin.as_ref())
@@ -246,6 +287,7 @@ impl Database {
 
     /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
     pub fn close(&self, patience: Duration) {
+        self.inner.keeper.stop();
         self.inner.writer.close(patience);
     }
 }

@@ -8,8 +8,10 @@
 //! what a breaker, a retry or a pool does is visible through [`Observer`] and [`Database::status`].
 //! Usable from any tokio program with its own migrations and no HTTP; it imports nothing above floor 0.
 
+mod active;
 mod backoff;
 pub mod breaker;
+mod checkpoint;
 pub mod classify;
 mod connection;
 mod database;
@@ -18,6 +20,7 @@ pub mod disk;
 mod error;
 mod evidence;
 mod health;
+mod holders;
 mod identity;
 mod limiter;
 mod log;
@@ -34,12 +37,16 @@ mod slow;
 mod status;
 mod verdict;
 mod verify;
+mod wal;
 mod writer;
 
+pub use active::{ActiveOperation, OperationId};
 pub use breaker::BreakerStatus;
+pub use checkpoint::{Checkpoint, CheckpointReport};
 pub use database::{COMMIT_GRACE, Database, Options};
 pub use error::{DbError, ErrorKind};
 pub use health::{DamageReport, ProbeReport};
+pub use holders::{Lock, LockHolder};
 pub use migrations::{Migration, inspect};
 pub use observe::{BreakerChange, Observer, Unobserved};
 pub use open_error::OpenError;
@@ -47,3 +54,4 @@ pub use operation::{Cost, Effect, Operation, Origin, Safe};
 pub use reserve::{RESERVE_BYTES, ReserveStatus};
 pub use rusqlite;
 pub use status::{DatabaseStatus, PoolStatus, RetryStatus, WriterStatus};
+pub use wal::WalStatus;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DbError, Origin};
+use super::{ActiveOperation, DbError, Origin};
 
 /// A state change of a circuit breaker.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +34,12 @@ pub trait Observer: Send + Sync + 'static {
     fn retrying(&self, _error: &DbError, _attempt: u32, _delay: Duration) {}
     /// A statement took at least the slow threshold.
     fn slow_statement(&self, _database: &str, _operation: &str, _sql: &str, _took: Duration) {}
+    /// An operation holds its connection for suspiciously long; told once for each.
+    fn leak_suspected(&self, _database: &str, _operation: &ActiveOperation) {}
     /// A health probe found the database failing (`Some`) or well again (`None`).
     fn health_changed(&self, _database: &str, _problem: Option<&str>) {}
+    /// A reader keeps the write-ahead log too large (`Some`), or does no more (`None`).
+    fn log_pinned(&self, _database: &str, _problem: Option<&str>) {}
 }
 
 /// Watches nothing.

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use super::breaker::BreakerStatus;
 use super::database::Database;
 use super::health::{DamageReport, ProbeReport};
-use super::identity::log_path;
+use super::holders::LockHolder;
 use super::reserve::ReserveStatus;
+use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
 
 /// Reader connections and their use.
@@ -30,6 +31,8 @@ pub struct PoolStatus {
     pub wait_ms: Percentiles,
     /// Waits that ran out since the start.
     pub timeouts: u64,
+    /// Connections held for suspiciously long, since the start.
+    pub leaks_suspected: u64,
 }
 
 impl PoolStatus {
@@ -74,8 +77,11 @@ pub struct DatabaseStatus {
     pub name: &'static str,
     /// Size of the database file in bytes.
     pub size_bytes: u64,
-    /// Size of its write-ahead log in bytes.
-    pub wal_bytes: u64,
+    /// Its write-ahead log.
+    pub wal: WalStatus,
+    /// Locks that other processes hold on it, seen within the last second or so, the longest first. On systems other
+    /// than Linux none is ever seen.
+    pub locks: Vec<LockHolder>,
     /// Readers.
     pub pool: PoolStatus,
     /// The writer.
@@ -124,7 +130,8 @@ impl Database {
         DatabaseStatus {
             name: inner.options.name,
             size_bytes: bytes(&inner.options.path),
-            wal_bytes: bytes(&log_path(&inner.options.path)),
+            wal: inner.keeper.status(),
+            locks: inner.keeper.holders().all().into_iter().filter(|h| !h.ours).collect(),
             pool: PoolStatus {
                 max: inner.options.settings.pool.max,
                 min: inner.options.settings.pool.min,
@@ -134,6 +141,7 @@ impl Database {
                 waiting: limiter.waiting(),
                 wait_ms: limiter.waits().milliseconds(),
                 timeouts: limiter.timeouts(),
+                leaks_suspected: inner.readers.active.leaks(),
             },
             writer: WriterStatus {
                 queued: metrics.queued.load(Ordering::Relaxed),

@@ -113,7 +113,7 @@ impl Monitor {
     pub fn sample_growth(&self) {
         let used = |database: &Database| {
             let status = database.status();
-            status.size_bytes + status.wal_bytes
+            status.size_bytes + status.wal.bytes
         };
         let all = used(&self.app) + used(&self.events) + self.log.spool_status().bytes;
         self.growth.sample(self.clock.now(), all);
@@ -235,7 +235,14 @@ fn database_component(database: &DatabaseStatus, backups: bool, because: &mut Ve
     {
         because.push(format!("{}: {problem}", database.name));
     }
+    let log_problem = database.wal.problem();
+    because.extend(
+        log_problem
+            .iter()
+            .map(|problem| format!("{}: {problem}", database.name)),
+    );
     let status = match (database.is_healthy(), database.can_read()) {
+        (true, _) if log_problem.is_some() => HealthStatus::Degraded,
         (true, _) => HealthStatus::Healthy,
         (false, true) => HealthStatus::Degraded,
         (false, false) => HealthStatus::Unhealthy,

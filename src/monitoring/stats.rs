@@ -11,7 +11,7 @@ use super::health::Monitor;
 use super::process::ProcessStatus;
 use crate::clock::rfc3339_ms;
 use crate::db::disk::Space;
-use crate::db::{DatabaseStatus, Operation, Safe};
+use crate::db::{DatabaseStatus, Operation, Safe, WalStatus};
 use crate::events::{ErrorSummary, LedgerSnapshot, SpoolStatus};
 
 const SUMMARY: Operation = Operation::scan("errors.summary").within(Duration::from_millis(1500));
@@ -63,18 +63,32 @@ fn database_view(status: &DatabaseStatus) -> Value {
     json!({
         "healthy": status.is_healthy(),
         "sizeBytes": status.size_bytes,
-        "walBytes": status.wal_bytes,
         "reserveBytes": status.reserve.bytes,
         "freeBytes": status.probe.as_ref().and_then(|probe| probe.space).map(|space| space.free_bytes),
+        "walBytes": status.wal.bytes,
+        "wal": wal_view(&status.wal),
+        "locks": status.locks,
         "pool": {
             "max": pool.max, "min": pool.min, "limit": pool.limit, "open": pool.open, "inUse": pool.in_use,
             "waiting": pool.waiting, "utilization": pool.utilization(), "waitMs": pool.wait_ms, "timeouts": pool.timeouts,
+            "leaksSuspected": pool.leaks_suspected,
         },
         "writer": {
             "queued": writer.queued, "refused": writer.refused, "batchSize": writer.batch_size,
             "commits": writer.commits, "jobs": writer.jobs, "commitMs": writer.commit_ms,
         },
         "retries": { "attempts": retries.attempts, "gaveUp": retries.gave_up, "budgetLeft": retries.budget_left },
+    })
+}
+
+fn wal_view(log: &WalStatus) -> Value {
+    let last = log.last.as_ref();
+    json!({
+        "bytes": log.bytes, "frames": last.map(|l| l.frames), "checkpointedFrames": last.map(|l| l.checkpointed_frames),
+        "lastCheckpointAt": last.map(|l| rfc3339_ms(l.at)), "lastCheckpointMs": last.map(|l| l.took.as_secs_f64() * 1000.0),
+        "lastCheckpointBusy": last.map(|l| l.busy), "checkpoints": log.checkpoints, "failures": log.failures,
+        "lastError": log.last_error, "oldestReaderMs": log.oldest_reader.map(|age| age.as_millis() as u64),
+        "pinnedBy": log.pinned_by,
     })
 }
 

@@ -23,7 +23,8 @@ fn database(name: &'static str) -> DatabaseStatus {
     DatabaseStatus {
         name,
         size_bytes: 0,
-        wal_bytes: 0,
+        wal: Default::default(),
+        locks: Vec::new(),
         pool: PoolStatus {
             max: 10,
             min: 1,
@@ -33,6 +34,7 @@ fn database(name: &'static str) -> DatabaseStatus {
             waiting: 0,
             wait_ms: none,
             timeouts: 0,
+            leaks_suspected: 0,
         },
         writer: WriterStatus {
             queued: 0,

@@ -1,5 +1,6 @@
 //! Reading through the handle (floor 1): breaker permit, in place or on a thread, settle, repeat where that can help.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -21,17 +22,33 @@ impl Database {
     ///
     /// # Errors
     /// [`DbError`]: nothing is ever changed by a read.
-    pub async fn read<T, F>(&self, operation: Operation, query: F) -> Result<T, DbError>
+    #[track_caller]
+    pub fn read<T, F>(&self, operation: Operation, query: F) -> impl Future<Output = Result<T, DbError>> + Send
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
     {
+        // Not `async` itself: where it was called from is known only to a plain function.
+        self.read_for(Location::caller(), operation, query)
+    }
+
+    async fn read_for<T, F>(
+        &self,
+        site: &'static Location<'static>,
+        operation: Operation,
+        query: F,
+    ) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+    {
+        let caller = self.caller(site);
         let deadline = self.deadline(operation);
         let number = self.inner.read_breaker.operation_number();
         let mut permit = self.permit(&self.inner.read_breaker, operation, number)?;
         let mut first = 1;
         if operation.cost == Cost::Point
-            && let Some(done) = self.inner.readers.in_place(operation, &query)
+            && let Some(done) = self.inner.readers.in_place(operation, &caller, &query)
         {
             match self.settle_read(permit, done) {
                 Ok(value) => return Ok(value),
@@ -48,7 +65,7 @@ impl Database {
             let done = self
                 .inner
                 .readers
-                .on_thread(operation, deadline, Arc::clone(&query))
+                .on_thread(operation, &caller, deadline, Arc::clone(&query))
                 .await;
             match self.settle_read(permit, done) {
                 Ok(value) => return Ok(value),
@@ -128,21 +145,25 @@ impl Database {
     }
 
     /// Like [`Database::read`], with a substitute (and its age) when the database gives nothing.
-    pub async fn read_or<T, F>(
+    #[track_caller]
+    pub fn read_or<T, F>(
         &self,
         operation: Operation,
         query: F,
-        fallback: impl FnOnce() -> (T, Option<Duration>),
-    ) -> Safe<T>
+        fallback: impl FnOnce() -> (T, Option<Duration>) + Send,
+    ) -> impl Future<Output = Safe<T>> + Send
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
     {
-        match self.read(operation, query).await {
-            Ok(value) => Safe::Value(value),
-            Err(reason) => {
-                let (value, age) = fallback();
-                Safe::Fallback { value, reason, age }
+        let reading = self.read_for(Location::caller(), operation, query);
+        async move {
+            match reading.await {
+                Ok(value) => Safe::Value(value),
+                Err(reason) => {
+                    let (value, age) = fallback();
+                    Safe::Fallback { value, reason, age }
+                }
             }
         }
     }

@@ -36,6 +36,7 @@ impl Database {
                 }
                 // In short steps, because a breaker may open while this sleeps, and a file may go.
                 tokio::time::sleep((due - now).min(STEP)).await;
+                self.inner.readers.check_leaks();
                 self.look_for_room().await;
                 // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
                 let was_isolated = self.is_isolated();

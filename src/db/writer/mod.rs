@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 pub use self::job::Turn;
 use self::job::{Job, TypedJob};
+use super::active::{Active, Caller};
 use super::breaker::{Breaker, Permit};
 use super::error::{DbError, ErrorKind};
 use super::observe::Observer;
@@ -42,6 +43,7 @@ pub struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) pool: ConnectionPool,
     pub(super) budget: Arc<Mutex<Budget>>,
+    pub(super) active: Arc<Active>,
     pub(super) metrics: Metrics,
     pub(super) stop: Stop,
     /// Told of every failed attempt, so that a full disk is known at once.
@@ -134,6 +136,7 @@ impl Writer {
     pub fn submit<T, F>(
         &self,
         operation: Operation,
+        caller: Caller,
         deadline: Instant,
         permit: Permit,
         work: F,
@@ -146,6 +149,7 @@ impl Writer {
         let turn = Turn::default();
         let job = TypedJob {
             operation,
+            caller,
             deadline,
             turn: turn.clone(),
             permit: Some(permit),

@@ -13,6 +13,7 @@ use super::batch::{Attempt, BatchFailure, attempt};
 use super::job::Job;
 use crate::clock;
 use crate::db::breaker::{Outcome, Permit};
+use crate::db::checkpoint::BUSY_CAP;
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::retry::{Decision, Failed, decide};
@@ -39,7 +40,7 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
     }
     if let Ok(connection) = shared.pool.checkout("close", clock::now() + CHECKPOINT_CAP) {
         // What isn't checkpointed now is read from the WAL at the next start.
-        let _ = connection.busy_timeout(CHECKPOINT_CAP);
+        let _ = connection.busy_timeout(BUSY_CAP);
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 }
@@ -158,6 +159,7 @@ fn try_once(shared: &Shared, jobs: &mut Jobs) -> Attempt {
         &mut connection,
         jobs,
         shared.settings.operation.lock_timeout,
+        &shared.active,
     );
     drop(connection);
     for (sql, took) in slow::take() {
