@@ -80,8 +80,9 @@ fn breaker_steps(breaker: &BreakerStatus) -> Vec<String> {
     match breaker.state {
         "ISOLATED" => steps(&[
             "Do not restart or delete anything yet: the file was found damaged, moved or replaced.",
-            "Copy the database file and its -wal file to a safe place.",
+            "Health says what the check found and which folder in evidence/ holds a copy of the file; without one, copy it.",
             "Put the right file back; service resumes when it passes its check. Restoring a backup needs a restart.",
+            "Where only an index is wrong: POST /api/monitoring/databases/{name}/reindex makes it anew.",
         ]),
         "FORCED_OPEN" => steps(&[
             "Somebody opened it by hand; the event that says so carries the request.",

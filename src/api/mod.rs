@@ -8,6 +8,7 @@ mod alerts;
 mod breakers;
 pub mod dashboard;
 mod data;
+mod databases;
 mod errors;
 mod health;
 mod pool;
@@ -30,6 +31,7 @@ pub fn routes() -> Vec<rocket::Route> {
         stream::routes(),
         errors::routes(),
         data::routes(),
+        databases::routes(),
         session::routes(),
         problems::routes(),
         dashboard::routes(),

@@ -35,7 +35,9 @@ use super::open_error::OpenError;
 use super::operation::{Operation, Origin};
 use super::pool::ConnectionPool;
 use super::readers::Readers;
+use super::reserve::Reserve;
 use super::retry::Budget;
+use super::room::Room;
 use super::writer::{Shared, Stop, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
@@ -174,6 +176,7 @@ impl Database {
             active: Arc::clone(&active),
             metrics: super::writer::Metrics::default(),
             stop: Stop::default(),
+            room: Room::with(Reserve::beside(&options.path)),
         }))
         .map_err(io)?;
         let keeper = Keeper::start(Parts {

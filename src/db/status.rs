@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::breaker::BreakerStatus;
 use super::database::Database;
-use super::health::ProbeReport;
+use super::health::{DamageReport, ProbeReport};
 use super::holders::LockHolder;
+use super::reserve::ReserveStatus;
 use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
 
@@ -110,6 +111,12 @@ pub struct DatabaseStatus {
     pub breakers: [BreakerStatus; 2],
     /// The latest probe.
     pub probe: Option<ProbeReport>,
+    /// What was found in an isolated file that can't be let back by itself.
+    pub damage: Option<DamageReport>,
+    /// The room held back for a full disk.
+    pub reserve: ReserveStatus,
+    /// Whether the disk was found full, and no room was seen since.
+    pub disk_is_full: bool,
 }
 
 impl DatabaseStatus {
@@ -181,6 +188,9 @@ impl Database {
             },
             breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
             probe: inner.health.latest(),
+            damage: inner.health.damage(),
+            reserve: inner.writer.shared.room.reserve(),
+            disk_is_full: inner.writer.shared.room.is_full(),
         }
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::health::Monitor;
-use super::process::{ProcessStatus, free};
+use super::process::ProcessStatus;
 use crate::clock::rfc3339_ms;
+use crate::db::disk::Space;
 use crate::db::{DatabaseStatus, Operation, Safe, WalStatus};
 use crate::events::{ErrorSummary, LedgerSnapshot, SpoolStatus};
 
@@ -31,7 +32,7 @@ impl Monitor {
                 json!({ "unavailable": reason.told().sentence(), "perMinute": self.log.per_minute() })
             }
         };
-        let spare = free(&self.data_dir);
+        let spare = Space::of(&self.data_dir);
         Stats(json!({
             "uptimeSeconds": self.uptime_seconds(),
             "process": ProcessStatus::now(),
@@ -40,7 +41,11 @@ impl Monitor {
             "databases": { "app": database_view(&self.app.status()), "events": database_view(&self.events.status()) },
             "ledger": ledger_view(&self.log.ledger()),
             "spool": spool_view(&self.log.spool_status()),
-            "disk": { "freeBytes": spare.map(|s| s.0), "freeInodes": spare.map(|s| s.1), "daysUntilFull": spare.and_then(|s| self.growth.days_until_full(s.0)) },
+            "disk": {
+                "freeBytes": spare.map(|s| s.free_bytes), "totalBytes": spare.map(|s| s.total_bytes),
+                "freeInodes": spare.and_then(|s| s.free_inodes),
+                "daysUntilFull": spare.and_then(|s| self.growth.days_until_full(s.free_bytes)),
+            },
         }))
     }
 }
@@ -58,6 +63,8 @@ fn database_view(status: &DatabaseStatus) -> Value {
     json!({
         "healthy": status.is_healthy(),
         "sizeBytes": status.size_bytes,
+        "reserveBytes": status.reserve.bytes,
+        "freeBytes": status.probe.as_ref().and_then(|probe| probe.space).map(|space| space.free_bytes),
         "walBytes": status.wal.bytes,
         "wal": wal_view(&status.wal),
         "locks": status.locks,

@@ -153,6 +153,23 @@ pub fn mainstay(folder: &Path) -> Command {
     command
 }
 
+/// The same, bound by the permissions of files even where the tests run as root; takes util-linux there.
+pub fn bound_by_permissions(folder: &Path) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return mainstay(folder);
+    }
+    let mut command = Command::new("/usr/bin/setpriv");
+    command
+        .args([
+            "--bounding-set=-dac_override,-dac_read_search",
+            env!("CARGO_BIN_EXE_mainstay"),
+        ])
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null());
+    command
+}
+
 /// A running server.
 pub struct Server {
     program: fn(&Path) -> Command,

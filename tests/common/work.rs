@@ -175,7 +175,8 @@ impl OtherProcess {
         self.child.id()
     }
 
-    fn hold_path(path: &Path, statements: &str) -> Self {
+    /// The same for a file by its path.
+    pub fn hold_path(path: &Path, statements: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args([
                 "--exact",

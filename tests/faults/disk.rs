@@ -90,6 +90,8 @@ fn fault_09_a_spool_whose_folder_is_gone_refuses_and_counts_and_comes_back() {
     let aside = server.folder().join("aside");
     std::fs::rename(&folder, &aside).expect("moved");
     std::fs::remove_dir_all(&aside).expect("removed");
+    // It would be made again by itself, if nothing stood in its place.
+    std::fs::write(&folder, "in the way").expect("written");
     for number in 0..10 {
         assert_refused(report(&client, &format!("never {number}")), &["events_not_accepted"]);
     }
@@ -98,7 +100,7 @@ fn fault_09_a_spool_whose_folder_is_gone_refuses_and_counts_and_comes_back() {
     assert_eq!(account["balanced"], true, "{account}");
     assert!(account["dropped"]["spoolFailed"].as_u64() >= Some(10), "{account}");
 
-    std::fs::create_dir(&folder).expect("made again");
+    std::fs::remove_file(&folder).expect("out of the way");
     let kept = reported(&client, numbered("kept", 10));
     lock.release();
     let account = eventually("the spool is empty", || {

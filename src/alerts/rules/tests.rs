@@ -47,6 +47,12 @@ fn database(name: &'static str) -> DatabaseStatus {
         },
         breakers: [breaker("read", "CLOSED"), breaker("write", "CLOSED")],
         probe: None,
+        damage: None,
+        reserve: crate::db::ReserveStatus {
+            bytes: 0,
+            missing: None,
+        },
+        disk_is_full: false,
     }
 }
 

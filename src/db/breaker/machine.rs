@@ -8,7 +8,7 @@
 //! ```
 //! What must stay true: every state change raises the generation; a result that carries an older generation, or a
 //! half-open lease that ran out, changes nothing; only `verified` leaves ISOLATED; only time or a hand leaves
-//! FORCED_OPEN and DISABLED. Called by [`super::Breaker`] only.
+//! FORCED_OPEN and DISABLED; a held breaker doesn't leave OPEN by time. Called by [`super::Breaker`] only.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ use crate::db::classify::Told;
 
 /// A half-open probe that says nothing for this long has lost its lease.
 pub const LEASE: Duration = Duration::from_secs(30);
+/// How long a caller of a held breaker is told to stay away: whoever holds it looks more often than that.
+pub const HELD_LOOK: Duration = Duration::from_secs(1);
 const MOST_OPEN: Duration = Duration::from_secs(300);
 const ESCALATION: f64 = 1.5;
 const SUCCESSES_TO_CLOSE: u32 = 3;
@@ -35,6 +37,7 @@ pub struct Machine {
     generation: u64,
     next_lease: u64,
     reopened: i32,
+    held: bool,
     cause: String,
     told: Told,
     window: Window,
@@ -49,6 +52,7 @@ impl Machine {
             generation: 1,
             next_lease: 0,
             reopened: 0,
+            held: false,
             cause: String::new(),
             told: Told::Unavailable,
             window: Window::new(now),
@@ -75,9 +79,10 @@ impl Machine {
         self.window.totals(now)
     }
 
-    /// When a probe will be let through, in the states that say so.
-    pub fn retry_at(&self) -> Option<Instant> {
+    /// When a probe will be let through, in the states that say so; for a held breaker, when to look again.
+    pub fn retry_at(&self, now: Instant) -> Option<Instant> {
         match self.state {
+            State::Open { retry_at } if self.held => Some(retry_at.max(now + HELD_LOOK)),
             State::Open { retry_at } => Some(retry_at),
             State::ForcedOpen { until } => until,
             _ => None,

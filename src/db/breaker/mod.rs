@@ -173,7 +173,7 @@ impl Breaker {
             from: transition.from,
             to: transition.to,
             cause: transition.cause,
-            retry_after: inner.machine.retry_at().map(|at| at.saturating_duration_since(now)),
+            retry_after: inner.machine.retry_at(now).map(|at| at.saturating_duration_since(now)),
             at: self.clock.wall(),
             origin: origin.cloned(),
         };
@@ -214,6 +214,12 @@ impl Breaker {
         self.change(origin, |m| ((), m.disable(until, reason.to_owned())));
     }
 
+    /// While held, an OPEN breaker stays OPEN past its time and its refusals say to look again in a second. Lifting the
+    /// hold lets time go on as usual. A hold on a breaker that isn't OPEN shows when it opens; a reset by hand ends it.
+    pub fn hold(&self, held: bool) {
+        self.inner.lock().machine.hold(held);
+    }
+
     /// Back to CLOSED, by hand; `false` when the file is isolated, which only verification ends.
     pub fn reset(&self, reason: &str, origin: Option<&Arc<Origin>>) -> bool {
         self.change(origin, |m| match m.reset(reason.to_owned()) {
@@ -224,7 +230,8 @@ impl Breaker {
 
     /// When a probe will be let through, for an OPEN breaker.
     pub fn retry_at(&self) -> Option<Instant> {
-        self.inner.lock().machine.retry_at()
+        let now = self.clock.now();
+        self.inner.lock().machine.retry_at(now)
     }
 
     /// What the API shows. Looking ends what was set by hand for a time that is over: without callers nobody else would.
@@ -239,7 +246,7 @@ impl Breaker {
             since: inner.since,
             opened_at: inner.opened_at,
             cause: inner.machine.cause().to_owned(),
-            retry_after: inner.machine.retry_at().map(|at| at.saturating_duration_since(now)),
+            retry_after: inner.machine.retry_at(now).map(|at| at.saturating_duration_since(now)),
             failure_rate: totals.failure_rate(),
             slow_call_rate: totals.slow_rate(),
             buffered_calls: totals.calls,

@@ -128,22 +128,24 @@ fn is_certain(error: &rusqlite::Error) -> bool {
     matches!(class.told, Told::ReadOnly | Told::Busy) || class.impact == Impact::Success
 }
 
-/// The error under its true code. A quota or a file-size limit (EDQUOT, EFBIG) reaches SQLite as a failed write like
-/// any other, and only the system's number tells that it is a full disk. Must be asked before the connection is used
-/// again.
+/// The error under its true code. A quota or a file-size limit (EDQUOT, EFBIG) and a file system that turned read-only
+/// reach SQLite as a failed write like any other, and only the system's number tells. A failed growth of the shared
+/// memory is not among them: it may come after the commit is on disk. Must be asked before the connection is used again.
 fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::Error {
+    use rustix::io::Errno;
     const IOERR_WRITE: i32 = 778;
     if crate::db::classify::code_of(&error) != Some(IOERR_WRITE) {
         return error;
     }
     // SAFETY: the handle belongs to this open connection, and the call only reads a number from it.
     let number = unsafe { ffi::sqlite3_system_errno(connection.handle()) };
-    let number = rustix::io::Errno::from_raw_os_error(number);
-    if matches!(number, rustix::io::Errno::DQUOT | rustix::io::Errno::FBIG) {
-        let text = format!("a quota or file-size limit was reached ({number})");
-        return rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), Some(text));
-    }
-    error
+    let number = Errno::from_raw_os_error(number);
+    let (code, what) = match number {
+        Errno::DQUOT | Errno::FBIG => (ffi::SQLITE_FULL, "a quota or file-size limit was reached"),
+        Errno::ROFS => (ffi::SQLITE_READONLY, "the file system is read-only"),
+        _ => return error,
+    };
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(format!("{what} ({number})")))
 }
 
 /// How one job ended, for its own reasons.

@@ -26,6 +26,7 @@ use super::observe::Observer;
 use super::operation::{Effect, Operation};
 use super::pool::ConnectionPool;
 use super::retry::Budget;
+use super::room::Room;
 use crate::clock;
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
@@ -45,6 +46,8 @@ pub struct Shared {
     pub(super) active: Arc<Active>,
     pub(super) metrics: Metrics,
     pub(super) stop: Stop,
+    /// Told of every failed attempt, so that a full disk is known at once.
+    pub(super) room: Room,
 }
 
 /// Counters and recent sizes and times.

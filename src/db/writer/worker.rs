@@ -124,6 +124,7 @@ fn run_batch(shared: &Shared, mut jobs: Jobs) {
                 jobs.swap_remove(index).answer(Err(error));
             }
             Attempt::Failed(failure) => {
+                shared.room.failed(&failure.error, &shared.breaker);
                 let outcome = verdict(Direction::Write, &failure.error, failure.lock_budget_spent);
                 if let Outcome::Isolate { cause } = &outcome {
                     shared.read_breaker.isolate(cause);

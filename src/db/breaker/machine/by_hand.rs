@@ -32,6 +32,12 @@ impl Machine {
         (self.state != State::Isolated).then(|| self.go(State::Disabled { until }, cause))
     }
 
+    /// Keeps an OPEN breaker open past its time, until the hold is lifted: small writes pass on a full disk, so that their
+    /// success proves nothing before somebody has seen that there is room again. Any other state goes on as usual.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Back to CLOSED with clean counts, by hand; no transition when it is closed already.
     ///
     /// # Errors
@@ -42,6 +48,7 @@ impl Machine {
         }
         self.window.clear();
         self.reopened = 0;
+        self.held = false;
         if let State::Closed { .. } = self.state {
             self.state = State::closed();
             return Ok(None);

@@ -139,10 +139,10 @@ fn a_failed_probe_reopens_for_half_as_long_again_up_to_five_minutes() {
     let mut at = start;
     let mut spans = Vec::new();
     for operation in 0..9 {
-        at = m.retry_at().expect("open");
+        at = m.retry_at(at).expect("open");
         let (probe, _) = m.acquire(at);
         m.settle(at, probe.expect("probe"), operation, failure(), 0.5);
-        spans.push((m.retry_at().expect("open") - at).as_secs());
+        spans.push((m.retry_at(at).expect("open") - at).as_secs());
     }
     assert_eq!(spans, [45, 67, 101, 151, 227, 300, 300, 300, 300]);
     let _ = at;
@@ -229,4 +229,39 @@ fn settings_by_hand_hold_until_reset_or_expiry() {
         Ok(None),
         "a closed breaker has nothing to change"
     );
+}
+
+#[test]
+fn a_held_breaker_stays_open_past_its_time_until_the_hold_is_lifted() {
+    let start = Instant::now();
+    let mut m = opened(start);
+    m.hold(true);
+    assert_eq!(m.peek(start).expect_err("open").retry_after, Some(OPEN_FOR));
+    let late = start + OPEN_FOR * 2;
+    assert_eq!(m.peek(late).expect_err("held").retry_after, Some(HELD_LOOK));
+    let (refused, moved) = m.acquire(late);
+    assert_eq!(refused.expect_err("held").retry_after, Some(HELD_LOOK));
+    assert_eq!(moved, None);
+    m.hold(false);
+    assert!(m.peek(late).is_ok());
+    assert_eq!(m.acquire(late).1.expect("moves").to, "HALF_OPEN");
+}
+
+#[test]
+fn a_hold_shows_only_in_open_and_ends_with_a_reset_by_hand() {
+    let start = Instant::now();
+    let mut m = machine(start);
+    m.hold(true);
+    for operation in 0..5 {
+        call(&mut m, start, operation, failure());
+    }
+    assert!(m.acquire(start + OPEN_FOR).0.is_err(), "held from before it opened");
+    m.reset("by hand".into()).expect("not isolated");
+    for operation in 0..5 {
+        call(&mut m, start, operation, failure());
+    }
+    let probe = m.acquire(start + OPEN_FOR).0.expect("the reset ended the hold");
+    m.hold(true);
+    m.settle(start + OPEN_FOR, probe, 1, SUCCESS, 0.5);
+    assert!(m.acquire(start + OPEN_FOR).0.is_ok(), "probes go on");
 }
