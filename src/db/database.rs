@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::breaker::{Breaker, Permit, Refusal};
+use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
 use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
@@ -58,6 +58,7 @@ pub(super) struct Inner {
     pub(super) writer: Writer,
     pub(super) read_breaker: Arc<Breaker>,
     pub(super) write_breaker: Arc<Breaker>,
+    pub(super) kept: KeptStates,
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) health: Health,
 }
@@ -130,6 +131,7 @@ impl Database {
             )
         };
         let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
+        let kept = KeptStates::restore(&options.path, &[&read_breaker, &write_breaker]);
         let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
         let readers = Arc::new(Readers {
             pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
@@ -169,6 +171,7 @@ impl Database {
             writer,
             read_breaker,
             write_breaker,
+            kept,
             budget,
             health,
             options,
@@ -214,6 +217,13 @@ impl Database {
             .map_err(|refusal| refused(self.name(), operation.name, refusal))
     }
 
+    fn read_permit(&self, operation: Operation, number: u64) -> Result<BorrowedPermit<'_>, DbError> {
+        self.inner
+            .read_breaker
+            .borrow_permit(number, self.origin.as_ref())
+            .map_err(|refusal| refused(self.name(), operation.name, refusal))
+    }
+
     /// Whether a read would be let through now. Looks at the breaker only; no I/O.
     ///
     /// # Errors
@@ -244,5 +254,6 @@ impl Database {
     /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
     pub fn close(&self, patience: Duration) {
         self.inner.writer.close(patience);
+        self.inner.kept.keep(&self.breakers());
     }
 }
