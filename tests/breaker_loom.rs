@@ -203,19 +203,42 @@ fn half_open_never_admits_more_than_its_permits() {
     });
 }
 
-fn a_lease_comes_back_once_whoever_gives_it() {
+fn a_lease_counts_and_comes_back_once_whoever_gives_it() {
+    // The same lease is given back twice, as when a caller is cancelled while its job ends.
+    for (other, admitted_then) in [(SUCCESS, vec![2]), (Outcome::Ignored, vec![1, 2])] {
+        loom::model(move || {
+            let (breaker, due) = Breaker::about_to_probe(2);
+            let probe = breaker.acquire(due).expect("a probe");
+            let settled = {
+                let breaker = Arc::clone(&breaker);
+                loom::thread::spawn(move || breaker.settle(due, probe, 1, SUCCESS))
+            };
+            breaker.settle(due, probe, 1, other.clone());
+            settled.join().expect("ended");
+            // One success doubles the permits once; a lease ignored first leaves the success nothing to count.
+            let admitted = (0..5).filter_map(|_| breaker.acquire(due)).count();
+            assert!(admitted_then.contains(&admitted), "{admitted}");
+        });
+    }
+}
+
+fn a_success_after_a_failure_ends_the_row_beside_others() {
     loom::model(|| {
-        let (breaker, due) = Breaker::about_to_probe(2);
-        let probe = breaker.acquire(due).expect("a probe");
-        // The same lease is dropped here and settled there, as when a caller is cancelled while its job ends.
-        let settled = {
-            let breaker = Arc::clone(&breaker);
-            loom::thread::spawn(move || breaker.settle(due, probe, 1, SUCCESS))
+        let breaker = Breaker::new(2);
+        let at = breaker.start;
+        let call = |operation, outcome| {
+            let ticket = breaker.acquire(at).expect("closed");
+            breaker.settle(at, ticket, operation, outcome)
         };
-        breaker.settle(due, probe, 1, Outcome::Ignored);
-        settled.join().expect("ended");
-        let admitted = (0..3).filter_map(|_| breaker.acquire(due)).count();
-        assert!(admitted == 1 || admitted == 2, "the place is free once: {admitted}");
+        let other = {
+            let breaker = Arc::clone(&breaker);
+            let ticket = breaker.acquire(at).expect("closed");
+            loom::thread::spawn(move || breaker.settle(at, ticket, 9, SUCCESS))
+        };
+        let moved = [call(1, failure()), call(2, SUCCESS), call(3, failure())];
+        assert_eq!(moved, [false; 3], "no two failures in a row");
+        other.join().expect("ended");
+        assert_eq!((breaker.state(), breaker.counts()), ("CLOSED", (4, 2)));
     });
 }
 
@@ -258,7 +281,7 @@ fn successes_of_two_threads_are_all_counted() {
 }
 
 fn main() {
-    let models: [(&str, fn()); 6] = [
+    let models: [(&str, fn()); 7] = [
         (
             "a_success_races_with_the_failure_that_opens",
             a_success_races_with_the_failure_that_opens,
@@ -272,8 +295,12 @@ fn main() {
             half_open_never_admits_more_than_its_permits,
         ),
         (
-            "a_lease_comes_back_once_whoever_gives_it",
-            a_lease_comes_back_once_whoever_gives_it,
+            "a_success_after_a_failure_ends_the_row_beside_others",
+            a_success_after_a_failure_ends_the_row_beside_others,
+        ),
+        (
+            "a_lease_counts_and_comes_back_once_whoever_gives_it",
+            a_lease_counts_and_comes_back_once_whoever_gives_it,
         ),
         (
             "a_generation_that_is_over_changes_nothing",
