@@ -75,7 +75,7 @@ impl Present {
     }
 
     /// The end that was `until` when it was written, at `saved`; the wall clock can shorten what was left, not extend it.
-    fn from_wall(self, until: i64, saved: i64) -> Instant {
+    fn at_wall(self, until: i64, saved: i64) -> Instant {
         let left = until
             .saturating_sub(epoch_ms(self.wall))
             .min(until.saturating_sub(saved))
@@ -108,10 +108,10 @@ impl Stored {
     }
 
     fn into_state(self, present: Present, saved: i64) -> State {
-        let until = |ms: Option<i64>| ms.map(|ms| present.from_wall(ms, saved));
+        let until = |ms: Option<i64>| ms.map(|ms| present.at_wall(ms, saved));
         match self {
             Stored::Open { until_ms } => State::Open {
-                retry_at: present.from_wall(until_ms, saved).min(present.at + MOST_OPEN),
+                retry_at: present.at_wall(until_ms, saved).min(present.at + MOST_OPEN),
             },
             Stored::ForcedOpen { until_ms } => State::ForcedOpen { until: until(until_ms) },
             Stored::Disabled { until_ms } => State::Disabled { until: until(until_ms) },

@@ -15,7 +15,7 @@ pub fn next() -> u64 {
         static NEXT: Cell<u64> = const { Cell::new(0) };
     }
     let mut number = NEXT.get();
-    if number % BLOCK == 0 {
+    if number.is_multiple_of(BLOCK) {
         // Each block gives all of its numbers but the first, whose remainder says that it is used up.
         number = BLOCKS.fetch_add(1, Ordering::Relaxed) * BLOCK + 1;
     }
