@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use super::active::{Active, ActiveOperation, Caller, OperationId};
 use super::adaptive::Adaptive;
-use super::breaker::{Breaker, Permit, Refusal};
+use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
 use super::checkpoint::{Keeper, Parts};
 use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
@@ -71,6 +71,7 @@ pub(super) struct Inner {
     pub(super) writer: Writer,
     pub(super) read_breaker: Arc<Breaker>,
     pub(super) write_breaker: Arc<Breaker>,
+    pub(super) kept: KeptStates,
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) health: Health,
     pub(super) keeper: Keeper,
@@ -146,6 +147,7 @@ impl Database {
             )
         };
         let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
+        let kept = KeptStates::restore(&options.path, &[&read_breaker, &write_breaker]);
         let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
         // Each reader and the writer's job have a place.
         let active = Active::new(settings.pool.max + 1);
@@ -203,6 +205,7 @@ impl Database {
             writer,
             read_breaker,
             write_breaker,
+            kept,
             budget,
             health,
             keeper,
@@ -267,6 +270,13 @@ impl Database {
             .map_err(|refusal| refused(self.name(), operation.name, refusal))
     }
 
+    fn read_permit(&self, operation: Operation, number: u64) -> Result<BorrowedPermit<'_>, DbError> {
+        self.inner
+            .read_breaker
+            .borrow_permit(number, self.origin.as_ref())
+            .map_err(|refusal| refused(self.name(), operation.name, refusal))
+    }
+
     /// Whether a read would be let through now. Looks at the breaker only; no I/O.
     ///
     /// # Errors
@@ -298,5 +308,6 @@ impl Database {
     pub fn close(&self, patience: Duration) {
         self.inner.keeper.stop();
         self.inner.writer.close(patience);
+        self.inner.kept.keep(&self.breakers());
     }
 }

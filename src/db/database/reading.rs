@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::Database;
 use crate::clock;
-use crate::db::breaker::{Outcome, Permit};
+use crate::db::breaker::{BorrowedPermit, Outcome};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
@@ -45,7 +45,7 @@ impl Database {
         let caller = self.caller(site);
         let deadline = self.deadline(operation);
         let number = self.inner.read_breaker.operation_number();
-        let mut permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        let mut permit = self.read_permit(operation, number)?;
         let mut first = 1;
         if operation.cost == Cost::Point
             && let Some(done) = self.inner.readers.in_place(operation, &caller, &query)
@@ -57,7 +57,7 @@ impl Database {
                         .await?
                 }
             }
-            permit = self.permit(&self.inner.read_breaker, operation, number)?;
+            permit = self.read_permit(operation, number)?;
             first = 2;
         }
         let query = Arc::new(query);
@@ -74,7 +74,7 @@ impl Database {
                         .await?
                 }
             }
-            permit = self.permit(&self.inner.read_breaker, operation, number)?;
+            permit = self.read_permit(operation, number)?;
         }
         unreachable!("the loop ends by returning")
     }
@@ -89,7 +89,7 @@ impl Database {
         }
     }
 
-    fn settle_read<T>(&self, permit: Permit, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
+    fn settle_read<T>(&self, permit: BorrowedPermit<'_>, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
         match &done {
             Ok(_) => permit.settle(Outcome::Success { slow: false }),
             Err(failure) => {

@@ -27,6 +27,7 @@ impl Database {
         let mut was_there = true;
         loop {
             self.probe().await;
+            self.keep_breakers().await;
             let regular = clock::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
             loop {
                 let due = self.next_probe(regular);
@@ -38,6 +39,7 @@ impl Database {
                 tokio::time::sleep((due - now).min(STEP)).await;
                 self.inner.readers.check_leaks();
                 self.look_for_room().await;
+                self.keep_breakers().await;
                 // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
                 let was_isolated = self.is_isolated();
                 let is_there = self.check_identity().await;
@@ -47,6 +49,15 @@ impl Database {
                 }
             }
             tokio::time::sleep(SOONEST).await;
+        }
+    }
+
+    /// Keeps what a restart must not undo of the breakers, when it changed.
+    async fn keep_breakers(&self) {
+        if self.inner.kept.is_due(&self.breakers()) {
+            let database = self.clone();
+            // A panic in there is the panic hook's to tell; the next look tries again.
+            let _ = tokio::task::spawn_blocking(move || database.inner.kept.keep(&database.breakers())).await;
         }
     }
 

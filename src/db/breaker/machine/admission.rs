@@ -18,7 +18,7 @@ impl Machine {
                 .map(|at| at.min(now + Duration::from_secs(1))),
             _ => self.retry_at(now),
         };
-        let isolated = self.state == State::Isolated;
+        let isolated = self.state.is_isolated();
         let retry_after = until.map(|at| at.saturating_duration_since(now));
         let cause = Cause {
             text: self.cause.clone(),
@@ -41,7 +41,7 @@ impl Machine {
             State::Open { retry_at } => !self.held && now >= *retry_at,
             State::HalfOpen { permits, leases, .. } => (leases.iter().filter(|l| l.1 > now).count() as u32) < *permits,
             State::ForcedOpen { until } => until.is_some_and(|at| now >= at),
-            State::Isolated => false,
+            State::Isolated { .. } => false,
         };
         if passes { Ok(()) } else { Err(self.refusal(now)) }
     }
@@ -99,7 +99,6 @@ impl Machine {
             return None;
         };
         until.filter(|at| now >= *at)?;
-        self.window.clear();
-        Some(self.go(State::closed(), "the time set by hand is over".into()))
+        Some(self.close("the time set by hand is over".into()))
     }
 }
