@@ -3,12 +3,15 @@
 //! What must stay true: a handler gets authority and databases from guards only, and answers with its shape or one
 //! problem. `app` mounts [`routes`] at `/`.
 
+mod active;
 mod alerts;
 mod breakers;
 pub mod dashboard;
 mod data;
+mod databases;
 mod errors;
 mod health;
+mod pool;
 mod problems;
 mod session;
 mod stats;
@@ -22,10 +25,13 @@ pub fn routes() -> Vec<rocket::Route> {
         health::routes(),
         stats::routes(),
         breakers::routes(),
+        active::routes(),
+        pool::routes(),
         alerts::routes(),
         stream::routes(),
         errors::routes(),
         data::routes(),
+        databases::routes(),
         session::routes(),
         problems::routes(),
         dashboard::routes(),

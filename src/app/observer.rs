@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::{BreakerChange, DbError, MissingCommits, Observer};
+use crate::db::{ActiveOperation, BreakerChange, DbError, MissingCommits, Observer, Origin, PoolStatus};
 use crate::events::{Capture, NewEvent};
 use crate::monitoring::Evidence;
 
@@ -55,10 +55,45 @@ impl Observer for Recorder {
         self.capture.capture(NewEvent::commits_missing(database, missing));
     }
 
+    fn leak_suspected(&self, database: &str, operation: &ActiveOperation) {
+        let held_ms = operation.held.unwrap_or_default().as_millis() as u64;
+        let (name, call_site) = (operation.operation, operation.call_site.as_str());
+        tracing::warn!(
+            database,
+            operation = name,
+            call_site,
+            held_ms,
+            "a connection is held for suspiciously long"
+        );
+        self.capture.capture(NewEvent::leak(database, operation));
+    }
+
+    fn readers_adjusted(&self, database: &str, pool: &PoolStatus, origin: Option<&Origin>) {
+        let (limit, adaptive, (min, max)) = (pool.limit, pool.adaptive, pool.bounds);
+        let request_id = origin.map(|origin| origin.request_id.as_str());
+        tracing::warn!(
+            database,
+            limit,
+            min,
+            max,
+            adaptive,
+            request_id,
+            "the readers' limit was changed by hand"
+        );
+        self.capture.capture(NewEvent::pool_change(database, pool, origin));
+    }
+
     fn health_changed(&self, database: &str, problem: Option<&str>) {
         match problem {
             Some(problem) => tracing::error!(database, problem, "the health probe found a problem"),
             None => tracing::info!(database, "the health probe finds the database well again"),
+        }
+    }
+
+    fn log_pinned(&self, database: &str, problem: Option<&str>) {
+        match problem {
+            Some(problem) => drop(self.capture.capture(NewEvent::log_pinned(database, problem))),
+            None => tracing::info!(database, "the write-ahead log is no longer kept from shrinking"),
         }
     }
 }

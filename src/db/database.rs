@@ -4,21 +4,28 @@
 //! true: every call ends by its deadline (plus, for a commit already begun, [`COMMIT_GRACE`]); a permit is settled
 //! for each attempt; there is one retry layer. Anyone above floor 1 may call it; it knows nothing of them.
 
+mod limits;
 mod reading;
 mod writing;
 
 #[cfg(test)]
 mod tests;
 
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::breaker::{Breaker, Permit, Refusal};
+use super::active::{Active, ActiveOperation, Caller, OperationId};
+use super::adaptive::Adaptive;
+use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
+use super::checkpoint::{Keeper, Parts};
 use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
+use super::holders::Holders;
 use super::identity::identity;
+use super::limiter::Limiter;
 use super::log::WriteAheadLog;
 use super::migrations::{Migration, prepare};
 use super::observe::Observer;
@@ -26,12 +33,18 @@ use super::open_error::OpenError;
 use super::operation::{Operation, Origin};
 use super::pool::ConnectionPool;
 use super::readers::Readers;
+use super::reserve::Reserve;
 use super::retry::Budget;
+use super::room::Room;
 use super::sequence::{MissingCommits, Sequence};
 use super::writer::{Shared, Stop, Underway, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
+use crate::quantiles::Quantiles;
 
+use limits::first_limit;
+
+pub use limits::PoolChange;
 pub use writing::COMMIT_GRACE;
 
 /// What one database is.
@@ -57,9 +70,11 @@ pub(super) struct Inner {
     pub(super) writer: Writer,
     pub(super) read_breaker: Arc<Breaker>,
     pub(super) write_breaker: Arc<Breaker>,
+    pub(super) kept: KeptStates,
     pub(super) budget: Arc<Budget>,
     pub(super) health: Health,
     pub(super) missing: Option<MissingCommits>,
+    pub(super) keeper: Keeper,
 }
 
 /// A handle; clones share the database.
@@ -121,9 +136,11 @@ impl Database {
             source,
         })?;
         let epoch = Epoch::default();
+        let holders = Arc::new(Holders::new(&options.path));
         let manager = |role| {
             let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
-            Manager::new(&options.path, opened, role, spans, Arc::clone(&epoch))
+            let shared = (Arc::clone(&epoch), Arc::clone(&holders));
+            Manager::new(&options.path, opened, role, spans, shared)
         };
         let breaker = |direction: &str| {
             let name = format!("{}.{direction}", options.name);
@@ -135,10 +152,16 @@ impl Database {
             )
         };
         let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
+        let kept = KeptStates::restore(&options.path, &[&read_breaker, &write_breaker]);
         let budget = Arc::new(Budget::new(clock::now()));
+        // Each reader and the writer's job have a place.
+        let active = Active::new(settings.pool.max + 1);
         let readers = Arc::new(Readers {
             pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
-            limiter: super::limiter::Limiter::new(settings.pool.max),
+            limiter: Limiter::new(Adaptive::new(first_limit(), settings.pool.min, settings.pool.max)),
+            connection_waits: Quantiles::new(),
+            steps: Quantiles::new(),
+            active: Arc::clone(&active),
             settings: settings.operation.clone(),
             connect_timeout: settings.pool.connect_timeout,
             observer: Arc::clone(&observer),
@@ -157,12 +180,25 @@ impl Database {
             observer: Arc::clone(&observer),
             pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
             budget: Arc::clone(&budget),
+            active: Arc::clone(&active),
             metrics: super::writer::Metrics::default(),
             underway: Underway::default(),
             stop: Stop::default(),
+            room: Room::with(Reserve::beside(&options.path)),
             clock: Arc::clone(&clock),
         });
         let writer = Writer::start(shared, sequence).map_err(io)?;
+        let keeper = Keeper::start(Parts {
+            database: options.name,
+            path: options.path.clone(),
+            pool: ConnectionPool::new(manager(Role::Reader), &PoolSettings { min: 0, ..single }, options.name),
+            breakers: [Arc::clone(&read_breaker), Arc::clone(&write_breaker)],
+            observer: Arc::clone(&observer),
+            holders: Arc::clone(&holders),
+            active,
+            clock: Arc::clone(&clock),
+        })
+        .map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
         let until = clock::now() + settings.pool.connect_timeout;
         for pool in [&readers.pool, &writer.shared.pool] {
@@ -176,9 +212,11 @@ impl Database {
             writer,
             read_breaker,
             write_breaker,
+            kept,
             budget,
             health,
             missing,
+            keeper,
             options,
         };
         Ok(Self {
@@ -216,9 +254,34 @@ impl Database {
         clock::now() + operation.timeout.map_or(most, |own| own.min(most))
     }
 
+    fn caller(&self, site: &'static Location<'static>) -> Caller {
+        Caller {
+            site,
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// The operations that run now, the oldest first. Those that wait for admission or in the writer's queue aren't
+    /// among them.
+    pub fn active(&self) -> Vec<ActiveOperation> {
+        self.inner.readers.active.list(clock::now())
+    }
+
+    /// Stops a running operation; its caller gets [`ErrorKind::Cancelled`]. `false` when it is over.
+    pub fn cancel(&self, operation: OperationId) -> bool {
+        self.inner.readers.active.cancel(operation)
+    }
+
     fn permit(&self, breaker: &Arc<Breaker>, operation: Operation, number: u64) -> Result<Permit, DbError> {
         breaker
             .acquire(number, self.origin.as_ref())
+            .map_err(|refusal| refused(self.name(), operation.name, refusal))
+    }
+
+    fn read_permit(&self, operation: Operation, number: u64) -> Result<BorrowedPermit<'_>, DbError> {
+        self.inner
+            .read_breaker
+            .borrow_permit(number, self.origin.as_ref())
             .map_err(|refusal| refused(self.name(), operation.name, refusal))
     }
 
@@ -251,6 +314,8 @@ impl Database {
 
     /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
     pub fn close(&self, patience: Duration) {
+        self.inner.keeper.stop();
         self.inner.writer.close(patience);
+        self.inner.kept.keep(&self.breakers());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sequence::MissingCommits;
-use super::{DbError, Origin};
+use super::{ActiveOperation, DbError, Origin, PoolStatus};
 
 /// A state change of a circuit breaker.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,8 +37,14 @@ pub trait Observer: Send + Sync + 'static {
     fn slow_statement(&self, _database: &str, _operation: &str, _sql: &str, _took: Duration) {}
     /// The file that was opened lacks commits that had been acknowledged.
     fn commits_missing(&self, _database: &str, _missing: &MissingCommits) {}
+    /// An operation holds its connection for suspiciously long; told once for each.
+    fn leak_suspected(&self, _database: &str, _operation: &ActiveOperation) {}
+    /// Somebody changed the readers' limit or its bounds.
+    fn readers_adjusted(&self, _database: &str, _pool: &PoolStatus, _origin: Option<&Origin>) {}
     /// A health probe found the database failing (`Some`) or well again (`None`).
     fn health_changed(&self, _database: &str, _problem: Option<&str>) {}
+    /// A reader keeps the write-ahead log too large (`Some`), or does no more (`None`).
+    fn log_pinned(&self, _database: &str, _problem: Option<&str>) {}
 }
 
 /// Watches nothing.

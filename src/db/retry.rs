@@ -41,12 +41,18 @@ pub struct Failed {
     pub retry: Retry,
     /// Whether it may be repeated although it isn't known what became of it.
     pub is_repeatable: bool,
+    /// Whether somebody recovers the log meanwhile.
+    pub awaits_recovery: bool,
     /// Which attempt failed: 1 is the first.
     pub attempt: u32,
     /// Whether it waited its whole lock budget; if not, contention has its own millisecond lane.
     pub lock_budget_spent: bool,
 }
 
+/// The classified name of the code that tells of a recovery.
+pub const RECOVERY: &str = "BUSY_RECOVERY";
+/// Before the next try while the log is being recovered, which takes longer than a lock's everyday hold.
+const RECOVERY_DELAY: Duration = Duration::from_millis(100);
 /// Tries within the millisecond lane before the schedule takes over.
 const LANE_ATTEMPTS: u32 = 3;
 
@@ -62,7 +68,9 @@ pub fn decide(settings: &RetrySettings, failed: Failed, now: Instant, deadline: 
         return Decision::GiveUp(GiveUp::Attempts);
     }
     let in_lane = failed.retry == Retry::NewTransaction && !failed.lock_budget_spent && failed.attempt <= LANE_ATTEMPTS;
-    let delay = if in_lane || failed.retry == Retry::Once {
+    let delay = if failed.awaits_recovery {
+        RECOVERY_DELAY
+    } else if in_lane || failed.retry == Retry::Once {
         Duration::from_millis(1 + (random * 24.0) as u64)
     } else {
         backoff::delay(settings.base_delay, failed.attempt - 1, random)
@@ -149,6 +157,7 @@ mod tests {
         Failed {
             retry: classify(code).retry,
             is_repeatable: false,
+            awaits_recovery: classify(code).name == RECOVERY,
             attempt,
             lock_budget_spent: spent,
         }
@@ -184,6 +193,17 @@ mod tests {
             panic!("not retried")
         };
         assert_eq!(schedule, Duration::from_millis(2500));
+    }
+
+    #[test]
+    fn a_recovery_is_waited_for_in_steps_of_a_tenth_of_a_second() {
+        let long = Duration::from_secs(60);
+        for (attempt, spent) in [(1, false), (4, true)] {
+            assert_eq!(
+                decision(failed(261, attempt, spent), long),
+                Decision::After(RECOVERY_DELAY)
+            );
+        }
     }
 
     #[test]

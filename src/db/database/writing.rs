@@ -1,5 +1,6 @@
 //! Writing through the handle (floor 1): breaker permit, the writer's queue, and an answer that says what is certain.
 
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -24,7 +25,21 @@ impl Database {
     ///
     /// # Errors
     /// [`DbError`]; [`ErrorKind::OutcomeUnknown`] when it may have been committed, otherwise nothing was done.
-    pub async fn write<T, F>(&self, operation: Operation, job: F) -> Result<T, DbError>
+    #[track_caller]
+    pub fn write<T, F>(&self, operation: Operation, job: F) -> impl Future<Output = Result<T, DbError>> + Send
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
+    {
+        self.write_for(Location::caller(), operation, job)
+    }
+
+    async fn write_for<T, F>(
+        &self,
+        site: &'static Location<'static>,
+        operation: Operation,
+        job: F,
+    ) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
@@ -34,7 +49,10 @@ impl Database {
         let permit = self.write_permit(operation, deadline).await?;
         let permit = self.unless_stuck(operation, permit)?;
         let number = permit.operation();
-        let Submitted { mut answer, turn } = self.inner.writer.submit(operation, deadline, permit, job)?;
+        let Submitted { mut answer, turn } =
+            self.inner
+                .writer
+                .submit(operation, self.caller(site), deadline, permit, job)?;
         let error = |kind| DbError::new(self.name(), operation.name, kind);
         let gone = |_| Err(error(ErrorKind::OutcomeUnknown).with_detail("the writer ended"));
         if let Ok(answered) = tokio::time::timeout_at(deadline.into(), &mut answer).await {
@@ -44,6 +62,8 @@ impl Database {
             self.count_stuck(operation, number, self.settings().operation.timeout);
             return Err(error(ErrorKind::NotBegun));
         }
+        // Its statements stop by themselves, save where the progress handler isn't asked.
+        self.inner.readers.active.stop_overdue(clock::now());
         match tokio::time::timeout(COMMIT_GRACE, answer).await {
             Ok(answered) => answered.unwrap_or_else(gone),
             Err(_) => {
@@ -60,7 +80,13 @@ impl Database {
     ///
     /// # Errors
     /// [`DbError`], as [`Database::write`]. A key that belongs to another request is no error: [`Answered::Mismatch`].
-    pub async fn write_once<T, F>(&self, operation: Operation, once: Once, mut job: F) -> Result<Answered<T>, DbError>
+    #[track_caller]
+    pub fn write_once<T, F>(
+        &self,
+        operation: Operation,
+        once: Once,
+        mut job: F,
+    ) -> impl Future<Output = Result<Answered<T>, DbError>> + Send
     where
         T: Serialize + DeserializeOwned + Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
@@ -68,7 +94,7 @@ impl Database {
         let now_ms = clock::epoch_ms(self.inner.clock.wall());
         let mut has_run = false;
         let job = move |connection: &Connection| idempotency::run(connection, &once, now_ms, &mut has_run, &mut job);
-        self.write(operation.idempotent(), job).await
+        self.write_for(Location::caller(), operation.idempotent(), job)
     }
 
     /// A permit; a patient operation waits for one where the breaker says when, and that lies before its deadline.

@@ -5,15 +5,17 @@
 //! itself; a job that panics or whose statement was interrupted costs the others one repetition and nothing else; what
 //! is kept carries the number of its commit.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
 
 use super::job::{Job, Ran};
 use crate::clock;
+use crate::db::active::{Active, Beginning};
 use crate::db::classify::{Impact, Retry, Told, classify_error};
 use crate::db::connection::Guarded;
-use crate::db::deadline::{Limits, Scope};
+use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::internal::SET_SEQUENCE;
 use crate::db::sequence::Sequence;
@@ -69,6 +71,7 @@ pub struct Bench<'a> {
     pub lock_budget: Duration,
     pub fence: Fence,
     pub sequence: &'a mut Sequence,
+    pub active: &'a Arc<Active>,
 }
 
 /// Makes the attempt. `jobs` is not empty.
@@ -78,7 +81,8 @@ pub fn attempt(mut bench: Bench<'_>, jobs: &mut [Box<dyn Job>]) -> Attempt {
         deadline: last_deadline,
         lock_budget: bench.lock_budget,
         cancelled: None,
-    });
+    })
+    .watching(bench.connection.holders());
     let made = bench.run_all(jobs, &scope).unwrap_or_else(|other| other);
     let connection = bench.connection;
     if !matches!(made, Attempt::Committed(_))
@@ -97,7 +101,7 @@ impl Bench<'_> {
         let (began, alone) = (clock::now(), jobs.len() == 1);
         let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
         for (index, job) in jobs.iter_mut().enumerate() {
-            let ran = run_one(self.connection, job.as_mut(), scope, self.fence);
+            let ran = run_one(self.connection, job.as_mut(), scope, self.fence, self.active);
             let own = ran.map_err(|error| self.failed(lead, error, scope, false))?;
             let operation = job.operation().name;
             results.push(match own {
@@ -157,9 +161,10 @@ impl Bench<'_> {
         if outcome_unknown || matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
             self.connection.poison();
         }
+        let holder = lock_holder(&error, scope, self.connection.holders(), true);
         Attempt::Failed(BatchFailure {
             outcome_unknown,
-            error: DbError::from_sqlite(self.database, lead, &error),
+            error: DbError::from_sqlite(self.database, lead, &error).with_holder(holder),
             lock_budget_spent: scope.lock_budget_spent(),
         })
     }
@@ -172,7 +177,7 @@ impl Bench<'_> {
                 self.connection.poison();
                 error(ErrorKind::Panicked).with_detail(text)
             }
-            Own::Interrupted => error(ErrorKind::DeadlineExceeded),
+            Own::Stopped(kind) => error(kind),
             Own::RolledBack(refused) => DbError::from_sqlite(self.database, operation, &refused),
             // What it did then is not known.
             _ => {
@@ -190,22 +195,24 @@ fn is_certain(error: &rusqlite::Error) -> bool {
     matches!(class.told, Told::ReadOnly | Told::Busy) || class.impact == Impact::Success
 }
 
-/// The error under its true code. A quota or a file-size limit (EDQUOT, EFBIG) reaches SQLite as a failed write like
-/// any other, and only the system's number tells that it is a full disk. Must be asked before the connection is used
-/// again.
+/// The error under its true code. A quota or a file-size limit (EDQUOT, EFBIG) and a file system that turned read-only
+/// reach SQLite as a failed write like any other, and only the system's number tells. A failed growth of the shared
+/// memory is not among them: it may come after the commit is on disk. Must be asked before the connection is used again.
 fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::Error {
+    use rustix::io::Errno;
     const IOERR_WRITE: i32 = 778;
     if crate::db::classify::code_of(&error) != Some(IOERR_WRITE) {
         return error;
     }
     // SAFETY: the handle belongs to this open connection, and the call only reads a number from it.
     let number = unsafe { ffi::sqlite3_system_errno(connection.handle()) };
-    let number = rustix::io::Errno::from_raw_os_error(number);
-    if matches!(number, rustix::io::Errno::DQUOT | rustix::io::Errno::FBIG) {
-        let text = format!("a quota or file-size limit was reached ({number})");
-        return rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), Some(text));
-    }
-    error
+    let number = Errno::from_raw_os_error(number);
+    let (code, what) = match number {
+        Errno::DQUOT | Errno::FBIG => (ffi::SQLITE_FULL, "a quota or file-size limit was reached"),
+        Errno::ROFS => (ffi::SQLITE_READONLY, "the file system is read-only"),
+        _ => return error,
+    };
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(format!("{what} ({number})")))
 }
 
 /// How one job ended, for its own reasons.
@@ -220,17 +227,30 @@ enum Own {
     /// It went on after SQLite had rolled back, or ended the transaction itself: what it did then is not known.
     LeftTheTransaction,
     Panicked(String),
-    Interrupted,
+    /// At its deadline, or by an operator.
+    Stopped(ErrorKind),
 }
 
 /// Runs a job behind its fence; an `Err` concerns the whole transaction. The job's deadline is in force for the job
 /// alone: a savepoint's own statements must not fail because one caller is late.
-fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, fence: Fence) -> rusqlite::Result<Own> {
+fn run_one(
+    connection: &Connection,
+    job: &mut dyn Job,
+    scope: &Scope,
+    fence: Fence,
+    active: &Arc<Active>,
+) -> rusqlite::Result<Own> {
     if fence == Fence::Savepoints {
         execute(connection, "SAVEPOINT job")?;
     }
     scope.set_deadline(job.deadline());
+    let running = active.begin(&beginning(job), Some(connection));
+    scope.set_cancelled(Some(running.flag()));
     let ran = job.run(connection);
+    let was_cancelled = running.was_cancelled();
+    // From here on it can't be stopped: neither its savepoint's end nor the others' work.
+    drop(running);
+    scope.set_cancelled(None);
     scope.set_deadline(far());
     // SQLite has rolled everything back by itself, or the job ended the transaction: the batch is gone.
     let is_gone = connection.is_autocommit();
@@ -244,7 +264,11 @@ fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, fence: Fen
         Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Kept),
         Ran::Undo => undo(connection, fence, None),
         Ran::Panicked(text) => Ok(Own::Panicked(text)),
-        Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Interrupted),
+        Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Stopped(if was_cancelled {
+            ErrorKind::Cancelled
+        } else {
+            ErrorKind::DeadlineExceeded
+        })),
         Ran::Failed(error) => {
             let class = classify_error(&error);
             let own = class.retry == Retry::Never && matches!(class.impact, Impact::Ignored | Impact::Success);
@@ -273,6 +297,17 @@ fn has_deferred_violation(connection: &Connection) -> bool {
 fn foreign_key_error() -> rusqlite::Error {
     let code = ffi::Error::new(ffi::SQLITE_CONSTRAINT_FOREIGNKEY);
     rusqlite::Error::SqliteFailure(code, Some("FOREIGN KEY constraint failed".to_owned()))
+}
+
+fn beginning(job: &dyn Job) -> Beginning<'_> {
+    Beginning {
+        operation: job.operation().name,
+        writes: true,
+        snapshot: true,
+        caller: job.caller(),
+        now: clock::now(),
+        deadline: job.deadline(),
+    }
 }
 
 /// Later than anything that is carried to its end.

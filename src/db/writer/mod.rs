@@ -21,12 +21,14 @@ use tokio::sync::oneshot;
 
 pub use self::job::Turn;
 use self::job::{Job, TypedJob};
+use super::active::{Active, Caller};
 use super::breaker::{Breaker, Permit};
 use super::error::{DbError, ErrorKind};
 use super::observe::Observer;
 use super::operation::{Effect, Operation};
 use super::pool::ConnectionPool;
 use super::retry::Budget;
+use super::room::Room;
 use super::sequence::Sequence;
 use crate::clock::{self, SharedClock};
 use crate::config::DatabaseSettings;
@@ -44,9 +46,12 @@ pub struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) pool: ConnectionPool,
     pub(super) budget: Arc<Budget>,
+    pub(super) active: Arc<Active>,
     pub(super) metrics: Metrics,
     pub(super) underway: Underway,
     pub(super) stop: Stop,
+    /// Told of every failed attempt, so that a full disk is known at once.
+    pub(super) room: Room,
     pub(super) clock: SharedClock,
 }
 
@@ -173,6 +178,7 @@ impl Writer {
     pub fn submit<T, F>(
         &self,
         operation: Operation,
+        caller: Caller,
         deadline: Instant,
         permit: Permit,
         work: F,
@@ -185,6 +191,7 @@ impl Writer {
         let turn = Turn::default();
         let job = TypedJob {
             operation,
+            caller,
             deadline,
             turn: turn.clone(),
             permit: Some(permit),

@@ -16,7 +16,7 @@ use crate::db::classify::Retry;
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::Repeat;
-use crate::db::retry::{Decision, Failed, decide};
+use crate::db::retry::{Decision, Failed, RECOVERY, decide};
 
 /// Between two looks at a breaker that is waited for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -66,6 +66,7 @@ fn choose(shared: &Shared, jobs: Jobs, failure: &BatchFailure, attempts: u32) ->
                 failure.error.retry()
             },
             is_repeatable,
+            awaits_recovery: failure.error.class().is_some_and(|class| class.name == RECOVERY),
             attempt: attempts,
             lock_budget_spent: failure.lock_budget_spent,
         };

@@ -4,6 +4,7 @@
 //! What must stay true: jobs whose caller left or whose deadline passed are skipped before they run; the commit's number
 //! is beside the file before anybody is answered. Started by `Writer::start`; what a failure means is `repeat`'s matter.
 
+use std::panic::Location;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -16,7 +17,9 @@ use super::job::{Job, Turn, TypedJob};
 use super::pace::Pace;
 use super::repeat::{Jobs, again, answer, answer_all};
 use crate::clock;
+use crate::db::active::Caller;
 use crate::db::breaker::{Outcome, Permit};
+use crate::db::checkpoint::BUSY_CAP;
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency;
@@ -82,7 +85,7 @@ fn checkpoint(shared: &Shared) {
     }
     if let Ok(connection) = shared.pool.checkout("close", clock::now() + CHECKPOINT_CAP) {
         // What isn't checkpointed now is read from the WAL at the next start.
-        let _ = connection.busy_timeout(CHECKPOINT_CAP);
+        let _ = connection.busy_timeout(BUSY_CAP);
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 }
@@ -171,6 +174,7 @@ impl Desk<'_> {
                 }
                 Attempt::Failed(failure) => {
                     attempts += 1;
+                    shared.room.failed(&failure.error, &shared.breaker);
                     let outcome = verdict(Direction::Write, &failure.error, failure.lock_budget_spent);
                     if let Outcome::Isolate { cause } = &outcome {
                         shared.read_breaker.isolate(cause);
@@ -212,6 +216,7 @@ impl Desk<'_> {
             lock_budget: shared.settings.operation.lock_timeout,
             fence,
             sequence: &mut self.sequence,
+            active: &shared.active,
         };
         shared.underway.begin();
         let made = attempt(bench, jobs);
@@ -254,6 +259,10 @@ impl Desk<'_> {
         let (reply, mut answer) = oneshot::channel();
         self.run_batch(vec![Box::new(TypedJob {
             operation: PRUNE,
+            caller: Caller {
+                site: Location::caller(),
+                origin: None,
+            },
             deadline: clock::now() + self.shared.settings.operation.timeout,
             turn: Turn::default(),
             permit: None,
