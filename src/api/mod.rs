@@ -10,6 +10,7 @@ mod data;
 mod errors;
 mod health;
 mod problems;
+mod queries;
 mod session;
 mod stats;
 mod stream;
@@ -22,6 +23,7 @@ pub fn routes() -> Vec<rocket::Route> {
         health::routes(),
         stats::routes(),
         breakers::routes(),
+        queries::routes(),
         alerts::routes(),
         stream::routes(),
         errors::routes(),

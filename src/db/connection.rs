@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::backoff::within_ten_percent;
 use super::deadline;
 use super::identity::{Identity, identity};
-use super::slow;
+use super::statements::{self, Statements};
 use crate::clock;
 
 /// What a connection is for.
@@ -88,6 +88,8 @@ pub fn read_real_page(connection: &Connection) -> rusqlite::Result<()> {
 /// A connection with what the pool must know of it.
 pub struct Guarded {
     connection: Connection,
+    // After the connection, so that it is dropped later: SQLite's trace holds a pointer to it.
+    _statements: Arc<Statements>,
     poisoned: bool,
     epoch: u64,
     returned_at: Instant,
@@ -149,6 +151,7 @@ pub struct Manager {
     lifetime: Duration,
     failures: Arc<LastFailure>,
     epoch: Epoch,
+    statements: Arc<Statements>,
 }
 
 /// Raised when the file was isolated: connections made before must not be used again.
@@ -182,8 +185,9 @@ impl Manager {
         path: &Path,
         opened: Identity,
         role: Role,
-        (lifetime, slow_after): (Duration, Duration),
+        lifetime: Duration,
         epoch: Epoch,
+        statements: Arc<Statements>,
     ) -> Self {
         // Without CREATE: a deleted file must never come back as an empty one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -193,7 +197,6 @@ impl Manager {
                 // First, because configuring may wait for a lock already.
                 deadline::obey_scopes(connection)?;
                 configure(connection, role)?;
-                slow::watch(connection, slow_after);
                 Ok(())
             });
         Self {
@@ -203,6 +206,7 @@ impl Manager {
             lifetime,
             failures: Arc::default(),
             epoch,
+            statements,
         }
     }
 
@@ -230,8 +234,10 @@ impl Manager {
         self.check_identity()?;
         let now = clock::now();
         let expires_at = now + within_ten_percent(self.lifetime, fastrand::f64());
+        statements::watch(&connection, &self.statements);
         Ok(Guarded {
             connection,
+            _statements: Arc::clone(&self.statements),
             poisoned: false,
             epoch: self.epoch.load(Ordering::Acquire),
             returned_at: now,

@@ -29,6 +29,7 @@ use super::operation::{Operation, Origin};
 use super::pool::ConnectionPool;
 use super::readers::Readers;
 use super::retry::Budget;
+use super::statements::Statements;
 use super::writer::{Shared, Stop, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
@@ -60,6 +61,7 @@ pub(super) struct Inner {
     pub(super) write_breaker: Arc<Breaker>,
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) health: Health,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// A handle; clones share the database.
@@ -116,9 +118,17 @@ impl Database {
             source,
         })?;
         let epoch = Epoch::default();
+        let statements = Arc::new(Statements::new(settings.operation.slow_query, clock.wall()));
         let manager = |role| {
-            let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
-            Manager::new(&options.path, opened, role, spans, Arc::clone(&epoch))
+            let lifetime = settings.pool.max_lifetime;
+            Manager::new(
+                &options.path,
+                opened,
+                role,
+                lifetime,
+                Arc::clone(&epoch),
+                Arc::clone(&statements),
+            )
         };
         let breaker = |direction: &str| {
             let name = format!("{}.{direction}", options.name);
@@ -138,6 +148,7 @@ impl Database {
             connect_timeout: settings.pool.connect_timeout,
             observer: Arc::clone(&observer),
             database: options.name,
+            statements: Arc::clone(&statements),
         });
         let single = PoolSettings {
             max: 1,
@@ -154,6 +165,7 @@ impl Database {
             budget: Arc::clone(&budget),
             metrics: super::writer::Metrics::default(),
             stop: Stop::default(),
+            statements: Arc::clone(&statements),
         }))
         .map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
@@ -171,6 +183,7 @@ impl Database {
             write_breaker,
             budget,
             health,
+            statements,
             options,
         };
         Ok(Self {

@@ -19,7 +19,7 @@ use super::limiter::{Admission, Limiter};
 use super::observe::Observer;
 use super::operation::{Cost, Operation};
 use super::pool::ConnectionPool;
-use super::slow;
+use super::statements::{self, Statements, Watch};
 use crate::clock;
 use crate::config::OperationSettings;
 
@@ -37,6 +37,7 @@ pub struct Readers {
     pub(super) connect_timeout: Duration,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) database: &'static str,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// How one attempt went wrong.
@@ -79,7 +80,7 @@ impl Readers {
             lock_budget: Duration::ZERO,
             cancelled: None,
         };
-        match self.run(operation, &mut connection, limits, query) {
+        match self.run(operation, &mut connection, limits, Duration::ZERO, query) {
             // Contention, an unfinished recovery or a read that isn't short: a thread can wait for it.
             Err(failure)
                 if matches!(
@@ -137,18 +138,21 @@ impl Readers {
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
         _admission: Admission,
     ) -> Result<T, ReadFailure> {
-        let until = deadline.min(clock::now() + self.connect_timeout);
-        let mut connection = self.pool.checkout(operation.name, until)?;
+        let asked = clock::now();
+        let mut connection = self
+            .pool
+            .checkout(operation.name, deadline.min(asked + self.connect_timeout))?;
+        let acquire = clock::now().saturating_duration_since(asked);
         let limits = Limits {
             deadline,
             lock_budget: self.settings.lock_timeout,
             cancelled: Some(cancelled),
         };
         if operation.cost == Cost::Point {
-            return self.run(operation, &mut connection, limits, query);
+            return self.run(operation, &mut connection, limits, acquire, query);
         }
         // One snapshot for all statements of the operation.
-        self.run(operation, &mut connection, limits, &|connection| {
+        self.run(operation, &mut connection, limits, acquire, &|connection| {
             let snapshot = connection.unchecked_transaction()?;
             let value = query(&snapshot)?;
             snapshot.finish().map(|()| value)
@@ -160,14 +164,21 @@ impl Readers {
         operation: Operation,
         connection: &mut Guarded,
         limits: Limits,
+        acquire: Duration,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, ReadFailure> {
+        let waits_for_locks = !limits.lock_budget.is_zero();
         let scope = Scope::enter(limits);
-        slow::collect_above(self.settings.slow_query);
+        let watch = Watch::enter(operation.name);
         let outcome = catch_unwind(AssertUnwindSafe(|| query(connection)));
-        for (sql, took) in slow::take() {
-            self.observer.slow_statement(self.database, operation.name, &sql, took);
+        if let Ok(Err(error)) = &outcome
+            // What ends early in place is no failure: a thread runs it again.
+            && waits_for_locks
+        {
+            statements::failed(&self.statements, error);
         }
+        let waits = (acquire, scope.lock_waited());
+        statements::report(self.database, &self.statements, &*self.observer, &watch, waits);
         match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {

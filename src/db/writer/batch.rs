@@ -14,6 +14,7 @@ use crate::db::classify::{Impact, Retry, Told, classify_error};
 use crate::db::connection::Guarded;
 use crate::db::deadline::{Limits, Scope};
 use crate::db::error::{DbError, ErrorKind};
+use crate::db::statements::{self, Statements};
 
 /// What an attempt came to.
 pub enum Attempt {
@@ -41,6 +42,7 @@ pub fn attempt(
     connection: &mut Guarded,
     jobs: &mut [Box<dyn Job>],
     lock_budget: Duration,
+    counted: &Statements,
 ) -> Attempt {
     let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(clock::now);
     let scope = Scope::enter(Limits {
@@ -48,7 +50,7 @@ pub fn attempt(
         lock_budget,
         cancelled: None,
     });
-    let made = run_all(database, connection, jobs, &scope);
+    let made = run_all(database, connection, jobs, &scope, counted);
     if !matches!(made, Attempt::Committed(_))
         && !connection.is_autocommit()
         && connection.execute_batch("ROLLBACK").is_err()
@@ -58,7 +60,13 @@ pub fn attempt(
     made
 }
 
-fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Attempt {
+fn run_all(
+    database: &'static str,
+    connection: &mut Guarded,
+    jobs: &mut [Box<dyn Job>],
+    scope: &Scope,
+    counted: &Statements,
+) -> Attempt {
     let lead = jobs[0].operation().name;
     let failed = |connection: &mut Guarded, error: rusqlite::Error, outcome_unknown: bool| {
         let error = with_true_code(connection, error);
@@ -79,7 +87,7 @@ fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn
     }
     let mut results = Vec::with_capacity(jobs.len());
     for (index, job) in jobs.iter_mut().enumerate() {
-        match run_one(connection, job.as_mut(), scope) {
+        match run_one(connection, job.as_mut(), scope, counted) {
             Ok(Own::Done) => results.push(Ok(())),
             Ok(Own::Refused(error)) => results.push(Err(DbError::from_sqlite(database, job.operation().name, &error))),
             Ok(Own::Panicked(text)) => {
@@ -149,10 +157,14 @@ enum Own {
 
 /// Runs a job in its savepoint; an `Err` concerns the whole transaction. The job's deadline is in force for the job
 /// alone: a savepoint's own statements must not fail because one caller is late.
-fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope) -> rusqlite::Result<Own> {
+fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, counted: &Statements) -> rusqlite::Result<Own> {
     execute(connection, "SAVEPOINT job")?;
     scope.set_deadline(job.deadline());
+    statements::now_for(job.operation().name);
     let ran = job.run(connection);
+    if let Ran::Failed(error) = &ran {
+        statements::failed(counted, error);
+    }
     scope.set_deadline(far());
     // SQLite has rolled everything back by itself, or the job ended the transaction: the batch is gone.
     let is_gone = connection.is_autocommit();

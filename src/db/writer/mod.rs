@@ -25,6 +25,7 @@ use super::observe::Observer;
 use super::operation::{Effect, Operation};
 use super::pool::ConnectionPool;
 use super::retry::Budget;
+use super::statements::Statements;
 use crate::clock;
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
@@ -43,6 +44,7 @@ pub struct Shared {
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) metrics: Metrics,
     pub(super) stop: Stop,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// Counters and recent sizes and times.
