@@ -2,6 +2,7 @@
 //!
 //! What must stay true: adding never allocates but for a new operation's name; adding two sets of figures loses nothing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Buckets an octave: a percentile is true to one part in sixteen.
@@ -12,6 +13,18 @@ const MOST_BITS: u32 = 37;
 const BUCKETS: usize = ((MOST_BITS - LEAST_BITS) * PARTS) as usize;
 /// Operations named of one statement.
 const MOST_OPERATIONS: usize = 8;
+
+/// Places in which threads count one statement apart from each other.
+pub const STRIPES: usize = 4;
+
+/// The place of this thread.
+pub fn stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
+    }
+    MINE.with(|mine| *mine)
+}
 
 /// One run of a statement.
 #[derive(Debug, Clone, Copy)]

@@ -15,6 +15,7 @@ mod plan;
 mod registry;
 mod schema;
 mod terms;
+mod texts;
 mod tokens;
 mod trace;
 

@@ -4,18 +4,17 @@
 //! in the totals of `other`; a run is counted under locks that threads seldom share: the map is only read, and each
 //! statement's figures lie in stripes by thread. Called by the trace, the readers, the writer and the explainer.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
 use super::Explained;
-use super::figures::{Figures, Sample};
+use super::figures::{Figures, STRIPES, Sample, stripe};
 use super::normalise::normalise;
+use super::texts::Map;
 use crate::clock;
 
 /// Statements kept of one database.
@@ -27,7 +26,6 @@ const MOST_TEXTS: usize = 2000;
 const LONGEST_TEXT: usize = 8 << 10;
 /// Statements that make room at once, because finding the rarest looks at all.
 const ROOM: usize = 25;
-const STRIPES: usize = 4;
 /// A statement is told of as slow this often at most.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// What is no statement of the application: transactions, settings, and our own looks at plans.
@@ -43,29 +41,6 @@ const CONTROL: [&str; 10] = [
     "ATTACH",
     "DETACH",
 ];
-
-/// Multiplies eight bytes at a time. The keys are the program's own statements, compared in full, in a bounded map: a
-/// hash that nobody can foresee would only cost time.
-#[derive(Default)]
-pub struct TextHasher(u64);
-
-impl Hasher for TextHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let mut add = |word: u64| self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let (words, rest) = bytes.as_chunks::<8>();
-        words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        add(u64::from_le_bytes(last));
-    }
-
-    fn finish(&self) -> u64 {
-        // The high bits are the well mixed ones, and the map looks at both ends.
-        self.0 ^ (self.0 >> 32)
-    }
-}
-
-type Map<V> = HashMap<Box<[u8]>, V, BuildHasherDefault<TextHasher>>;
 
 /// One statement.
 pub struct Statement {
@@ -139,15 +114,6 @@ impl Statement {
     pub fn explain(&self, explained: Explained) {
         self.slow.lock().explained = Some(Arc::new(explained));
     }
-}
-
-/// The stripe of this thread.
-fn stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
-    }
-    MINE.with(|mine| *mine)
 }
 
 #[derive(Default)]
@@ -250,9 +216,12 @@ impl Statements {
     /// What is kept now.
     pub fn kept(&self) -> Kept {
         let registry = self.registry.read();
-        let statements = registry.statements.values();
         Kept {
-            statements: statements.map(|s| (Arc::clone(s), s.figures())).collect(),
+            statements: registry
+                .statements
+                .values()
+                .map(|s| (Arc::clone(s), s.figures()))
+                .collect(),
             other: registry.other.clone(),
             since: *self.since.lock(),
         }
@@ -268,7 +237,7 @@ impl Statements {
 
 /// What a run was.
 pub enum Ran {
-    /// Not one of the application's statements.
+    /// None of the application's.
     Control,
     /// Counted.
     Counted,
