@@ -38,6 +38,7 @@ use super::readers::Readers;
 use super::reserve::Reserve;
 use super::retry::Budget;
 use super::room::Room;
+use super::statements::Statements;
 use super::writer::{Shared, Stop, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
@@ -75,6 +76,7 @@ pub(super) struct Inner {
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) health: Health,
     pub(super) keeper: Keeper,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// A handle; clones share the database.
@@ -132,10 +134,11 @@ impl Database {
         })?;
         let epoch = Epoch::default();
         let holders = Arc::new(Holders::new(&options.path));
+        let statements = Arc::new(Statements::new(settings.operation.slow_query, clock.wall()));
         let manager = |role| {
-            let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
-            let shared = (Arc::clone(&epoch), Arc::clone(&holders));
-            Manager::new(&options.path, opened, role, spans, shared)
+            let ends = (settings.pool.max_lifetime, Arc::clone(&epoch));
+            let (holders, statements) = (Arc::clone(&holders), Arc::clone(&statements));
+            Manager::new(&options.path, opened, role, ends, holders, statements)
         };
         let breaker = |direction: &str| {
             let name = format!("{}.{direction}", options.name);
@@ -161,6 +164,7 @@ impl Database {
             connect_timeout: settings.pool.connect_timeout,
             observer: Arc::clone(&observer),
             database: options.name,
+            statements: Arc::clone(&statements),
         });
         let single = PoolSettings {
             max: 1,
@@ -179,6 +183,7 @@ impl Database {
             metrics: super::writer::Metrics::default(),
             stop: Stop::default(),
             room: Room::with(Reserve::beside(&options.path)),
+            statements: Arc::clone(&statements),
         }))
         .map_err(io)?;
         let keeper = Keeper::start(Parts {
@@ -209,6 +214,7 @@ impl Database {
             budget,
             health,
             keeper,
+            statements,
             options,
         };
         Ok(Self {

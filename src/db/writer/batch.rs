@@ -16,6 +16,7 @@ use crate::db::classify::{Impact, Retry, Told, classify_error};
 use crate::db::connection::Guarded;
 use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
+use crate::db::statements::{self, Statements};
 
 /// What an attempt came to.
 pub enum Attempt {
@@ -37,13 +38,21 @@ pub struct BatchFailure {
     pub outcome_unknown: bool,
 }
 
+/// Where what runs is told: who runs now, and what each statement took.
+pub struct Watched<'a> {
+    /// The operations that run.
+    pub active: &'a Arc<Active>,
+    /// The statements.
+    pub statements: &'a Statements,
+}
+
 /// Makes the attempt. `jobs` is not empty.
 pub fn attempt(
     database: &'static str,
     connection: &mut Guarded,
     jobs: &mut [Box<dyn Job>],
     lock_budget: Duration,
-    active: &Arc<Active>,
+    watched: &Watched<'_>,
 ) -> Attempt {
     let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(clock::now);
     let scope = Scope::enter(Limits {
@@ -52,7 +61,7 @@ pub fn attempt(
         cancelled: None,
     })
     .watching(connection.holders());
-    let made = run_all(database, connection, jobs, &scope, active);
+    let made = run_all(database, connection, jobs, &scope, watched);
     if !matches!(made, Attempt::Committed(_))
         && !connection.is_autocommit()
         && connection.execute_batch("ROLLBACK").is_err()
@@ -67,7 +76,7 @@ fn run_all(
     connection: &mut Guarded,
     jobs: &mut [Box<dyn Job>],
     scope: &Scope,
-    active: &Arc<Active>,
+    watched: &Watched<'_>,
 ) -> Attempt {
     let lead = jobs[0].operation().name;
     let failed = |connection: &mut Guarded, error: rusqlite::Error, outcome_unknown: bool| {
@@ -90,7 +99,7 @@ fn run_all(
     }
     let mut results = Vec::with_capacity(jobs.len());
     for (index, job) in jobs.iter_mut().enumerate() {
-        match run_one(connection, job.as_mut(), scope, active) {
+        match run_one(connection, job.as_mut(), scope, watched) {
             Ok(Own::Done) => results.push(Ok(())),
             Ok(Own::Refused(error)) => results.push(Err(DbError::from_sqlite(database, job.operation().name, &error))),
             Ok(Own::Panicked(text)) => {
@@ -163,12 +172,16 @@ enum Own {
 
 /// Runs a job in its savepoint; an `Err` concerns the whole transaction. The job's deadline is in force for the job
 /// alone: a savepoint's own statements must not fail because one caller is late.
-fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, active: &Arc<Active>) -> rusqlite::Result<Own> {
+fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, watched: &Watched<'_>) -> rusqlite::Result<Own> {
     execute(connection, "SAVEPOINT job")?;
     scope.set_deadline(job.deadline());
-    let running = active.begin(&beginning(job), Some(connection));
+    let running = watched.active.begin(&beginning(job), Some(connection));
     scope.set_cancelled(Some(running.flag()));
+    statements::now_for(job.operation().name);
     let ran = job.run(connection);
+    if let Ran::Failed(error) = &ran {
+        statements::failed(watched.statements, error);
+    }
     let was_cancelled = running.was_cancelled();
     // From here on it can't be stopped: neither its savepoint's end nor the others' work.
     drop(running);

@@ -27,6 +27,7 @@ use super::operation::{Effect, Operation};
 use super::pool::ConnectionPool;
 use super::retry::Budget;
 use super::room::Room;
+use super::statements::Statements;
 use crate::clock;
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
@@ -48,6 +49,7 @@ pub struct Shared {
     pub(super) stop: Stop,
     /// Told of every failed attempt, so that a full disk is known at once.
     pub(super) room: Room,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// Counters and recent sizes and times.

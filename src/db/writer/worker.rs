@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::Shared;
-use super::batch::{Attempt, BatchFailure, attempt};
+use super::batch::{Attempt, BatchFailure, Watched, attempt};
 use super::job::Job;
 use crate::clock;
 use crate::db::breaker::{Outcome, Permit};
@@ -17,7 +17,7 @@ use crate::db::checkpoint::BUSY_CAP;
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::retry::{Decision, Failed, decide};
-use crate::db::slow;
+use crate::db::statements::{self, Watch};
 use crate::db::verdict::{Direction, verdict};
 
 /// Most jobs in one transaction.
@@ -28,7 +28,6 @@ type Jobs = Vec<Box<dyn Job>>;
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
 pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
-    slow::collect_above(shared.settings.operation.slow_query);
     while let Ok(first) = queue.recv() {
         let mut jobs = vec![first];
         jobs.extend(queue.try_iter().take(MOST_JOBS - 1));
@@ -154,17 +153,21 @@ fn try_once(shared: &Shared, jobs: &mut Jobs) -> Attempt {
             });
         }
     };
+    let acquire = clock::now().saturating_duration_since(now);
+    let watch = Watch::enter(operation);
     let made = attempt(
         shared.database,
         &mut connection,
         jobs,
         shared.settings.operation.lock_timeout,
-        &shared.active,
+        &Watched {
+            active: &shared.active,
+            statements: &shared.statements,
+        },
     );
     drop(connection);
-    for (sql, took) in slow::take() {
-        shared.observer.slow_statement(shared.database, operation, &sql, took);
-    }
+    let waits = (acquire, Duration::ZERO);
+    statements::report(shared.database, &shared.statements, &*shared.observer, &watch, waits);
     made
 }
 
