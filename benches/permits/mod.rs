@@ -43,7 +43,7 @@ fn sides() -> Vec<(&'static str, Call)> {
     let recloser = recloser::Recloser::default();
     let failsafe = failsafe::Config::new().build();
     vec![
-        ("one look at the clock", repeated(|_| drop(black_box(Instant::now())))),
+        ("one look at the clock", repeated(|_| _ = black_box(Instant::now()))),
         (
             "mainstay, permit borrowed",
             repeated(move |number| {

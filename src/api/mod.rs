@@ -13,6 +13,7 @@ mod errors;
 mod health;
 mod pool;
 mod problems;
+mod queries;
 mod session;
 mod stats;
 mod stream;
@@ -27,6 +28,7 @@ pub fn routes() -> Vec<rocket::Route> {
         breakers::routes(),
         active::routes(),
         pool::routes(),
+        queries::routes(),
         alerts::routes(),
         stream::routes(),
         errors::routes(),

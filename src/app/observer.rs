@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::{ActiveOperation, BreakerChange, DbError, MissingCommits, Observer, Origin, PoolStatus};
+use crate::db::{ActiveOperation, BreakerChange, DbError, MissingCommits, Observer, Origin, PoolStatus, SlowStatement};
 use crate::events::{Capture, NewEvent};
 use crate::monitoring::Evidence;
 
@@ -42,12 +42,41 @@ impl Observer for Recorder {
         }
     }
 
-    fn slow_statement(&self, database: &str, operation: &str, sql: &str, took: Duration) {
-        let duration_ms = took.as_millis() as u64;
-        if took >= Duration::from_secs(1) {
-            tracing::error!(database, operation, sql, duration_ms, "slow statement");
+    fn slow_statement(&self, slow: &SlowStatement<'_>) {
+        let ms = |span: Duration| span.as_millis() as u64;
+        let (duration_ms, acquire_ms, lock_ms) = (ms(slow.took), ms(slow.acquire), ms(slow.lock));
+        let commit_ms = ms(slow.commit);
+        let &SlowStatement {
+            database,
+            operation,
+            sql,
+            suppressed,
+            ..
+        } = slow;
+        if slow.took >= Duration::from_secs(1) {
+            tracing::error!(
+                database,
+                operation,
+                sql,
+                duration_ms,
+                acquire_ms,
+                lock_ms,
+                commit_ms,
+                suppressed,
+                "slow statement"
+            );
         } else {
-            tracing::warn!(database, operation, sql, duration_ms, "slow statement");
+            tracing::warn!(
+                database,
+                operation,
+                sql,
+                duration_ms,
+                acquire_ms,
+                lock_ms,
+                commit_ms,
+                suppressed,
+                "slow statement"
+            );
         }
     }
 

@@ -20,7 +20,7 @@ use super::backoff::within_ten_percent;
 use super::deadline;
 use super::holders::Holders;
 use super::identity::{Identity, identity};
-use super::slow;
+use super::statements::{self, Statements};
 use crate::clock;
 
 /// What a connection is for.
@@ -94,6 +94,8 @@ pub fn read_real_page(connection: &Connection) -> rusqlite::Result<()> {
 /// A connection with what the pool must know of it.
 pub struct Guarded {
     connection: Connection,
+    // After the connection, so that it is dropped later: SQLite's trace holds a pointer to it.
+    _statements: Arc<Statements>,
     poisoned: bool,
     holders: Arc<Holders>,
     epoch: u64,
@@ -165,6 +167,7 @@ pub struct Manager {
     /// Connects and checks that shall panic.
     #[cfg(test)]
     panics: Arc<AtomicU64>,
+    statements: Arc<Statements>,
 }
 
 /// Raised when the file was isolated: connections made before must not be used again.
@@ -198,8 +201,9 @@ impl Manager {
         path: &Path,
         opened: Identity,
         role: Role,
-        (lifetime, slow_after): (Duration, Duration),
-        (epoch, holders): (Epoch, Arc<Holders>),
+        (lifetime, epoch): (Duration, Epoch),
+        holders: Arc<Holders>,
+        statements: Arc<Statements>,
     ) -> Self {
         // Without CREATE: a deleted file must never come back as an empty one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -209,7 +213,6 @@ impl Manager {
                 // First, because configuring may wait for a lock already.
                 deadline::obey_scopes(connection)?;
                 configure(connection, role)?;
-                slow::watch(connection, slow_after);
                 Ok(())
             });
         Self {
@@ -222,6 +225,7 @@ impl Manager {
             holders,
             #[cfg(test)]
             panics: Arc::default(),
+            statements,
         }
     }
 
@@ -258,8 +262,10 @@ impl Manager {
         self.check_identity()?;
         let now = clock::now();
         let expires_at = now + within_ten_percent(self.lifetime, fastrand::f64());
+        statements::watch(&connection, &self.statements);
         Ok(Guarded {
             connection,
+            _statements: Arc::clone(&self.statements),
             poisoned: false,
             holders: Arc::clone(&self.holders),
             epoch: self.epoch.load(Ordering::Acquire),

@@ -37,6 +37,7 @@ use super::reserve::Reserve;
 use super::retry::Budget;
 use super::room::Room;
 use super::sequence::{MissingCommits, Sequence};
+use super::statements::Statements;
 use super::writer::{Shared, Stop, Underway, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
@@ -75,6 +76,7 @@ pub(super) struct Inner {
     pub(super) health: Health,
     pub(super) missing: Option<MissingCommits>,
     pub(super) keeper: Keeper,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// A handle; clones share the database.
@@ -137,10 +139,11 @@ impl Database {
         })?;
         let epoch = Epoch::default();
         let holders = Arc::new(Holders::new(&options.path));
+        let statements = Arc::new(Statements::new(settings.operation.slow_query, clock.wall()));
         let manager = |role| {
-            let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
-            let shared = (Arc::clone(&epoch), Arc::clone(&holders));
-            Manager::new(&options.path, opened, role, spans, shared)
+            let ends = (settings.pool.max_lifetime, Arc::clone(&epoch));
+            let (holders, statements) = (Arc::clone(&holders), Arc::clone(&statements));
+            Manager::new(&options.path, opened, role, ends, holders, statements)
         };
         let breaker = |direction: &str| {
             let name = format!("{}.{direction}", options.name);
@@ -166,6 +169,7 @@ impl Database {
             connect_timeout: settings.pool.connect_timeout,
             observer: Arc::clone(&observer),
             database: options.name,
+            statements: Arc::clone(&statements),
         });
         let single = PoolSettings {
             max: 1,
@@ -185,6 +189,7 @@ impl Database {
             underway: Underway::default(),
             stop: Stop::default(),
             room: Room::with(Reserve::beside(&options.path)),
+            statements: Arc::clone(&statements),
             clock: Arc::clone(&clock),
         });
         let writer = Writer::start(shared, sequence).map_err(io)?;
@@ -217,6 +222,7 @@ impl Database {
             health,
             missing,
             keeper,
+            statements,
             options,
         };
         Ok(Self {

@@ -105,6 +105,11 @@ impl Scope {
         });
     }
 
+    /// How long locks were waited for.
+    pub fn lock_waited(&self) -> Duration {
+        CURRENT.with_borrow(|c| c.as_ref().map_or(Duration::ZERO, |current| current.lock_waited))
+    }
+
     /// Whether the whole lock budget was waited for in vain.
     pub fn lock_budget_spent(&self) -> bool {
         CURRENT.with_borrow(|c| c.as_ref().is_some_and(|current| current.budget_spent))

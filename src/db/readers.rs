@@ -19,7 +19,7 @@ use super::limiter::{Admission, Limiter, Refused};
 use super::observe::Observer;
 use super::operation::{Cost, Operation};
 use super::pool::ConnectionPool;
-use super::slow;
+use super::statements::{self, Statements, Watch};
 use crate::clock;
 use crate::config::OperationSettings;
 use crate::quantiles::Quantiles;
@@ -46,12 +46,15 @@ pub struct Readers {
     pub(super) connect_timeout: Duration,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) database: &'static str,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// When those who were turned away may come back.
 const SHED_FOR: Duration = Duration::from_secs(1);
 
 const INTERRUPT: i32 = 9;
+/// What a read in place can't wait for and a thread can: a lock, the end of a recovery, a read that isn't short.
+const WAITS: [i32; 4] = [5, INTERRUPT, 261, 262];
 
 /// How one attempt went wrong.
 pub struct ReadFailure {
@@ -100,18 +103,9 @@ impl Readers {
             lock_budget: Duration::ZERO,
             cancelled: Some(running.flag()),
         };
-        match self.run(operation, &mut connection, &running, limits, query) {
+        match self.run(operation, &mut connection, &running, limits, Duration::ZERO, query) {
             // Contention, an unfinished recovery or a read that isn't short: a thread can wait for it.
-            Err(failure)
-                if matches!(
-                    failure.error.kind,
-                    ErrorKind::Sqlite {
-                        code: 5 | 9 | 261 | 262
-                    }
-                ) =>
-            {
-                None
-            }
+            Err(failure) if matches!(failure.error.kind, ErrorKind::Sqlite { code } if WAITS.contains(&code)) => None,
             done => Some(done),
         }
     }
@@ -191,7 +185,8 @@ impl Readers {
             may_wait_again: error.kind == ErrorKind::PoolTimeout,
             ..error.into()
         });
-        self.connection_waits.record(asked.elapsed());
+        let acquire = clock::now().saturating_duration_since(asked);
+        self.connection_waits.record(acquire);
         let mut connection = connected?;
         running.holds(&connection);
         let limits = Limits {
@@ -201,10 +196,10 @@ impl Readers {
         };
         let began = clock::now();
         let done = if operation.cost == Cost::Point {
-            self.run(operation, &mut connection, running, limits, query)
+            self.run(operation, &mut connection, running, limits, acquire, query)
         } else {
             // One snapshot for all statements of the operation.
-            self.run(operation, &mut connection, running, limits, &|connection| {
+            self.run(operation, &mut connection, running, limits, acquire, &|connection| {
                 let snapshot = connection.unchecked_transaction()?;
                 let value = query(&snapshot)?;
                 snapshot.finish().map(|()| value)
@@ -246,14 +241,21 @@ impl Readers {
         connection: &mut Guarded,
         running: &Running,
         limits: Limits,
+        acquire: Duration,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, ReadFailure> {
+        let in_place = limits.lock_budget.is_zero();
         let scope = Scope::enter(limits).watching(connection.holders());
-        slow::collect_above(self.settings.slow_query);
+        let watch = Watch::enter(operation.name);
         let outcome = catch_unwind(AssertUnwindSafe(|| query(connection)));
-        for (sql, took) in slow::take() {
-            self.observer.slow_statement(self.database, operation.name, &sql, took);
+        if let Ok(Err(error)) = &outcome
+            // What ends early in place is no failure: a thread runs it again.
+            && !(in_place && code_of(error).is_some_and(|code| WAITS.contains(&code)))
+        {
+            statements::failed(&self.statements, error);
         }
+        let waits = (acquire, scope.lock_waited());
+        statements::report(self.database, &self.statements, &*self.observer, &watch, waits);
         match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) if code_of(&error) == Some(INTERRUPT) && running.was_cancelled() => {

@@ -19,6 +19,7 @@ use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::internal::SET_SEQUENCE;
 use crate::db::sequence::Sequence;
+use crate::db::statements::{self, Statements};
 
 /// What an attempt came to.
 pub enum Attempt {
@@ -64,6 +65,14 @@ pub enum Fence {
     Savepoints,
 }
 
+/// Where what runs is told: who runs now, and what each statement took.
+pub struct Watched<'a> {
+    /// The operations that run.
+    pub active: &'a Arc<Active>,
+    /// The statements.
+    pub statements: &'a Statements,
+}
+
 /// What an attempt works with.
 pub struct Bench<'a> {
     pub database: &'static str,
@@ -71,7 +80,7 @@ pub struct Bench<'a> {
     pub lock_budget: Duration,
     pub fence: Fence,
     pub sequence: &'a mut Sequence,
-    pub active: &'a Arc<Active>,
+    pub watched: Watched<'a>,
 }
 
 /// Makes the attempt. `jobs` is not empty.
@@ -101,7 +110,7 @@ impl Bench<'_> {
         let (began, alone) = (clock::now(), jobs.len() == 1);
         let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
         for (index, job) in jobs.iter_mut().enumerate() {
-            let ran = run_one(self.connection, job.as_mut(), scope, self.fence, self.active);
+            let ran = run_one(self.connection, job.as_mut(), scope, self.fence, &self.watched);
             let own = ran.map_err(|error| self.failed(lead, error, scope, false))?;
             let operation = job.operation().name;
             results.push(match own {
@@ -238,15 +247,19 @@ fn run_one(
     job: &mut dyn Job,
     scope: &Scope,
     fence: Fence,
-    active: &Arc<Active>,
+    watched: &Watched<'_>,
 ) -> rusqlite::Result<Own> {
     if fence == Fence::Savepoints {
         execute(connection, "SAVEPOINT job")?;
     }
     scope.set_deadline(job.deadline());
-    let running = active.begin(&beginning(job), Some(connection));
+    let running = watched.active.begin(&beginning(job), Some(connection));
     scope.set_cancelled(Some(running.flag()));
+    statements::now_for(job.operation().name);
     let ran = job.run(connection);
+    if let Ran::Failed(error) = &ran {
+        statements::failed(watched.statements, error);
+    }
     let was_cancelled = running.was_cancelled();
     // From here on it can't be stopped: neither its savepoint's end nor the others' work.
     drop(running);

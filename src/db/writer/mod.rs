@@ -30,6 +30,7 @@ use super::pool::ConnectionPool;
 use super::retry::Budget;
 use super::room::Room;
 use super::sequence::Sequence;
+use super::statements::Statements;
 use crate::clock::{self, SharedClock};
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
@@ -52,6 +53,7 @@ pub struct Shared {
     pub(super) stop: Stop,
     /// Told of every failed attempt, so that a full disk is known at once.
     pub(super) room: Room,
+    pub(super) statements: Arc<Statements>,
     pub(super) clock: SharedClock,
 }
 

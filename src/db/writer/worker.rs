@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::batch::{Attempt, BatchFailure, Bench, Committed, Fence, attempt};
+use super::batch::{Attempt, BatchFailure, Bench, Committed, Fence, Watched, attempt};
 use super::job::{Job, Turn, TypedJob};
 use super::pace::Pace;
 use super::repeat::{Jobs, again, answer, answer_all};
@@ -25,7 +25,7 @@ use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency;
 use crate::db::operation::Operation;
 use crate::db::sequence::Sequence;
-use crate::db::slow;
+use crate::db::statements::{self, Watch};
 use crate::db::verdict::{Direction, verdict};
 
 const CHECKPOINT_CAP: Duration = Duration::from_millis(900);
@@ -47,7 +47,6 @@ struct Desk<'a> {
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
 pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>, sequence: Sequence) {
-    slow::collect_above(shared.settings.operation.slow_query);
     let mut desk = Desk {
         shared,
         sequence,
@@ -216,15 +215,19 @@ impl Desk<'_> {
             lock_budget: shared.settings.operation.lock_timeout,
             fence,
             sequence: &mut self.sequence,
-            active: &shared.active,
+            watched: Watched {
+                active: &shared.active,
+                statements: &shared.statements,
+            },
         };
+        let acquire = clock::now().saturating_duration_since(now);
+        let watch = Watch::enter(operation);
         shared.underway.begin();
         let made = attempt(bench, jobs);
         shared.underway.end();
         drop(connection);
-        for (sql, took) in slow::take() {
-            shared.observer.slow_statement(shared.database, operation, &sql, took);
-        }
+        let waits = (acquire, Duration::ZERO);
+        statements::report(shared.database, &shared.statements, &*shared.observer, &watch, waits);
         made
     }
 
