@@ -67,7 +67,9 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>, sequence: Sequence) 
                 let mut jobs = vec![first];
                 jobs.extend(queue.try_iter().take(limit - 1));
                 shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
+                shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
                 desk.run_batch(jobs);
+                shared.metrics.in_hand.store(0, Ordering::Relaxed);
                 desk.sequence.sync_if_due();
             }
             Err(RecvTimeoutError::Timeout) => desk.idle(),
