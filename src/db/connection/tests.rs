@@ -40,7 +40,7 @@ fn all_of(pool: &ConnectionPool, most: u32) {
 }
 
 #[test]
-fn panics_while_connecting_or_checking_cost_no_place() {
+fn fault_24_panics_while_connecting_or_checking_cost_no_place() {
     let (_folder, pool, panics) = pool(3);
     panics.store(3, Ordering::Release);
     all_of(&pool, 3);

@@ -93,7 +93,7 @@ async fn a_count_that_runs_without_steps_ends_at_its_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leaked_connections_are_told_of_once_and_shed_rather_than_hang() {
+async fn fault_25_leaked_connections_are_told_of_once_and_shed_rather_than_hang() {
     #[derive(Default)]
     struct Leaks(Mutex<Vec<String>>);
     impl Observer for Leaks {
