@@ -3,6 +3,8 @@
 //! What must stay true: class and severity come from codes and kinds, never from words; each carries a fingerprint of its own, so
 //! that one cause is one group whatever the message says. Made at the boundaries (responses, panic hook, observers) and handed to capture.
 
+mod watched;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +15,7 @@ use super::classify::{Class, class_of_db_error, severity_of};
 use super::model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity};
 use super::parse::{MAX_MESSAGE_BYTES, new_id};
 use crate::clock::{epoch_ms, rfc3339_ms};
-use crate::db::{ActiveOperation, BreakerChange, DbError, ErrorKind, MissingCommits, Origin, PoolStatus};
+use crate::db::{BreakerChange, DbError, ErrorKind, Origin};
 
 /// Who we are in our own events.
 const SOURCE: &str = "mainstay";
@@ -132,69 +134,6 @@ impl NewEvent {
                 "at": rfc3339_ms(change.at), "retryAt": retry_at, "evidence": evidence }),
             fingerprint: own(&["breaker", &change.name, change.to]),
             ..Self::of(ErrorType::Database, class, message, context)
-        }
-    }
-
-    /// A database lacks commits that had been acknowledged.
-    pub fn commits_missing(database: &str, missing: &MissingCommits) -> Self {
-        let details = match missing {
-            MissingCommits::Behind { expected, found } => json!({ "expected": expected, "found": found }),
-            MissingCommits::OtherDatabase { expected } => json!({ "expected": expected, "found": null }),
-        };
-        let message = format!("{database}.db: {missing}");
-        Self {
-            details,
-            fingerprint: own(&["commits missing", database]),
-            ..Self::of(ErrorType::Database, Class::Corruption, message, EventContext::default())
-        }
-    }
-
-    /// A connection that an operation holds for suspiciously long.
-    pub fn leak(database: &str, operation: &ActiveOperation) -> Self {
-        let (name, site) = (operation.operation, operation.call_site.as_str());
-        let held_ms = operation.held.unwrap_or_default().as_millis() as u64;
-        let context = EventContext {
-            request_id: operation.request_id.clone(),
-            ..EventContext::default()
-        };
-        let message =
-            format!("{database}.{name} holds a connection for suspiciously long: {held_ms} ms, asked for at {site}");
-        Self {
-            details: json!({ "database": database, "operation": name, "callSite": site, "heldMs": held_ms,
-                "active": format!("{database}-{}", operation.id) }),
-            fingerprint: own(&["leak", database, name, site]),
-            ..Self::of(ErrorType::Database, Class::ResourcesExhausted, message, context)
-        }
-    }
-
-    /// A reader keeps a write-ahead log too large; `problem` says how large and who it is.
-    pub fn log_pinned(database: &str, problem: &str) -> Self {
-        Self {
-            details: json!({ "database": database, "problem": problem }),
-            fingerprint: own(&["wal", database]),
-            severity: Severity::Medium,
-            ..Self::of(
-                ErrorType::Database,
-                Class::LockContention,
-                format!("{database}: {problem}"),
-                EventContext::default(),
-            )
-        }
-    }
-
-    /// The readers' limit as somebody has set it.
-    pub fn pool_change(database: &str, pool: &PoolStatus, origin: Option<&Origin>) -> Self {
-        let (limit, (min, max)) = (pool.limit, pool.bounds);
-        Self {
-            severity: Severity::Low,
-            details: json!({ "database": database, "limit": limit, "min": min, "max": max, "adaptive": pool.adaptive }),
-            fingerprint: own(&["pool", database]),
-            ..Self::of(
-                ErrorType::Database,
-                Class::StateChange,
-                format!("the readers' limit of {database} was changed by hand: {limit}, from {min} to {max}"),
-                origin.map(EventContext::from).unwrap_or_default(),
-            )
         }
     }
 
