@@ -54,7 +54,15 @@ impl Database {
                 .writer
                 .submit(operation, self.caller(site), deadline, permit, job)?;
         let error = |kind| DbError::new(self.name(), operation.name, kind);
-        let gone = |_| Err(error(ErrorKind::OutcomeUnknown).with_detail("the writer ended"));
+        let gone = |_| {
+            // It was dropped unanswered. One that was never begun, or was rolled back, can't take effect any more.
+            let kind = if turn.cancel() {
+                ErrorKind::Panicked
+            } else {
+                ErrorKind::OutcomeUnknown
+            };
+            Err(error(kind).with_detail("the writer failed"))
+        };
         if let Ok(answered) = tokio::time::timeout_at(deadline.into(), &mut answer).await {
             return answered.unwrap_or_else(gone);
         }

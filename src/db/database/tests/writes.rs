@@ -272,3 +272,75 @@ async fn an_older_copy_is_noticed_and_numbers_go_on() {
         (None, 2)
     );
 }
+
+/// Panics whenever it is told of a repetition, and of a slow statement.
+struct Panicking;
+
+impl crate::db::Observer for Panicking {
+    fn retrying(&self, _: &DbError, _: u32, _: Duration) {
+        panic!("told of a retry");
+    }
+
+    fn slow_statement(&self, _: &crate::db::SlowStatement<'_>) {
+        panic!("told of a slow statement");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_writer_itself_costs_its_batch_and_says_what_is_certain() {
+    let mut settings = settings();
+    settings.operation.slow_query = Duration::from_millis(50);
+    let bench = bench_with(settings, Arc::new(Panicking));
+    let other = bench.other();
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let undone = bench.put("a", 1).await.expect_err("the lock was met");
+    assert_eq!(undone.kind, ErrorKind::Panicked, "nothing was done, and it says so");
+    other.execute_batch("ROLLBACK").expect("let go");
+    bench.put("a", 1).await.expect("the thread goes on");
+
+    // Told after the commit: the caller can't know, and the row is there.
+    let slow = |c: &Connection| {
+        insert(c, "b", 2)?;
+        let spin =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT max(i) FROM n";
+        c.query_row(spin, [], |_| Ok(()))?;
+        Ok(Effect::Commit(()))
+    };
+    let unknown = bench.database.write(PUT, slow).await.expect_err("nobody answered");
+    assert_eq!(unknown.kind, ErrorKind::OutcomeUnknown);
+    assert_eq!(bench.count().await, 2);
+    bench.put("c", 3).await.expect("the thread goes on");
+    assert!(bench.database.is_healthy());
+}
+
+/// Counts how often a breaker opened.
+#[derive(Default)]
+struct Openings(AtomicUsize);
+
+impl crate::db::Observer for Openings {
+    fn breaker_changed(&self, change: &BreakerChange) {
+        self.0.fetch_add(usize::from(change.to == "OPEN"), Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uncertain_job_waits_for_the_breaker_that_its_own_failure_opened() {
+    let openings = Arc::new(Openings::default());
+    let bench = bench_with(settings(), Arc::clone(&openings) as Arc<dyn crate::db::Observer>);
+    // One operation alone opens nothing, however often it fails.
+    let other = bench.other();
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    bench.put("x", 1).await.expect_err("locked out");
+    other.execute_batch("ROLLBACK").expect("let go");
+    assert_eq!(openings.0.load(Ordering::Relaxed), 0);
+    let runs = Arc::new(AtomicUsize::new(0));
+    let job = committed_in_secret(Arc::clone(&runs));
+    let answered = bench.database.write_once(PUT, once("k"), job).await;
+    assert_eq!(
+        answered,
+        Ok(Answered::First(7)),
+        "settled by the ledger once it was let through"
+    );
+    assert_eq!(openings.0.load(Ordering::Relaxed), 1);
+    assert_eq!((runs.load(Ordering::Relaxed), bench.count().await), (1, 1));
+}
