@@ -1,10 +1,10 @@
-//! One connection (floor 1): how it is configured, and the r2d2 manager whose checks can fail.
+//! One connection (floor 1) and the r2d2 manager whose checks can fail; `configure` is how each is set up.
 //!
 //! What must stay true: a connection that saw a panic, an open transaction or an I/O error never goes back to the
 //! pool; a check reads a real page; a panic in here becomes an error, because three of them would kill an r2d2 pool;
 //! a connection is never made to a file other than the one that was opened first. Called by the pool and the writer.
 
-mod failure;
+mod configure;
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::configure::{Role, WAL_SIZE_LIMIT_BYTES, configure, limit_cache, read_real_page};
 use super::backoff::within_ten_percent;
 use super::deadline;
 use super::holders::Holders;
@@ -24,74 +26,10 @@ use super::identity::{Identity, identity};
 use super::statements::{self, Statements};
 use crate::clock;
 
-pub use failure::{ConnectError, LastFailure};
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Reads only (`query_only`).
-    Reader,
-    /// The single writing connection.
-    Writer,
-}
-
+/// A failure to connect explains waits that begin at most this much later.
+const STILL_RELEVANT: Duration = Duration::from_secs(3);
 /// A connection idle for less than this is trusted at checkout without a look.
 const BYPASS: Duration = Duration::from_millis(500);
-const CACHED_STATEMENTS: usize = 128;
-/// The write-ahead log shall not stay larger than this.
-pub const WAL_SIZE_LIMIT_BYTES: i64 = 64 << 20;
-/// Pages in the write-ahead log (16 MiB) from which on a commit itself makes a checkpoint. Only the backstop: the
-/// keeper of the log (`checkpoint`) is there four times as early, and a commit shouldn't pay for one.
-const BACKSTOP_PAGES: i32 = 4000;
-
-/// Sets what every connection of a role has.
-///
-/// # Errors
-/// SQLite's.
-pub fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-    if mode != "wal" && role == Role::Writer {
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    }
-    connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = 1; PRAGMA cell_size_check = 1;
-         PRAGMA trusted_schema = 0; PRAGMA temp_store = MEMORY;",
-    )?;
-    // An I/O error on mapped memory would be a signal, not a code.
-    connection
-        .query_row("PRAGMA mmap_size = 0", [], |_| Ok(()))
-        .or_else(none_is_fine)?;
-    connection.query_row(
-        &format!("PRAGMA journal_size_limit = {WAL_SIZE_LIMIT_BYTES}"),
-        [],
-        |_| Ok(()),
-    )?;
-    connection.query_row(&format!("PRAGMA wal_autocheckpoint = {BACKSTOP_PAGES}"), [], |_| Ok(()))?;
-    if role == Role::Reader {
-        connection.execute_batch("PRAGMA query_only = 1")?;
-    }
-    Ok(())
-}
-
-fn none_is_fine(error: rusqlite::Error) -> rusqlite::Result<()> {
-    match error {
-        rusqlite::Error::QueryReturnedNoRows => Ok(()),
-        other => Err(other),
-    }
-}
-
-/// Reads a page of the file itself: the cache is dropped first, so that the answer can't come from memory.
-///
-/// # Errors
-/// SQLite's: this is the check that can fail.
-pub fn read_real_page(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA shrink_memory")?;
-    connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-        .map(drop)
-}
-
 /// A connection with what the pool must know of it.
 pub struct Guarded {
     connection: Connection,
@@ -124,6 +62,38 @@ impl Deref for Guarded {
     }
 }
 
+/// Why a connection could not be made or was found bad.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// SQLite's error.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The path no longer names the file that was opened.
+    #[error("the database file was deleted or replaced")]
+    Moved,
+    /// It lived long enough.
+    #[error("the connection reached its lifetime")]
+    Expired,
+    /// A panic, or an error without a code, while connecting or checking.
+    #[error("failed while {0}")]
+    Failed(&'static str),
+}
+
+impl ConnectError {
+    /// The same, as far as it can be copied: rusqlite's errors aren't `Clone`, their codes are.
+    fn copied(&self) -> Self {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(code, text)) => {
+                Self::Sqlite(rusqlite::Error::SqliteFailure(*code, text.clone()))
+            }
+            Self::Sqlite(_) => Self::Failed("configuring"),
+            Self::Moved => Self::Moved,
+            Self::Expired => Self::Expired,
+            Self::Failed(doing) => Self::Failed(doing),
+        }
+    }
+}
+
 /// The manager: r2d2_sqlite's, with checks.
 pub struct Manager {
     inner: SqliteConnectionManager,
@@ -139,8 +109,41 @@ pub struct Manager {
     statements: Arc<Statements>,
 }
 
+/// What bounds a connection.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// How long it may live.
+    pub lifetime: Duration,
+    /// Made before this was raised, it is used no more.
+    pub epoch: Epoch,
+    /// Its page cache, in KiB.
+    pub cache_kib: u32,
+}
+
 /// Raised when the file was isolated: connections made before must not be used again.
 pub type Epoch = Arc<AtomicU64>;
+
+/// The latest failure to connect, so that a waiter learns the cause of its wait: r2d2 itself only says "timed out".
+#[derive(Default)]
+pub struct LastFailure(Mutex<Option<(Instant, ConnectError)>>);
+
+impl LastFailure {
+    /// The failure that explains a wait that began at `since`: one that came later, or that was recent by then and not
+    /// followed by a success.
+    pub fn since(&self, since: Instant) -> Option<ConnectError> {
+        let last = self.0.lock();
+        let (at, error) = last.as_ref()?;
+        (*at + STILL_RELEVANT >= since).then(|| error.copied())
+    }
+
+    fn clear(&self) {
+        *self.0.lock() = None;
+    }
+
+    fn keep(&self, error: &ConnectError) {
+        *self.0.lock() = Some((clock::now(), error.copied()));
+    }
+}
 
 impl Manager {
     /// For the file at `path`, which must be `opened`.
@@ -148,7 +151,11 @@ impl Manager {
         path: &Path,
         opened: Identity,
         role: Role,
-        (lifetime, epoch): (Duration, Epoch),
+        Terms {
+            lifetime,
+            epoch,
+            cache_kib,
+        }: Terms,
         holders: Arc<Holders>,
         statements: Arc<Statements>,
     ) -> Self {
@@ -160,7 +167,7 @@ impl Manager {
                 // First, because configuring may wait for a lock already.
                 deadline::obey_scopes(connection)?;
                 configure(connection, role)?;
-                Ok(())
+                limit_cache(connection, cache_kib)
             });
         Self {
             inner,

@@ -13,7 +13,7 @@ mod writing;
 mod tests;
 
 use std::panic::Location;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
 use super::checkpoint::Keeper;
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
+use super::migrations::Migration;
 use super::observe::Observer;
 use super::operation::{Operation, Origin};
 use super::readers::Readers;
@@ -33,8 +34,22 @@ use crate::clock::{self, SharedClock};
 use crate::config::DatabaseSettings;
 
 pub use limits::PoolChange;
-pub use opening::Options;
 pub use writing::COMMIT_GRACE;
+
+/// What one database is.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `app` or `events`: the prefix of its breakers' names.
+    pub name: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// SQLite's application_id of the file.
+    pub application_id: i32,
+    /// The schema.
+    pub migrations: &'static [Migration],
+    /// Limits.
+    pub settings: DatabaseSettings,
+}
 
 pub(super) struct Inner {
     pub(super) options: Options,

@@ -14,6 +14,9 @@ use super::sequence::MissingCommits;
 use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
 
+/// A lock that is held for longer is told when writes wait for it.
+const LONG_HELD_MS: u64 = 1500;
+
 /// Reader connections and their use.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PoolStatus {
@@ -67,6 +70,8 @@ impl PoolStatus {
 pub struct WriterStatus {
     /// Jobs waiting now.
     pub queued: usize,
+    /// Jobs taken from the queue and not yet answered: they run, wait for a lock, or between two attempts.
+    pub in_hand: usize,
     /// Jobs refused because the queue was full, since the start.
     pub refused: u64,
     /// Transactions committed since the start.
@@ -130,6 +135,15 @@ impl DatabaseStatus {
         self.breakers.iter().all(BreakerStatus::is_healthy) && self.probe.as_ref().is_none_or(|p| p.problem().is_none())
     }
 
+    /// Why writes wait, when it is somebody else's lock that has kept them for longer than a moment.
+    pub fn writes_wait(&self) -> Option<String> {
+        let holder = self
+            .locks
+            .iter()
+            .find(|holder| holder.lock.blocks(true) && holder.held_ms >= LONG_HELD_MS)?;
+        (self.writer.queued + self.writer.in_hand > 0).then(|| format!("writes wait: {}", holder.sentence()))
+    }
+
     /// Whether it can be read.
     pub fn can_read(&self) -> bool {
         self.breakers[0].is_healthy() && self.probe.as_ref().is_none_or(|p| p.read_problem.is_none())
@@ -180,6 +194,7 @@ impl Database {
             },
             writer: WriterStatus {
                 queued: metrics.queued.load(Ordering::Relaxed),
+                in_hand: metrics.in_hand.load(Ordering::Relaxed),
                 refused: count(&metrics.refused),
                 commits: count(&metrics.commits),
                 jobs: count(&metrics.jobs),

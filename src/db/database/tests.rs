@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::config::{BreakerSettings, OperationSettings, PoolSettings, RetrySettings};
+use crate::config::{BreakerSettings, OperationSettings, RetrySettings};
 use crate::db::operation::Effect;
 use crate::db::{BreakerChange, Migration, Unobserved};
 

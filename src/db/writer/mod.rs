@@ -98,6 +98,7 @@ impl Underway {
 #[derive(Default)]
 pub struct Metrics {
     pub(super) queued: AtomicUsize,
+    pub(super) in_hand: AtomicUsize,
     pub(super) refused: AtomicU64,
     pub(super) commits: AtomicU64,
     pub(super) jobs: AtomicU64,

@@ -60,6 +60,7 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>, sequence: Sequence) 
     // are dropped, their callers know from their turns what is certain, and the connection goes with its transaction.
     while let Err(panic) = catch_unwind(AssertUnwindSafe(|| desk.serve(queue))) {
         shared.underway.end();
+        shared.metrics.in_hand.store(0, Ordering::Relaxed);
         let panic = panic_text(&*panic);
         tracing::error!(
             database = shared.database,
@@ -152,7 +153,9 @@ impl Desk<'_> {
                     let mut jobs = vec![first];
                     jobs.extend(queue.try_iter().take(limit - 1));
                     shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
+                    shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
                     self.run_batch(jobs);
+                    shared.metrics.in_hand.store(0, Ordering::Relaxed);
                     self.sequence.sync_if_due();
                 }
                 Err(RecvTimeoutError::Timeout) => self.idle(),
