@@ -5,7 +5,6 @@
 //! a connection is never made to a file other than the one that was opened first. Called by the pool and the writer.
 
 mod configure;
-mod failure;
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 pub use self::configure::{Role, WAL_SIZE_LIMIT_BYTES, configure, limit_cache, read_real_page};
-pub use self::failure::{ConnectError, LastFailure};
 use super::backoff::within_ten_percent;
 use super::deadline;
 use super::holders::Holders;
@@ -27,6 +26,8 @@ use super::identity::{Identity, identity};
 use super::statements::{self, Statements};
 use crate::clock;
 
+/// A failure to connect explains waits that begin at most this much later.
+const STILL_RELEVANT: Duration = Duration::from_secs(3);
 /// A connection idle for less than this is trusted at checkout without a look.
 const BYPASS: Duration = Duration::from_millis(500);
 /// A connection with what the pool must know of it.
@@ -61,6 +62,38 @@ impl Deref for Guarded {
     }
 }
 
+/// Why a connection could not be made or was found bad.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// SQLite's error.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The path no longer names the file that was opened.
+    #[error("the database file was deleted or replaced")]
+    Moved,
+    /// It lived long enough.
+    #[error("the connection reached its lifetime")]
+    Expired,
+    /// A panic, or an error without a code, while connecting or checking.
+    #[error("failed while {0}")]
+    Failed(&'static str),
+}
+
+impl ConnectError {
+    /// The same, as far as it can be copied: rusqlite's errors aren't `Clone`, their codes are.
+    fn copied(&self) -> Self {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(code, text)) => {
+                Self::Sqlite(rusqlite::Error::SqliteFailure(*code, text.clone()))
+            }
+            Self::Sqlite(_) => Self::Failed("configuring"),
+            Self::Moved => Self::Moved,
+            Self::Expired => Self::Expired,
+            Self::Failed(doing) => Self::Failed(doing),
+        }
+    }
+}
+
 /// The manager: r2d2_sqlite's, with checks.
 pub struct Manager {
     inner: SqliteConnectionManager,
@@ -89,6 +122,28 @@ pub struct Terms {
 
 /// Raised when the file was isolated: connections made before must not be used again.
 pub type Epoch = Arc<AtomicU64>;
+
+/// The latest failure to connect, so that a waiter learns the cause of its wait: r2d2 itself only says "timed out".
+#[derive(Default)]
+pub struct LastFailure(Mutex<Option<(Instant, ConnectError)>>);
+
+impl LastFailure {
+    /// The failure that explains a wait that began at `since`: one that came later, or that was recent by then and not
+    /// followed by a success.
+    pub fn since(&self, since: Instant) -> Option<ConnectError> {
+        let last = self.0.lock();
+        let (at, error) = last.as_ref()?;
+        (*at + STILL_RELEVANT >= since).then(|| error.copied())
+    }
+
+    fn clear(&self) {
+        *self.0.lock() = None;
+    }
+
+    fn keep(&self, error: &ConnectError) {
+        *self.0.lock() = Some((clock::now(), error.copied()));
+    }
+}
 
 impl Manager {
     /// For the file at `path`, which must be `opened`.

@@ -313,34 +313,37 @@ async fn a_panic_of_the_writer_itself_costs_its_batch_and_says_what_is_certain()
     assert!(bench.database.is_healthy());
 }
 
-/// Counts how often a breaker opened.
-#[derive(Default)]
-struct Openings(AtomicUsize);
-
-impl crate::db::Observer for Openings {
-    fn breaker_changed(&self, change: &BreakerChange) {
-        self.0.fetch_add(usize::from(change.to == "OPEN"), Ordering::Relaxed);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn an_uncertain_job_waits_for_the_breaker_that_its_own_failure_opened() {
-    let openings = Arc::new(Openings::default());
-    let bench = bench_with(settings(), Arc::clone(&openings) as Arc<dyn crate::db::Observer>);
-    // One operation alone opens nothing, however often it fails.
-    let other = bench.other();
-    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    bench.put("x", 1).await.expect_err("locked out");
-    other.execute_batch("ROLLBACK").expect("let go");
-    assert_eq!(openings.0.load(Ordering::Relaxed), 0);
-    let runs = Arc::new(AtomicUsize::new(0));
-    let job = committed_in_secret(Arc::clone(&runs));
-    let answered = bench.database.write_once(PUT, once("k"), job).await;
+async fn an_uncertain_job_waits_for_a_breaker_that_refuses_and_is_settled_by_its_key() {
+    let bench = bench();
+    let (runs, breaker) = (Arc::new(AtomicUsize::new(0)), Arc::clone(bench.database.breakers()[1]));
+    let lasting = Duration::from_millis(300);
+    let mut commit_in_secret = committed_in_secret(Arc::clone(&runs));
+    let began = Instant::now();
+    let answered = bench
+        .database
+        .write_once(PUT, once("k"), move |c| {
+            // While the attempt is under way, so that its failure finds the door shut.
+            breaker.force_open(Some(lasting), "by hand", None);
+            commit_in_secret(c)
+        })
+        .await;
     assert_eq!(
         answered,
         Ok(Answered::First(7)),
-        "settled by the ledger once it was let through"
+        "nobody may be told that it was refused"
     );
-    assert_eq!(openings.0.load(Ordering::Relaxed), 1);
+    assert!(began.elapsed() >= lasting, "it was let through only then");
     assert_eq!((runs.load(Ordering::Relaxed), bench.count().await), (1, 1));
+
+    let (runs, breaker) = (Arc::new(AtomicUsize::new(0)), Arc::clone(bench.database.breakers()[1]));
+    let mut commit_in_secret = committed_in_secret(Arc::clone(&runs));
+    let late = PUT.within(Duration::from_millis(200));
+    let unknown = bench.database.write_once(late, once("l"), move |c| {
+        breaker.force_open(Some(Duration::from_secs(60)), "by hand", None);
+        commit_in_secret(c)
+    });
+    let unknown = unknown.await.expect_err("its deadline came first");
+    assert_eq!(unknown.kind, ErrorKind::OutcomeUnknown);
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
