@@ -1,5 +1,8 @@
 //! The layer as a whole, on real files, with real locks and real damage.
 
+mod writes;
+
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::*;

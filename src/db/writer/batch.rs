@@ -1,8 +1,9 @@
-//! One attempt at one batch (floor 1): `BEGIN IMMEDIATE`, each job in its own savepoint, one `COMMIT`.
+//! One attempt at one batch (floor 1): `BEGIN IMMEDIATE`, the jobs one after the other, one `COMMIT`.
 //!
 //! What must stay true: after every error it is checked whether SQLite has rolled the transaction back by itself,
 //! because the next statement would otherwise commit on its own; a job that fails for its own reasons undoes only
-//! itself; a job that panics or whose statement was interrupted costs the others one repetition and nothing else.
+//! itself; a job that panics or whose statement was interrupted costs the others one repetition and nothing else; what
+//! is kept carries the number of its commit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,16 +17,32 @@ use crate::db::classify::{Impact, Retry, Told, classify_error};
 use crate::db::connection::Guarded;
 use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
+use crate::db::internal::SET_SEQUENCE;
+use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Statements};
 
 /// What an attempt came to.
 pub enum Attempt {
-    /// Committed; one result a job.
-    Committed(Vec<Result<(), DbError>>),
+    /// Committed.
+    Committed(Committed),
     /// Rolled back because of the job at this index alone.
     Culprit(usize, DbError),
+    /// Rolled back because one job must be undone without the others, which takes savepoints.
+    NeedsSavepoints,
     /// Rolled back because of the database.
     Failed(BatchFailure),
+}
+
+/// A committed batch.
+pub struct Committed {
+    /// One a job.
+    pub results: Vec<Result<(), DbError>>,
+    /// The commit's number; `None` when there was nothing to keep.
+    pub sequence: Option<u64>,
+    /// How long the jobs ran.
+    pub work: Duration,
+    /// How long the commit took.
+    pub commit: Duration,
 }
 
 /// Why a whole batch failed.
@@ -38,6 +55,16 @@ pub struct BatchFailure {
     pub outcome_unknown: bool,
 }
 
+/// How one job's changes are kept apart from those of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// Not at all: almost every job is kept, and a batch with one that isn't is run again with savepoints. It saves two
+    /// statements and the copies of pages that a savepoint makes.
+    Transaction,
+    /// Each in its savepoint.
+    Savepoints,
+}
+
 /// Where what runs is told: who runs now, and what each statement took.
 pub struct Watched<'a> {
     /// The operations that run.
@@ -46,22 +73,27 @@ pub struct Watched<'a> {
     pub statements: &'a Statements,
 }
 
+/// What an attempt works with.
+pub struct Bench<'a> {
+    pub database: &'static str,
+    pub connection: &'a mut Guarded,
+    pub lock_budget: Duration,
+    pub fence: Fence,
+    pub sequence: &'a mut Sequence,
+    pub watched: Watched<'a>,
+}
+
 /// Makes the attempt. `jobs` is not empty.
-pub fn attempt(
-    database: &'static str,
-    connection: &mut Guarded,
-    jobs: &mut [Box<dyn Job>],
-    lock_budget: Duration,
-    watched: &Watched<'_>,
-) -> Attempt {
+pub fn attempt(mut bench: Bench<'_>, jobs: &mut [Box<dyn Job>]) -> Attempt {
     let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(clock::now);
     let scope = Scope::enter(Limits {
         deadline: last_deadline,
-        lock_budget,
+        lock_budget: bench.lock_budget,
         cancelled: None,
     })
-    .watching(connection.holders());
-    let made = run_all(database, connection, jobs, &scope, watched);
+    .watching(bench.connection.holders());
+    let made = bench.run_all(jobs, &scope).unwrap_or_else(|other| other);
+    let connection = bench.connection;
     if !matches!(made, Attempt::Committed(_))
         && !connection.is_autocommit()
         && connection.execute_batch("ROLLBACK").is_err()
@@ -71,62 +103,97 @@ pub fn attempt(
     made
 }
 
-fn run_all(
-    database: &'static str,
-    connection: &mut Guarded,
-    jobs: &mut [Box<dyn Job>],
-    scope: &Scope,
-    watched: &Watched<'_>,
-) -> Attempt {
-    let lead = jobs[0].operation().name;
-    let failed = |connection: &mut Guarded, error: rusqlite::Error, outcome_unknown: bool| {
-        let error = with_true_code(connection, error);
+impl Bench<'_> {
+    fn run_all(&mut self, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Result<Attempt, Attempt> {
+        let lead = jobs[0].operation().name;
+        execute(self.connection, "BEGIN IMMEDIATE").map_err(|error| self.failed(lead, error, scope, false))?;
+        let (began, alone) = (clock::now(), jobs.len() == 1);
+        let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
+        for (index, job) in jobs.iter_mut().enumerate() {
+            let ran = run_one(self.connection, job.as_mut(), scope, self.fence, &self.watched);
+            let own = ran.map_err(|error| self.failed(lead, error, scope, false))?;
+            let operation = job.operation().name;
+            results.push(match own {
+                Own::Kept => {
+                    sequence.get_or_insert_with(|| self.sequence.next());
+                    Ok(())
+                }
+                Own::Undone => Ok(()),
+                Own::Refused(error) => Err(DbError::from_sqlite(self.database, operation, &error)),
+                // Alone, all there is to undo is the transaction: it ends below without anything to commit.
+                Own::Unfenced(error) if alone => {
+                    let undone = execute(self.connection, "ROLLBACK");
+                    undone.map_err(|error| self.failed(lead, error, scope, false))?;
+                    error.map_or(Ok(()), |error| {
+                        Err(DbError::from_sqlite(self.database, operation, &error))
+                    })
+                }
+                Own::Unfenced(_) => return Err(Attempt::NeedsSavepoints),
+                own => return Err(Attempt::Culprit(index, self.culprit(operation, own))),
+            });
+        }
+        // From here on nothing may interrupt: a commit that was begun is carried to its end.
+        scope.set_deadline(far());
+        let worked = clock::now();
+        self.commit(sequence)
+            .map_err(|(error, unknown)| self.failed(lead, error, scope, unknown))?;
+        Ok(Attempt::Committed(Committed {
+            results,
+            sequence,
+            work: worked - began,
+            commit: worked.elapsed(),
+        }))
+    }
+
+    /// Ends the transaction, with its number where it changed anything; the flag says whether a failure leaves open what
+    /// became of it.
+    fn commit(&self, sequence: Option<u64>) -> Result<(), (rusqlite::Error, bool)> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        if let Some(sequence) = sequence {
+            let number = sequence as i64;
+            let mut set = self
+                .connection
+                .prepare_cached(SET_SEQUENCE)
+                .map_err(|error| (error, false))?;
+            set.execute([number]).map_err(|error| (error, false))?;
+        }
+        execute(self.connection, "COMMIT").map_err(|error| (error, true))
+    }
+
+    fn failed(&mut self, lead: &'static str, error: rusqlite::Error, scope: &Scope, outcome_unknown: bool) -> Attempt {
+        let error = with_true_code(self.connection, error);
         let class = classify_error(&error);
         let outcome_unknown = outcome_unknown && !is_certain(&error);
-        if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
-            connection.poison();
+        // What became of a commit is asked on another connection.
+        if outcome_unknown || matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
+            self.connection.poison();
         }
-        let holder = lock_holder(&error, scope, connection.holders(), true);
-        let error = DbError::from_sqlite(database, lead, &error).with_holder(holder);
+        let holder = lock_holder(&error, scope, self.connection.holders(), true);
         Attempt::Failed(BatchFailure {
-            error,
-            lock_budget_spent: scope.lock_budget_spent(),
             outcome_unknown,
+            error: DbError::from_sqlite(self.database, lead, &error).with_holder(holder),
+            lock_budget_spent: scope.lock_budget_spent(),
         })
-    };
-    if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
-        return failed(connection, error, false);
     }
-    let mut results = Vec::with_capacity(jobs.len());
-    for (index, job) in jobs.iter_mut().enumerate() {
-        match run_one(connection, job.as_mut(), scope, watched) {
-            Ok(Own::Done) => results.push(Ok(())),
-            Ok(Own::Refused(error)) => results.push(Err(DbError::from_sqlite(database, job.operation().name, &error))),
-            Ok(Own::Panicked(text)) => {
-                connection.poison();
-                let error = DbError::new(database, job.operation().name, ErrorKind::Panicked).with_detail(text);
-                return Attempt::Culprit(index, error);
+
+    /// The error of a job that takes the whole transaction with it.
+    fn culprit(&mut self, operation: &'static str, own: Own) -> DbError {
+        let error = |kind| DbError::new(self.database, operation, kind);
+        match own {
+            Own::Panicked(text) => {
+                self.connection.poison();
+                error(ErrorKind::Panicked).with_detail(text)
             }
-            Ok(Own::Stopped(kind)) => {
-                let error = DbError::new(database, job.operation().name, kind);
-                return Attempt::Culprit(index, error);
+            Own::Stopped(kind) => error(kind),
+            Own::RolledBack(refused) => DbError::from_sqlite(self.database, operation, &refused),
+            // What it did then is not known.
+            _ => {
+                self.connection.poison();
+                error(ErrorKind::OutcomeUnknown).with_detail("the job went on outside its transaction")
             }
-            Ok(Own::RolledBack(error)) => {
-                return Attempt::Culprit(index, DbError::from_sqlite(database, job.operation().name, &error));
-            }
-            Ok(Own::LeftTheTransaction) => {
-                connection.poison();
-                let error = DbError::new(database, job.operation().name, ErrorKind::OutcomeUnknown);
-                return Attempt::Culprit(index, error.with_detail("the job went on outside its transaction"));
-            }
-            Err(error) => return failed(connection, error, false),
         }
-    }
-    // From here on nothing may interrupt: a commit that was begun is carried to its end.
-    scope.set_deadline(far());
-    match execute(connection, "COMMIT") {
-        Ok(()) => Attempt::Committed(results),
-        Err(error) => failed(connection, error, true),
     }
 }
 
@@ -159,8 +226,11 @@ fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::
 
 /// How one job ended, for its own reasons.
 enum Own {
-    Done,
+    Kept,
+    Undone,
     Refused(rusqlite::Error),
+    /// It must be undone or was refused, and there is no savepoint to go back to.
+    Unfenced(Option<rusqlite::Error>),
     /// Refused, and it rolled the whole transaction back (`ON CONFLICT ROLLBACK`).
     RolledBack(rusqlite::Error),
     /// It went on after SQLite had rolled back, or ended the transaction itself: what it did then is not known.
@@ -170,10 +240,18 @@ enum Own {
     Stopped(ErrorKind),
 }
 
-/// Runs a job in its savepoint; an `Err` concerns the whole transaction. The job's deadline is in force for the job
+/// Runs a job behind its fence; an `Err` concerns the whole transaction. The job's deadline is in force for the job
 /// alone: a savepoint's own statements must not fail because one caller is late.
-fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, watched: &Watched<'_>) -> rusqlite::Result<Own> {
-    execute(connection, "SAVEPOINT job")?;
+fn run_one(
+    connection: &Connection,
+    job: &mut dyn Job,
+    scope: &Scope,
+    fence: Fence,
+    watched: &Watched<'_>,
+) -> rusqlite::Result<Own> {
+    if fence == Fence::Savepoints {
+        execute(connection, "SAVEPOINT job")?;
+    }
     scope.set_deadline(job.deadline());
     let running = watched.active.begin(&beginning(job), Some(connection));
     scope.set_cancelled(Some(running.flag()));
@@ -191,8 +269,13 @@ fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, watched: &
     let is_gone = connection.is_autocommit();
     match ran {
         Ran::Keep | Ran::Undo if is_gone => Ok(Own::LeftTheTransaction),
-        Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Done),
-        Ran::Undo => undo(connection).map(|()| Own::Done),
+        Ran::Keep if has_deferred_violation(connection) => {
+            let refused = Some(foreign_key_error());
+            undo(connection, fence, refused)
+        }
+        Ran::Keep if fence == Fence::Transaction => Ok(Own::Kept),
+        Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Kept),
+        Ran::Undo => undo(connection, fence, None),
         Ran::Panicked(text) => Ok(Own::Panicked(text)),
         Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Stopped(if was_cancelled {
             ErrorKind::Cancelled
@@ -205,10 +288,28 @@ fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, watched: &
             match (own, is_gone) {
                 (false, _) => Err(error),
                 (true, true) => Ok(Own::RolledBack(error)),
-                (true, false) => undo(connection).map(|()| Own::Refused(error)),
+                (true, false) => undo(connection, fence, Some(error)),
             }
         }
     }
+}
+
+/// Whether a deferred foreign key is violated. Asked after each job, because the COMMIT would fail for all of them, and
+/// because a job that another one happens to mend would have failed in a transaction of its own.
+fn has_deferred_violation(connection: &Connection) -> bool {
+    let (mut violated, mut highest) = (0, 0);
+    // SAFETY: the handle belongs to this open connection; the call writes two numbers.
+    unsafe {
+        let wanted = ffi::SQLITE_DBSTATUS_DEFERRED_FKS;
+        ffi::sqlite3_db_status(connection.handle(), wanted, &raw mut violated, &raw mut highest, 0);
+    }
+    violated != 0
+}
+
+/// What the job's own COMMIT would have said.
+fn foreign_key_error() -> rusqlite::Error {
+    let code = ffi::Error::new(ffi::SQLITE_CONSTRAINT_FOREIGNKEY);
+    rusqlite::Error::SqliteFailure(code, Some("FOREIGN KEY constraint failed".to_owned()))
 }
 
 fn beginning(job: &dyn Job) -> Beginning<'_> {
@@ -227,9 +328,14 @@ fn far() -> Instant {
     clock::now() + Duration::from_secs(3600)
 }
 
-fn undo(connection: &Connection) -> rusqlite::Result<()> {
+/// Undoes one job, where its fence allows, for the reason it was refused or because it wants so.
+fn undo(connection: &Connection, fence: Fence, refused: Option<rusqlite::Error>) -> rusqlite::Result<Own> {
+    if fence == Fence::Transaction {
+        return Ok(Own::Unfenced(refused));
+    }
     execute(connection, "ROLLBACK TO job")?;
-    execute(connection, "RELEASE job")
+    execute(connection, "RELEASE job")?;
+    Ok(refused.map_or(Own::Undone, Own::Refused))
 }
 
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {

@@ -1,6 +1,7 @@
 //! What runs: seen with its call site, stopped by its name, bounded by its deadline.
 
 use super::*;
+use crate::config::PoolSettings;
 use crate::db::ActiveOperation;
 
 const RUNAWAY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
