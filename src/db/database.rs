@@ -184,10 +184,21 @@ impl Database {
         [&self.inner.read_breaker, &self.inner.write_breaker]
     }
 
-    /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
+    /// Drains the writer, checkpoints and closes within `patience`, and keeps the breakers' states for the next start
+    /// within as much again. Blocking. Later writes are refused.
     pub fn close(&self, patience: Duration) {
         self.inner.keeper.stop();
         self.inner.writer.close(patience);
-        self.inner.kept.keep(&self.breakers());
+        // On a thread of its own, which a disk that hangs may keep, but not the caller.
+        let (done, kept) = std::sync::mpsc::channel::<()>();
+        let database = self.clone();
+        let keep = move || {
+            database.inner.kept.keep(&database.breakers());
+            drop(done);
+        };
+        if let Err(error) = std::thread::Builder::new().spawn(keep) {
+            tracing::warn!(%error, "the circuit breakers' states can't be kept");
+        }
+        let _ = kept.recv_timeout(patience);
     }
 }

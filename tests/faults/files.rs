@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::work::{all_documents, all_events, assert_once, await_breaker, await_empty_spool, member};
+use crate::common::work::{
+    OtherProcess, all_documents, all_events, assert_once, await_breaker, await_empty_spool, member, stats,
+};
 use crate::common::{Server, eventually};
 use crate::{
-    NOTES, assert_refused, create, created, health, numbered, reported, settings, started, until_well, with_notes,
+    NOTES, assert_nothing_refused, assert_refused, create, created, health, numbered, report, reported, settings,
+    started, until_well, with_notes,
 };
 
 /// What health may take to see what happened to a file.
@@ -116,4 +119,43 @@ fn fault_16_another_programs_data_in_the_same_file_is_seen_and_isolated() {
     other.pragma_update(None, "application_id", ours).expect("given back");
     await_breaker(&client, "app.write", "CLOSED");
     create(&client, "after").expect(201);
+}
+
+#[test]
+fn fault_09_a_spool_whose_folder_is_gone_refuses_and_counts_and_comes_back() {
+    let (server, client) = started();
+    let folder = server.data_dir().join("spool");
+    let lock = OtherProcess::hold(&server, "events.db");
+    let destroyed = reported(&client, numbered("destroyed", 3));
+    // Moved first, in one step, because events of Mainstay's own may just be going there.
+    let aside = server.folder().join("aside");
+    fs::rename(&folder, &aside).expect("moved");
+    fs::remove_dir_all(&aside).expect("removed");
+    // It would be made again by itself, if nothing stood in its place.
+    fs::write(&folder, "in the way").expect("written");
+    for number in 0..10 {
+        assert_refused(report(&client, &format!("never {number}")), &["events_not_accepted"]);
+    }
+    create(&client, "the other file is well").expect(201);
+    let account = stats(&client)["ledger"].clone();
+    assert_eq!(account["balanced"], true, "{account}");
+    assert!(account["dropped"]["spoolFailed"].as_u64() >= Some(10), "{account}");
+
+    fs::remove_file(&folder).expect("out of the way");
+    let kept = reported(&client, numbered("kept", 10));
+    lock.release();
+    let account = eventually("the spool is empty", || {
+        Some(stats(&client)["ledger"].clone()).filter(|seen| seen["spooled"] == 0 && seen["inFlight"] == 0)
+    });
+    assert_eq!(account["balanced"], true, "{account}");
+    // What an operator destroys is gone, as far as replay hadn't read it yet, but not in silence.
+    let found = all_events(&client);
+    let there = member(&found, "id");
+    let gone = destroyed.iter().filter(|id| !there.contains(id)).count();
+    assert!(
+        account["dropped"]["spoolDamaged"].as_u64() >= Some(gone as u64),
+        "{account}"
+    );
+    assert_once("events", &kept, &there);
+    assert_nothing_refused(&found);
 }

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::eventually;
-use crate::common::work::{all_documents, assert_once, await_breaker, breaker, in_parallel, member, stats};
+use crate::common::work::{
+    OtherProcess, all_documents, assert_once, await_breaker, breaker, in_parallel, member, stats,
+};
+use crate::common::{Server, eventually};
 use crate::vfs::server::FaultyServer;
 use crate::vfs::{Call, Effect};
 use crate::{
@@ -182,6 +184,28 @@ fn fault_27_a_probe_that_hangs_is_given_up_and_probed_again() {
     println!("well again {:?} after the hang", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     create(&client, "after").expect(201);
+}
+
+/// The breakers' states are kept in a file of their own; a pipe in its place takes as long as a disk that hangs.
+#[test]
+fn fault_27_a_look_that_hangs_keeps_no_probe_from_its_time_and_no_server_from_its_end() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let mut server = Server::start(&settings(&[("DB_HEALTH_TIMEOUT_MS", "300")]));
+    let client = with_notes(&server);
+    let pipe = server.data_dir().join("app.db-breakers.json.new");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).expect("made");
+    let lock = OtherProcess::hold(&server, "app.db");
+    eventually("the write breaker opens", || {
+        create(&client, "never").expect(503);
+        (breaker(&client, "app.write")["state"] == "OPEN").then_some(())
+    });
+    lock.release();
+    // Nobody writes any more: it is a probe that finds out.
+    await_breaker(&client, "app.write", "CLOSED");
+    create(&client, "after").expect(201);
+    let began = Instant::now();
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
 #[test]
