@@ -38,7 +38,7 @@ impl Database {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
     {
-        let deadline = self.deadline(operation);
+        let deadline = self.deadline(operation, crate::clock::now());
         let number = self.inner.write_breaker.operation_number();
         let permit = self.permit(&self.inner.write_breaker, operation, number)?;
         self.inner.budget.lock().earn();

@@ -175,14 +175,14 @@ enum Own {
 fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, watched: &Watched<'_>) -> rusqlite::Result<Own> {
     execute(connection, "SAVEPOINT job")?;
     scope.set_deadline(job.deadline());
-    let running = watched.active.begin(&beginning(job), Some(connection));
-    scope.set_cancelled(Some(running.flag()));
+    let (running, flag) = Active::begin(&**watched.active, &beginning(job), Some(connection));
+    scope.set_cancelled(Some(flag));
     statements::now_for(job.operation().name);
     let ran = job.run(connection);
     if let Ran::Failed(error) = &ran {
         statements::failed(watched.statements, error);
     }
-    let was_cancelled = running.was_cancelled();
+    let was_cancelled = watched.active.was_cancelled(running.id());
     // From here on it can't be stopped: neither its savepoint's end nor the others' work.
     drop(running);
     scope.set_cancelled(None);
