@@ -29,6 +29,7 @@ mod db {
         pub mod machine;
         pub mod state;
         pub mod tally;
+        #[allow(clippy::modulo_one, reason = "a window of one second has one bucket")]
         pub mod window;
 
         /// As `sync.rs`, for the model checker.

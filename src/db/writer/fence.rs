@@ -63,14 +63,14 @@ pub fn run_one(
         execute(connection, "SAVEPOINT job")?;
     }
     scope.set_deadline(job.deadline());
-    let running = watched.active.begin(&beginning(job), Some(connection));
-    scope.set_cancelled(Some(running.flag()));
+    let (running, flag) = Active::begin(&**watched.active, &beginning(job), Some(connection));
+    scope.set_cancelled(Some(flag));
     statements::now_for(job.operation().name);
     let ran = job.run(connection);
     if let Ran::Failed(error) = &ran {
         statements::failed(watched.statements, error);
     }
-    let was_cancelled = running.was_cancelled();
+    let was_cancelled = watched.active.was_cancelled(running.id());
     // From here on it can't be stopped: neither its savepoint's end nor the others' work.
     drop(running);
     scope.set_cancelled(None);
