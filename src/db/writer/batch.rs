@@ -117,9 +117,6 @@ impl Bench<'_> {
     /// Ends the transaction, with its number where it changed anything; the flag says whether a failure leaves open what
     /// became of it.
     fn commit(&self, sequence: Option<u64>) -> Result<(), (rusqlite::Error, bool)> {
-        if self.connection.is_autocommit() {
-            return Ok(());
-        }
         if let Some(sequence) = sequence {
             let number = sequence as i64;
             let mut set = self
