@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
-use super::fence::{Fence, Watched};
+use super::fence::Watched;
 use super::job::{Job, Turn, TypedJob};
 use super::pace::Pace;
 use super::repeat::{Jobs, again, answer, answer_all};
@@ -35,15 +35,12 @@ const CHECKPOINT_CAP: Duration = Duration::from_millis(900);
 const SYNC_AFTER: Duration = Duration::from_secs(1);
 const PRUNE_AFTER: Duration = Duration::from_secs(60);
 const PRUNE: Operation = Operation::write("idempotency.prune").idempotent();
-/// Batches that are run with savepoints after one that had something to undo.
-const FENCED_BATCHES: u32 = 64;
 
 /// What the thread keeps from batch to batch.
 struct Desk<'a> {
     shared: &'a Shared,
     sequence: Sequence,
     pace: Pace,
-    fenced_batches: u32,
     prune_at: Instant,
 }
 
@@ -53,7 +50,6 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>, sequence: Sequence) 
         shared,
         sequence,
         pace: Pace::default(),
-        fenced_batches: 0,
         prune_at: clock::now() + PRUNE_AFTER,
     };
     // Jobs answer for their own panics. Any other, such as an observer's, costs the batch at hand and no more: its jobs
@@ -188,10 +184,6 @@ impl Desk<'_> {
                     permits.settle(Outcome::Ignored);
                     jobs.swap_remove(index).answer(Err(error));
                 }
-                Attempt::NeedsSavepoints => {
-                    permits.settle(Outcome::Ignored);
-                    self.fenced_batches = FENCED_BATCHES;
-                }
                 Attempt::Failed(failure) => {
                     attempts += 1;
                     shared.room.failed(&failure.error, &shared.breaker);
@@ -225,16 +217,10 @@ impl Desk<'_> {
                 });
             }
         };
-        let fence = if self.fenced_batches == 0 {
-            Fence::Transaction
-        } else {
-            Fence::Savepoints
-        };
         let bench = Bench {
             database: shared.database,
             connection: &mut connection,
             lock_budget: shared.settings.operation.lock_timeout,
-            fence,
             sequence: &mut self.sequence,
             watched: Watched {
                 active: &shared.active,
@@ -256,7 +242,6 @@ impl Desk<'_> {
         if let Some(sequence) = committed.sequence {
             self.sequence.acknowledge(sequence);
         }
-        self.fenced_batches = self.fenced_batches.saturating_sub(1);
         self.pace.measured(jobs.len(), committed.work, committed.commit);
         let metrics = &self.shared.metrics;
         metrics.commits.fetch_add(1, Ordering::Relaxed);
