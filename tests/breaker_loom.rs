@@ -5,6 +5,7 @@
 //! it those files would bring their own unit tests along.
 #![allow(clippy::modulo_one, reason = "a window of one second here")]
 #![allow(dead_code, unused_imports, reason = "the models use a part of each file")]
+#![allow(clippy::modulo_one, reason = "the window of the models is one second wide")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ mod db {
         pub mod machine;
         pub mod state;
         pub mod tally;
+        #[allow(clippy::modulo_one, reason = "a window of one second has one bucket")]
         pub mod window;
 
         /// As `sync.rs`, for the model checker.

@@ -8,7 +8,7 @@ use serde_json::json;
 const HEADER_BYTES: usize = 32;
 
 #[test]
-fn a_flipped_bit_in_the_log_is_told_by_the_next_start() {
+fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
     let mut server = Server::start(&[]);
     let client = server.client();
     client.put("/api/data/notes", &json!({})).expect(201);

@@ -209,6 +209,27 @@ fn fault_27_a_look_that_hangs_keeps_no_probe_from_its_time_and_no_server_from_it
 }
 
 #[test]
+fn fault_30_a_commit_that_hangs_past_its_deadline_is_unknown_and_the_same_key_has_one_effect() {
+    let mut server = FaultyServer::start(&settings(&[("DB_HEALTH_INTERVAL", "600")]));
+    let client = with_notes(&server);
+    let keyed = client.with("Idempotency-Key", "order-1");
+    let syncs = server.lasting(&[Call::Sync], "app.db-wal", Effect::Hangs);
+    assert_refused(create(&keyed, "once"), &["outcome_unknown"]);
+    assert!(server.look(syncs).1 >= 1, "it was the commit that hung");
+    server.lift(syncs);
+    let answer = eventually("the key is answered", || {
+        Some(create(&keyed, "once")).filter(|answer| answer.status == 201)
+    });
+    assert_eq!(answer.header("Idempotency-Replayed"), Some("true"), "{answer:?}");
+    let there = member(&all_documents(&client, "notes"), "marker");
+    assert_eq!(there, ["once"], "one effect");
+    server.kill();
+    server.restart();
+    let there = member(&all_documents(&server.client(), "notes"), "marker");
+    assert_eq!(there, ["once"]);
+}
+
+#[test]
 fn fault_33_sqlite_out_of_memory_sheds_and_does_not_abort() {
     let server = FaultyServer::start(&settings(&[]));
     let client = with_notes(&server);

@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::config::{BreakerSettings, OperationSettings, RetrySettings};
 use crate::db::operation::Effect;
-use crate::db::{BreakerChange, Unobserved};
+use crate::db::{BreakerChange, Migration, Unobserved};
 
 const STEPS: &[Migration] = &[Migration {
     version: 1,

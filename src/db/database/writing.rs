@@ -44,7 +44,7 @@ impl Database {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
     {
-        let deadline = self.deadline(operation);
+        let deadline = self.deadline(operation, crate::clock::now());
         self.inner.budget.earn();
         let permit = self.write_permit(operation, deadline).await?;
         let permit = self.unless_stuck(operation, permit)?;
@@ -54,7 +54,15 @@ impl Database {
                 .writer
                 .submit(operation, self.caller(site), deadline, permit, job)?;
         let error = |kind| DbError::new(self.name(), operation.name, kind);
-        let gone = |_| Err(error(ErrorKind::OutcomeUnknown).with_detail("the writer ended"));
+        let gone = |_| {
+            // It was dropped unanswered. One that was never begun, or was rolled back, can't take effect any more.
+            let kind = if turn.cancel() {
+                ErrorKind::Panicked
+            } else {
+                ErrorKind::OutcomeUnknown
+            };
+            Err(error(kind).with_detail("the writer failed"))
+        };
         if let Ok(answered) = tokio::time::timeout_at(deadline.into(), &mut answer).await {
             return answered.unwrap_or_else(gone);
         }

@@ -5,21 +5,20 @@
 //! itself; a job that panics or whose statement was interrupted costs the others one repetition and nothing else; what
 //! is kept carries the number of its commit.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
+use rustix::io::Errno;
 
-use super::job::{Job, Ran};
+use super::fence::{Fence, Own, Watched, execute, far, run_one};
+use super::job::Job;
 use crate::clock;
-use crate::db::active::{Active, Beginning};
-use crate::db::classify::{Impact, Retry, Told, classify_error};
+use crate::db::classify::{Impact, Told, classify_error};
 use crate::db::connection::Guarded;
 use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::internal::SET_SEQUENCE;
 use crate::db::sequence::Sequence;
-use crate::db::statements::{self, Statements};
 
 /// What an attempt came to.
 pub enum Attempt {
@@ -53,24 +52,6 @@ pub struct BatchFailure {
     pub lock_budget_spent: bool,
     /// Whether it may have been committed all the same.
     pub outcome_unknown: bool,
-}
-
-/// How one job's changes are kept apart from those of the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fence {
-    /// Not at all: almost every job is kept, and a batch with one that isn't is run again with savepoints. It saves two
-    /// statements and the copies of pages that a savepoint makes.
-    Transaction,
-    /// Each in its savepoint.
-    Savepoints,
-}
-
-/// Where what runs is told: who runs now, and what each statement took.
-pub struct Watched<'a> {
-    /// The operations that run.
-    pub active: &'a Arc<Active>,
-    /// The statements.
-    pub statements: &'a Statements,
 }
 
 /// What an attempt works with.
@@ -141,7 +122,7 @@ impl Bench<'_> {
             results,
             sequence,
             work: worked - began,
-            commit: worked.elapsed(),
+            commit: clock::now().saturating_duration_since(worked),
         }))
     }
 
@@ -208,136 +189,41 @@ fn is_certain(error: &rusqlite::Error) -> bool {
 /// reach SQLite as a failed write like any other, and only the system's number tells. A failed growth of the shared
 /// memory is not among them: it may come after the commit is on disk. Must be asked before the connection is used again.
 fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::Error {
-    use rustix::io::Errno;
     const IOERR_WRITE: i32 = 778;
     if crate::db::classify::code_of(&error) != Some(IOERR_WRITE) {
         return error;
     }
     // SAFETY: the handle belongs to this open connection, and the call only reads a number from it.
     let number = unsafe { ffi::sqlite3_system_errno(connection.handle()) };
-    let number = Errno::from_raw_os_error(number);
-    let (code, what) = match number {
-        Errno::DQUOT | Errno::FBIG => (ffi::SQLITE_FULL, "a quota or file-size limit was reached"),
-        Errno::ROFS => (ffi::SQLITE_READONLY, "the file system is read-only"),
-        _ => return error,
-    };
-    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(format!("{what} ({number})")))
+    true_code(number).map_or(error, |(code, what)| {
+        let number = std::io::Error::from_raw_os_error(number);
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(format!("{what} ({number})")))
+    })
 }
 
-/// How one job ended, for its own reasons.
-enum Own {
-    Kept,
-    Undone,
-    Refused(rusqlite::Error),
-    /// It must be undone or was refused, and there is no savepoint to go back to.
-    Unfenced(Option<rusqlite::Error>),
-    /// Refused, and it rolled the whole transaction back (`ON CONFLICT ROLLBACK`).
-    RolledBack(rusqlite::Error),
-    /// It went on after SQLite had rolled back, or ended the transaction itself: what it did then is not known.
-    LeftTheTransaction,
-    Panicked(String),
-    /// At its deadline, or by an operator.
-    Stopped(ErrorKind),
-}
-
-/// Runs a job behind its fence; an `Err` concerns the whole transaction. The job's deadline is in force for the job
-/// alone: a savepoint's own statements must not fail because one caller is late.
-fn run_one(
-    connection: &Connection,
-    job: &mut dyn Job,
-    scope: &Scope,
-    fence: Fence,
-    watched: &Watched<'_>,
-) -> rusqlite::Result<Own> {
-    if fence == Fence::Savepoints {
-        execute(connection, "SAVEPOINT job")?;
-    }
-    scope.set_deadline(job.deadline());
-    let running = watched.active.begin(&beginning(job), Some(connection));
-    scope.set_cancelled(Some(running.flag()));
-    statements::now_for(job.operation().name);
-    let ran = job.run(connection);
-    if let Ran::Failed(error) = &ran {
-        statements::failed(watched.statements, error);
-    }
-    let was_cancelled = running.was_cancelled();
-    // From here on it can't be stopped: neither its savepoint's end nor the others' work.
-    drop(running);
-    scope.set_cancelled(None);
-    scope.set_deadline(far());
-    // SQLite has rolled everything back by itself, or the job ended the transaction: the batch is gone.
-    let is_gone = connection.is_autocommit();
-    match ran {
-        Ran::Keep | Ran::Undo if is_gone => Ok(Own::LeftTheTransaction),
-        Ran::Keep if has_deferred_violation(connection) => {
-            let refused = Some(foreign_key_error());
-            undo(connection, fence, refused)
-        }
-        Ran::Keep if fence == Fence::Transaction => Ok(Own::Kept),
-        Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Kept),
-        Ran::Undo => undo(connection, fence, None),
-        Ran::Panicked(text) => Ok(Own::Panicked(text)),
-        Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Stopped(if was_cancelled {
-            ErrorKind::Cancelled
-        } else {
-            ErrorKind::DeadlineExceeded
-        })),
-        Ran::Failed(error) => {
-            let class = classify_error(&error);
-            let own = class.retry == Retry::Never && matches!(class.impact, Impact::Ignored | Impact::Success);
-            match (own, is_gone) {
-                (false, _) => Err(error),
-                (true, true) => Ok(Own::RolledBack(error)),
-                (true, false) => undo(connection, fence, Some(error)),
-            }
-        }
+/// What the system's number says of a failed write; it is 0 where the system has none to say.
+fn true_code(number: i32) -> Option<(i32, &'static str)> {
+    let is = |errno: Errno| number == errno.raw_os_error();
+    if is(Errno::DQUOT) || is(Errno::FBIG) {
+        Some((ffi::SQLITE_FULL, "a quota or file-size limit was reached"))
+    } else if is(Errno::ROFS) {
+        Some((ffi::SQLITE_READONLY, "the file system is read-only"))
+    } else {
+        None
     }
 }
 
-/// Whether a deferred foreign key is violated. Asked after each job, because the COMMIT would fail for all of them, and
-/// because a job that another one happens to mend would have failed in a transaction of its own.
-fn has_deferred_violation(connection: &Connection) -> bool {
-    let (mut violated, mut highest) = (0, 0);
-    // SAFETY: the handle belongs to this open connection; the call writes two numbers.
-    unsafe {
-        let wanted = ffi::SQLITE_DBSTATUS_DEFERRED_FKS;
-        ffi::sqlite3_db_status(connection.handle(), wanted, &raw mut violated, &raw mut highest, 0);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_number_tells_a_quota_from_a_broken_disk() {
+        let code = |number| true_code(number).map(|(code, _)| code);
+        assert_eq!(code(Errno::DQUOT.raw_os_error()), Some(ffi::SQLITE_FULL));
+        assert_eq!(code(Errno::FBIG.raw_os_error()), Some(ffi::SQLITE_FULL));
+        assert_eq!(code(Errno::ROFS.raw_os_error()), Some(ffi::SQLITE_READONLY));
+        assert_eq!(code(Errno::IO.raw_os_error()), None);
+        assert_eq!(code(0), None, "nothing came from the system");
     }
-    violated != 0
-}
-
-/// What the job's own COMMIT would have said.
-fn foreign_key_error() -> rusqlite::Error {
-    let code = ffi::Error::new(ffi::SQLITE_CONSTRAINT_FOREIGNKEY);
-    rusqlite::Error::SqliteFailure(code, Some("FOREIGN KEY constraint failed".to_owned()))
-}
-
-fn beginning(job: &dyn Job) -> Beginning<'_> {
-    Beginning {
-        operation: job.operation().name,
-        writes: true,
-        snapshot: true,
-        caller: job.caller(),
-        now: clock::now(),
-        deadline: job.deadline(),
-    }
-}
-
-/// Later than anything that is carried to its end.
-fn far() -> Instant {
-    clock::now() + Duration::from_secs(3600)
-}
-
-/// Undoes one job, where its fence allows, for the reason it was refused or because it wants so.
-fn undo(connection: &Connection, fence: Fence, refused: Option<rusqlite::Error>) -> rusqlite::Result<Own> {
-    if fence == Fence::Transaction {
-        return Ok(Own::Unfenced(refused));
-    }
-    execute(connection, "ROLLBACK TO job")?;
-    execute(connection, "RELEASE job")?;
-    Ok(refused.map_or(Own::Undone, Own::Refused))
-}
-
-fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
 }

@@ -5,6 +5,7 @@
 //! shutdown the queue is drained before the file is closed. Called by `Database::write` and the probe.
 
 mod batch;
+mod fence;
 mod job;
 mod pace;
 mod repeat;

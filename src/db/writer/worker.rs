@@ -2,9 +2,9 @@
 //! that can help.
 //!
 //! What must stay true: jobs whose caller left or whose deadline passed are skipped before they run; the commit's number
-//! is beside the file before anybody is answered. Started by `Writer::start`; what a failure means is `repeat`'s matter.
+//! is beside the file before anybody is answered; no panic ends the thread. Started by `Writer::start`; what a failure means is `repeat`'s matter.
 
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::batch::{Attempt, BatchFailure, Bench, Committed, Fence, Watched, attempt};
+use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
+use super::fence::{Fence, Watched};
 use super::job::{Job, Turn, TypedJob};
 use super::pace::Pace;
 use super::repeat::{Jobs, again, answer, answer_all};
@@ -24,6 +25,7 @@ use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency;
 use crate::db::operation::Operation;
+use crate::db::readers::panic_text;
 use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
 use crate::db::verdict::{Direction, verdict};
@@ -54,27 +56,17 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>, sequence: Sequence) 
         fenced_batches: 0,
         prune_at: clock::now() + PRUNE_AFTER,
     };
-    loop {
-        let limit = desk.pace.limit();
-        shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
-        let patience = if desk.sequence.is_unsynced() {
-            SYNC_AFTER
-        } else {
-            PRUNE_AFTER
-        };
-        match queue.recv_timeout(patience) {
-            Ok(first) => {
-                let mut jobs = vec![first];
-                jobs.extend(queue.try_iter().take(limit - 1));
-                shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
-                shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
-                desk.run_batch(jobs);
-                shared.metrics.in_hand.store(0, Ordering::Relaxed);
-                desk.sequence.sync_if_due();
-            }
-            Err(RecvTimeoutError::Timeout) => desk.idle(),
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
+    // Jobs answer for their own panics. Any other, such as an observer's, costs the batch at hand and no more: its jobs
+    // are dropped, their callers know from their turns what is certain, and the connection goes with its transaction.
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| desk.serve(queue))) {
+        shared.underway.end();
+        shared.metrics.in_hand.store(0, Ordering::Relaxed);
+        let panic = panic_text(&*panic);
+        tracing::error!(
+            database = shared.database,
+            panic,
+            "the writer panicked outside a job; it goes on"
+        );
     }
     desk.sequence.sync();
     checkpoint(shared);
@@ -145,6 +137,33 @@ impl Permits {
 }
 
 impl Desk<'_> {
+    /// Takes batch after batch until every sender is gone and the queue is empty.
+    fn serve(&mut self, queue: &Receiver<Box<dyn Job>>) {
+        let shared = self.shared;
+        loop {
+            let limit = self.pace.limit();
+            shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
+            let patience = if self.sequence.is_unsynced() {
+                SYNC_AFTER
+            } else {
+                PRUNE_AFTER
+            };
+            match queue.recv_timeout(patience) {
+                Ok(first) => {
+                    let mut jobs = vec![first];
+                    jobs.extend(queue.try_iter().take(limit - 1));
+                    shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
+                    shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
+                    self.run_batch(jobs);
+                    shared.metrics.in_hand.store(0, Ordering::Relaxed);
+                    self.sequence.sync_if_due();
+                }
+                Err(RecvTimeoutError::Timeout) => self.idle(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
     fn run_batch(&mut self, mut jobs: Jobs) {
         let shared = self.shared;
         let (mut attempts, mut number) = (0, None);

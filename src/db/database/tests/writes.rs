@@ -272,3 +272,78 @@ async fn an_older_copy_is_noticed_and_numbers_go_on() {
         (None, 2)
     );
 }
+
+/// Panics whenever it is told of a repetition, and of a slow statement.
+struct Panicking;
+
+impl crate::db::Observer for Panicking {
+    fn retrying(&self, _: &DbError, _: u32, _: Duration) {
+        panic!("told of a retry");
+    }
+
+    fn slow_statement(&self, _: &crate::db::SlowStatement<'_>) {
+        panic!("told of a slow statement");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_writer_itself_costs_its_batch_and_says_what_is_certain() {
+    let mut settings = settings();
+    settings.operation.slow_query = Duration::from_millis(50);
+    let bench = bench_with(settings, Arc::new(Panicking));
+    let other = bench.other();
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let undone = bench.put("a", 1).await.expect_err("the lock was met");
+    assert_eq!(undone.kind, ErrorKind::Panicked, "nothing was done, and it says so");
+    other.execute_batch("ROLLBACK").expect("let go");
+    bench.put("a", 1).await.expect("the thread goes on");
+
+    // Told after the commit: the caller can't know, and the row is there.
+    let slow = |c: &Connection| {
+        insert(c, "b", 2)?;
+        let spin =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT max(i) FROM n";
+        c.query_row(spin, [], |_| Ok(()))?;
+        Ok(Effect::Commit(()))
+    };
+    let unknown = bench.database.write(PUT, slow).await.expect_err("nobody answered");
+    assert_eq!(unknown.kind, ErrorKind::OutcomeUnknown);
+    assert_eq!(bench.count().await, 2);
+    bench.put("c", 3).await.expect("the thread goes on");
+    assert!(bench.database.is_healthy());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uncertain_job_waits_for_a_breaker_that_refuses_and_is_settled_by_its_key() {
+    let bench = bench();
+    let (runs, breaker) = (Arc::new(AtomicUsize::new(0)), Arc::clone(bench.database.breakers()[1]));
+    let lasting = Duration::from_millis(300);
+    let mut commit_in_secret = committed_in_secret(Arc::clone(&runs));
+    let began = Instant::now();
+    let answered = bench
+        .database
+        .write_once(PUT, once("k"), move |c| {
+            // While the attempt is under way, so that its failure finds the door shut.
+            breaker.force_open(Some(lasting), "by hand", None);
+            commit_in_secret(c)
+        })
+        .await;
+    assert_eq!(
+        answered,
+        Ok(Answered::First(7)),
+        "nobody may be told that it was refused"
+    );
+    assert!(began.elapsed() >= lasting, "it was let through only then");
+    assert_eq!((runs.load(Ordering::Relaxed), bench.count().await), (1, 1));
+
+    let (runs, breaker) = (Arc::new(AtomicUsize::new(0)), Arc::clone(bench.database.breakers()[1]));
+    let mut commit_in_secret = committed_in_secret(Arc::clone(&runs));
+    let late = PUT.within(Duration::from_millis(200));
+    let unknown = bench.database.write_once(late, once("l"), move |c| {
+        breaker.force_open(Some(Duration::from_secs(60)), "by hand", None);
+        commit_in_secret(c)
+    });
+    let unknown = unknown.await.expect_err("its deadline came first");
+    assert_eq!(unknown.kind, ErrorKind::OutcomeUnknown);
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+}
