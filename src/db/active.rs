@@ -21,7 +21,6 @@ use rusqlite::{Connection, InterruptHandle};
 use crate::clock;
 
 mod shown;
-
 pub use shown::{ActiveOperation, Caller, OperationId};
 
 /// A connection held this long is suspected to be leaked.

@@ -18,6 +18,7 @@ use super::error::{DbError, ErrorKind};
 use super::limiter::{Admission, Limiter, Refused};
 use super::observe::Observer;
 use super::operation::{Cost, Operation};
+use super::panic_text::panic_text;
 use super::pool::ConnectionPool;
 use super::statements::{self, Statements, Watch};
 use crate::clock;
@@ -296,11 +297,4 @@ impl Readers {
             }
         }
     }
-}
-
-/// The message of a panic.
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -25,7 +25,7 @@ use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency;
 use crate::db::operation::Operation;
-use crate::db::readers::panic_text;
+use crate::db::panic_text::panic_text;
 use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
 use crate::db::verdict::{Direction, verdict};
