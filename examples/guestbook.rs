@@ -1,25 +1,31 @@
 //! A guestbook: a small Rocket application that embeds Mainstay's database layer and nothing else of it.
 //!
 //! ```text
-//! cargo run --example guestbook                     # http://127.0.0.1:8000, guestbook.db in this folder
-//! curl -s localhost:8000/entries
-//! curl -s localhost:8000/entries -d '{"name": "Ada", "text": "Here I was."}' -H 'Content-Type: application/json'
-//! sqlite3 guestbook.db 'BEGIN EXCLUSIVE; SELECT 1;' # in another terminal, kept open: writes get 503, reads go on
+//! cargo run --example guestbook        # at the address of Rocket.toml, with guestbook.db in this folder
+//! curl --json '{"name": "Ada", "text": "Here I was."}' -H 'Idempotency-Key: one' http://127.0.0.1:3000/entries
+//! curl http://127.0.0.1:3000/entries
+//! sqlite3 guestbook.db                 # in another terminal: enter BEGIN IMMEDIATE; and leave it open
 //! ```
+//! Then signing gets 503 with Retry-After, listing goes on, and both recover when that terminal enters ROLLBACK.
+//!
 //! What it shows: own migrations; a read, a read with a fallback, a durable write that has one effect however often it
-//! is repeated; an error turned into an answer; the watch that brings a broken database back; an orderly end.
+//! is sent under one key; an error turned into an answer; the watch that brings a broken database back; an orderly end.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mainstay::clock::SystemClock;
+use mainstay::db::classify::Told;
 use mainstay::db::rusqlite::{self, Connection};
 use mainstay::db::{
-    BreakerChange, Database, DatabaseSettings, DbError, Effect, Migration, Observer, Operation, Options, Safe,
+    Answered, BreakerChange, Database, DatabaseSettings, DbError, Effect, Migration, Observer, Once, Operation,
+    Options, Safe,
 };
 use rocket::fairing::AdHoc;
 use rocket::http::{Header, Status};
+use rocket::request::{FromRequest, Outcome, Request};
 use rocket::response::status::Custom;
 use rocket::serde::json::{Json, Value, json};
 use rocket::serde::{Deserialize, Serialize};
@@ -61,23 +67,41 @@ impl Observer for Narrator {
     }
 }
 
-/// A database error as an answer: never "not found", never the client's fault, and when to come back.
+/// A database error as an answer: never "not found", and when to come back where that helps.
 #[derive(Responder)]
-#[response(status = 503)]
-struct Unavailable {
-    body: Json<Value>,
-    retry_after: Header<'static>,
+enum Failure {
+    #[response(status = 503)]
+    Unavailable(Json<Value>, Header<'static>),
+    #[response(status = 500)]
+    Ours(Json<Value>),
 }
 
-impl From<DbError> for Unavailable {
+impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
-        let seconds = error.retry_after.map_or(1, |after| after.as_secs().max(1));
         // The error itself names operations and codes: it is for the log, not for a guest.
         eprintln!("{error}");
-        Self {
-            body: Json(json!({ "error": error.told().sentence(), "nothingDone": error.nothing_done() })),
-            retry_after: Header::new("Retry-After", seconds.to_string()),
+        let body = Json(json!({ "error": error.told().sentence(), "nothingDone": error.nothing_done() }));
+        match error.told() {
+            // Nothing that a guest sends can conflict here: these would be mistakes of this program.
+            Told::Internal | Told::Conflict | Told::TooLarge => Self::Ours(body),
+            Told::Busy | Told::Unavailable | Told::ReadOnly | Told::TooLong | Told::DataProblem => {
+                let seconds = error.retry_after.map_or(1, |after| after.as_secs().max(1));
+                Self::Unavailable(body, Header::new("Retry-After", seconds.to_string()))
+            }
         }
+    }
+}
+
+/// The caller's key for a write, so that sending it again is safe; without one a new key is made.
+struct Key(String);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Key {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        let sent = request.headers().get_one("Idempotency-Key").map(str::to_owned);
+        Outcome::Success(Self(sent.unwrap_or_else(|| uuid::Uuid::now_v7().to_string())))
     }
 }
 
@@ -93,13 +117,13 @@ fn entries(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
 }
 
 #[get("/entries")]
-async fn list(database: &State<Database>) -> Result<Json<Vec<Entry>>, Unavailable> {
+async fn list(database: &State<Database>) -> Result<Json<Vec<Entry>>, Failure> {
     Ok(Json(database.read(LIST, entries).await?))
 }
 
 /// The number of entries; an older one, with its age, while the database can't be read.
 #[get("/count")]
-async fn count(database: &State<Database>, latest: &State<LatestCount>) -> Result<Json<Value>, Unavailable> {
+async fn count(database: &State<Database>, latest: &State<LatestCount>) -> Result<Json<Value>, Failure> {
     let known = *latest.read().await;
     let query = |connection: &Connection| {
         connection
@@ -119,20 +143,27 @@ async fn count(database: &State<Database>, latest: &State<LatestCount>) -> Resul
     }
 }
 
-/// Signs the book. 201 means that the entry is on disk.
+/// Signs the book. 201 means that the entry is on disk; the same key again gives the same answer and no second entry.
 #[post("/entries", data = "<entry>")]
-async fn sign(database: &State<Database>, entry: Json<Entry>) -> Result<Custom<Json<Value>>, Unavailable> {
+async fn sign(database: &State<Database>, key: Key, entry: Json<Entry>) -> Result<Custom<Json<Value>>, Failure> {
     let Entry { name, text } = entry.into_inner();
+    let once = Once::of(key.0, format!("{name:?} {text:?}").as_bytes());
     // A job may run again from its start, inside a savepoint of a shared transaction: it keeps what it needs.
-    let id = database
-        .write(SIGN, move |connection| {
+    let answered = database
+        .write_once(SIGN, once, move |connection| {
             connection
                 .prepare_cached("INSERT INTO entries (name, text) VALUES (?1, ?2)")?
                 .execute((&name, &text))?;
             Ok(Effect::Commit(connection.last_insert_rowid()))
         })
         .await?;
-    Ok(Custom(Status::Created, Json(json!({ "id": id }))))
+    Ok(match answered {
+        Answered::First(id) | Answered::Again(id) => Custom(Status::Created, Json(json!({ "id": id }))),
+        Answered::Mismatch => {
+            let why = json!({ "error": "this Idempotency-Key came with another entry before" });
+            Custom(Status::UnprocessableEntity, Json(why))
+        }
+    })
 }
 
 /// Opens the file and starts its watch. Blocking: once, before anything is served.
@@ -207,6 +238,24 @@ mod tests {
         assert_eq!(sign(&client, "Ada"), Status::Created);
         let listed: Value = client.get("/entries").dispatch().into_json().expect("a list");
         assert_eq!(listed, json!([{ "name": "Ada", "text": "hello" }]));
+        let counted: Value = client.get("/count").dispatch().into_json().expect("a count");
+        assert_eq!(counted, json!({ "count": 1 }));
+    }
+
+    #[test]
+    fn the_same_key_signs_once() {
+        let (_folder, client) = guestbook();
+        let sign = |text: &str| {
+            let request = client.post("/entries").header(ContentType::JSON);
+            let keyed = request.header(Header::new("Idempotency-Key", "one"));
+            keyed
+                .body(json!({ "name": "Ada", "text": text }).to_string())
+                .dispatch()
+        };
+        let first: Value = sign("hello").into_json().expect("an answer");
+        let again: Value = sign("hello").into_json().expect("an answer");
+        assert_eq!(first, again);
+        assert_eq!(sign("something else").status(), Status::UnprocessableEntity);
         let counted: Value = client.get("/count").dispatch().into_json().expect("a count");
         assert_eq!(counted, json!({ "count": 1 }));
     }

@@ -1,8 +1,10 @@
-//! One connection (floor 1): how it is configured, and the r2d2 manager whose checks can fail.
+//! One connection (floor 1) and the r2d2 manager whose checks can fail; `configure` is how each is set up.
 //!
 //! What must stay true: a connection that saw a panic, an open transaction or an I/O error never goes back to the
 //! pool; a check reads a real page; a panic in here becomes an error, because three of them would kill an r2d2 pool;
 //! a connection is never made to a file other than the one that was opened first. Called by the pool and the writer.
+
+mod configure;
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,81 +18,28 @@ use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::configure::{Role, WAL_SIZE_LIMIT_BYTES, configure, limit_cache, read_real_page};
 use super::backoff::within_ten_percent;
 use super::deadline;
+use super::holders::Holders;
 use super::identity::{Identity, identity};
-use super::slow;
+use super::statements::{self, Statements};
 use crate::clock;
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Reads only (`query_only`).
-    Reader,
-    /// The single writing connection.
-    Writer,
-}
 
 /// A failure to connect explains waits that begin at most this much later.
 const STILL_RELEVANT: Duration = Duration::from_secs(3);
-/// A connection idle for less than this is trusted at checkout without a look.
+/// A connection last asked for less than this ago is trusted at checkout without a look.
 const BYPASS: Duration = Duration::from_millis(500);
-const CACHED_STATEMENTS: usize = 128;
-const WAL_SIZE_LIMIT_BYTES: i64 = 64 << 20;
-
-/// Sets what every connection of a role has.
-///
-/// # Errors
-/// SQLite's.
-pub fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-    if mode != "wal" && role == Role::Writer {
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    }
-    connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = 1; PRAGMA cell_size_check = 1;
-         PRAGMA trusted_schema = 0; PRAGMA temp_store = MEMORY;",
-    )?;
-    // An I/O error on mapped memory would be a signal, not a code.
-    connection
-        .query_row("PRAGMA mmap_size = 0", [], |_| Ok(()))
-        .or_else(none_is_fine)?;
-    connection.query_row(
-        &format!("PRAGMA journal_size_limit = {WAL_SIZE_LIMIT_BYTES}"),
-        [],
-        |_| Ok(()),
-    )?;
-    if role == Role::Reader {
-        connection.execute_batch("PRAGMA query_only = 1")?;
-    }
-    Ok(())
-}
-
-fn none_is_fine(error: rusqlite::Error) -> rusqlite::Result<()> {
-    match error {
-        rusqlite::Error::QueryReturnedNoRows => Ok(()),
-        other => Err(other),
-    }
-}
-
-/// Reads a page of the file itself: the cache is dropped first, so that the answer can't come from memory.
-///
-/// # Errors
-/// SQLite's: this is the check that can fail.
-pub fn read_real_page(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA shrink_memory")?;
-    connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-        .map(drop)
-}
-
 /// A connection with what the pool must know of it.
 pub struct Guarded {
     connection: Connection,
+    // After the connection, so that it is dropped later: SQLite's trace holds a pointer to it.
+    _statements: Arc<Statements>,
     poisoned: bool,
+    holders: Arc<Holders>,
     epoch: u64,
-    returned_at: Instant,
+    /// When it was last asked for.
+    used_at: Instant,
     expires_at: Instant,
 }
 
@@ -98,6 +47,11 @@ impl Guarded {
     /// It saw a panic or an error after which it can't be trusted.
     pub fn poison(&mut self) {
         self.poisoned = true;
+    }
+
+    /// Who holds the file's locks.
+    pub fn holders(&self) -> &Arc<Holders> {
+        &self.holders
     }
 }
 
@@ -149,6 +103,22 @@ pub struct Manager {
     lifetime: Duration,
     failures: Arc<LastFailure>,
     epoch: Epoch,
+    holders: Arc<Holders>,
+    /// Connects and checks that shall panic.
+    #[cfg(test)]
+    panics: Arc<AtomicU64>,
+    statements: Arc<Statements>,
+}
+
+/// What bounds a connection.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// How long it may live.
+    pub lifetime: Duration,
+    /// Made before this was raised, it is used no more.
+    pub epoch: Epoch,
+    /// Its page cache, in KiB.
+    pub cache_kib: u32,
 }
 
 /// Raised when the file was isolated: connections made before must not be used again.
@@ -182,8 +152,13 @@ impl Manager {
         path: &Path,
         opened: Identity,
         role: Role,
-        (lifetime, slow_after): (Duration, Duration),
-        epoch: Epoch,
+        Terms {
+            lifetime,
+            epoch,
+            cache_kib,
+        }: Terms,
+        holders: Arc<Holders>,
+        statements: Arc<Statements>,
     ) -> Self {
         // Without CREATE: a deleted file must never come back as an empty one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -193,8 +168,7 @@ impl Manager {
                 // First, because configuring may wait for a lock already.
                 deadline::obey_scopes(connection)?;
                 configure(connection, role)?;
-                slow::watch(connection, slow_after);
-                Ok(())
+                limit_cache(connection, cache_kib)
             });
         Self {
             inner,
@@ -203,12 +177,16 @@ impl Manager {
             lifetime,
             failures: Arc::default(),
             epoch,
+            holders,
+            #[cfg(test)]
+            panics: Arc::default(),
+            statements,
         }
     }
 
-    /// Whether it has lived long enough, or was made before the file was last isolated.
-    fn is_outdated(&self, guarded: &Guarded, now: Instant) -> bool {
-        now >= guarded.expires_at || guarded.epoch != self.epoch.load(Ordering::Acquire)
+    /// Whether it was made before the file was last isolated.
+    fn is_foreign(&self, guarded: &Guarded) -> bool {
+        guarded.epoch != self.epoch.load(Ordering::Acquire)
     }
 
     /// Whether the path still names the file that was opened first.
@@ -224,17 +202,29 @@ impl Manager {
         }
     }
 
+    #[cfg(test)]
+    fn panic_if_told(&self) {
+        let due = |left: u64| left.checked_sub(1);
+        let told = self.panics.fetch_update(Ordering::AcqRel, Ordering::Acquire, due);
+        assert!(told.is_err(), "told to panic");
+    }
+
     fn connect_checked(&self) -> Result<Guarded, ConnectError> {
+        #[cfg(test)]
+        self.panic_if_told();
         self.check_identity()?;
         let connection = self.inner.connect()?;
         self.check_identity()?;
         let now = clock::now();
         let expires_at = now + within_ten_percent(self.lifetime, fastrand::f64());
+        statements::watch(&connection, &self.statements);
         Ok(Guarded {
             connection,
+            _statements: Arc::clone(&self.statements),
             poisoned: false,
+            holders: Arc::clone(&self.holders),
             epoch: self.epoch.load(Ordering::Acquire),
-            returned_at: now,
+            used_at: now,
             expires_at,
         })
     }
@@ -261,18 +251,28 @@ impl ManageConnection for Manager {
 
     fn is_valid(&self, guarded: &mut Guarded) -> Result<(), ConnectError> {
         let now = clock::now();
-        if self.is_outdated(guarded, now) {
+        if now >= guarded.expires_at || self.is_foreign(guarded) {
             return Err(ConnectError::Expired);
         }
-        if now.saturating_duration_since(guarded.returned_at) < BYPASS {
+        let unused = now.saturating_duration_since(guarded.used_at);
+        guarded.used_at = now;
+        if unused < BYPASS {
             return Ok(());
         }
-        caught("checking", || Ok(read_real_page(&guarded.connection)?))
+        caught("checking", || {
+            #[cfg(test)]
+            self.panic_if_told();
+            Ok(read_real_page(&guarded.connection)?)
+        })
     }
 
     fn has_broken(&self, guarded: &mut Guarded) -> bool {
-        let now = clock::now();
-        guarded.returned_at = now;
-        guarded.poisoned || !guarded.connection.is_autocommit() || self.is_outdated(guarded, now)
+        // Without a look at the clock, because this is on every operation's way: its lifetime is the next checkout's.
+        // A panic of its borrower counts, whatever it was doing.
+        let panicked = std::thread::panicking();
+        guarded.poisoned || panicked || !guarded.connection.is_autocommit() || self.is_foreign(guarded)
     }
 }
+
+#[cfg(test)]
+mod tests;

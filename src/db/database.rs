@@ -4,35 +4,36 @@
 //! true: every call ends by its deadline (plus, for a commit already begun, [`COMMIT_GRACE`]); a permit is settled
 //! for each attempt; there is one retry layer. Anyone above floor 1 may call it; it knows nothing of them.
 
+mod limits;
+mod opening;
 mod reading;
 mod writing;
 
 #[cfg(test)]
 mod tests;
 
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
-use super::breaker::{Breaker, Permit, Refusal};
-use super::connection::{Epoch, Manager, Role};
+use super::active::{ActiveOperation, Caller, OperationId};
+use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
+use super::checkpoint::Keeper;
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
-use super::identity::identity;
-use super::log::WriteAheadLog;
-use super::migrations::{Migration, prepare};
+use super::migrations::Migration;
 use super::observe::Observer;
-use super::open_error::OpenError;
 use super::operation::{Operation, Origin};
-use super::pool::ConnectionPool;
 use super::readers::Readers;
 use super::retry::Budget;
-use super::writer::{Shared, Stop, Writer};
+use super::sequence::MissingCommits;
+use super::statements::Statements;
+use super::writer::Writer;
 use crate::clock::{self, SharedClock};
-use crate::config::{DatabaseSettings, PoolSettings};
+use crate::config::DatabaseSettings;
 
+pub use limits::PoolChange;
 pub use writing::COMMIT_GRACE;
 
 /// What one database is.
@@ -58,8 +59,12 @@ pub(super) struct Inner {
     pub(super) writer: Writer,
     pub(super) read_breaker: Arc<Breaker>,
     pub(super) write_breaker: Arc<Breaker>,
-    pub(super) budget: Arc<Mutex<Budget>>,
+    pub(super) kept: KeptStates,
+    pub(super) budget: Arc<Budget>,
     pub(super) health: Health,
+    pub(super) missing: Option<MissingCommits>,
+    pub(super) keeper: Keeper,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// A handle; clones share the database.
@@ -92,93 +97,6 @@ pub(super) fn refused(database: &'static str, operation: &'static str, refusal: 
 }
 
 impl Database {
-    /// Opens, creates or migrates the file and starts its writer. Blocking.
-    ///
-    /// # Errors
-    /// [`OpenError`]: not ours, too new, locked, not allowed. A file that isn't ours is left untouched.
-    pub fn open(mut options: Options, clock: SharedClock, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
-        // A lock budget that doesn't fit into its operation could never be spent, and the breaker would never hear of it.
-        let shortest = options.settings.operation.timeout.min(options.settings.health.timeout);
-        let lock_timeout = &mut options.settings.operation.lock_timeout;
-        *lock_timeout = (*lock_timeout).min(shortest * 3 / 4);
-        for step in prepare(&options.path, options.application_id, options.migrations)? {
-            tracing::info!(database = options.name, step, "schema migrated");
-        }
-        let io = |source| OpenError::Io {
-            path: options.path.display().to_string(),
-            source,
-        };
-        let opened = identity(&options.path).map_err(io)?;
-        let settings = &options.settings;
-        let log = WriteAheadLog::open(&options.path).map_err(|source| OpenError::Sqlite {
-            path: options.path.display().to_string(),
-            what: "open its write-ahead log".to_owned(),
-            source,
-        })?;
-        let epoch = Epoch::default();
-        let manager = |role| {
-            let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
-            Manager::new(&options.path, opened, role, spans, Arc::clone(&epoch))
-        };
-        let breaker = |direction: &str| {
-            let name = format!("{}.{direction}", options.name);
-            Breaker::new(
-                name,
-                settings.breaker.clone(),
-                Arc::clone(&clock),
-                Arc::clone(&observer),
-            )
-        };
-        let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
-        let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
-        let readers = Arc::new(Readers {
-            pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
-            limiter: super::limiter::Limiter::new(settings.pool.max),
-            settings: settings.operation.clone(),
-            connect_timeout: settings.pool.connect_timeout,
-            observer: Arc::clone(&observer),
-            database: options.name,
-        });
-        let single = PoolSettings {
-            max: 1,
-            min: 1,
-            ..settings.pool.clone()
-        };
-        let writer = Writer::start(Arc::new(Shared {
-            database: options.name,
-            settings: settings.clone(),
-            breaker: Arc::clone(&write_breaker),
-            read_breaker: Arc::clone(&read_breaker),
-            observer: Arc::clone(&observer),
-            pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
-            budget: Arc::clone(&budget),
-            metrics: super::writer::Metrics::default(),
-            stop: Stop::default(),
-        }))
-        .map_err(io)?;
-        // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
-        let until = clock::now() + settings.pool.connect_timeout;
-        for pool in [&readers.pool, &writer.shared.pool] {
-            drop(pool.checkout("open", until));
-        }
-        let health = Health::new(opened, epoch, log);
-        let inner = Inner {
-            clock,
-            observer,
-            readers,
-            writer,
-            read_breaker,
-            write_breaker,
-            budget,
-            health,
-            options,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-            origin: None,
-        })
-    }
-
     /// The same database on behalf of a request: what its operations bring about is told with it.
     #[must_use]
     pub fn on_behalf_of(&self, origin: Arc<Origin>) -> Self {
@@ -203,14 +121,39 @@ impl Database {
         &self.inner.options.settings
     }
 
-    fn deadline(&self, operation: Operation) -> Instant {
+    fn deadline(&self, operation: Operation, now: Instant) -> Instant {
         let most = self.inner.options.settings.operation.timeout;
-        clock::now() + operation.timeout.map_or(most, |own| own.min(most))
+        now + operation.timeout.map_or(most, |own| own.min(most))
+    }
+
+    fn caller(&self, site: &'static Location<'static>) -> Caller {
+        Caller {
+            site,
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// The operations that run now, the oldest first. Those that wait for admission or in the writer's queue aren't
+    /// among them.
+    pub fn active(&self) -> Vec<ActiveOperation> {
+        self.inner.readers.active.list(clock::now())
+    }
+
+    /// Stops a running operation; its caller gets [`ErrorKind::Cancelled`]. `false` when it is over.
+    pub fn cancel(&self, operation: OperationId) -> bool {
+        self.inner.readers.active.cancel(operation)
     }
 
     fn permit(&self, breaker: &Arc<Breaker>, operation: Operation, number: u64) -> Result<Permit, DbError> {
         breaker
             .acquire(number, self.origin.as_ref())
+            .map_err(|refusal| refused(self.name(), operation.name, refusal))
+    }
+
+    fn read_permit(&self, operation: Operation, number: u64) -> Result<BorrowedPermit<'_>, DbError> {
+        self.inner
+            .read_breaker
+            .borrow_permit(number, self.origin.as_ref())
             .map_err(|refusal| refused(self.name(), operation.name, refusal))
     }
 
@@ -241,8 +184,21 @@ impl Database {
         [&self.inner.read_breaker, &self.inner.write_breaker]
     }
 
-    /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
+    /// Drains the writer, checkpoints and closes within `patience`, and keeps the breakers' states for the next start
+    /// within as much again. Blocking. Later writes are refused.
     pub fn close(&self, patience: Duration) {
+        self.inner.keeper.stop();
         self.inner.writer.close(patience);
+        // On a thread of its own, which a disk that hangs may keep, but not the caller.
+        let (done, kept) = std::sync::mpsc::channel::<()>();
+        let database = self.clone();
+        let keep = move || {
+            database.inner.kept.keep(&database.breakers());
+            drop(done);
+        };
+        if let Err(error) = std::thread::Builder::new().spawn(keep) {
+            tracing::warn!(%error, "the circuit breakers' states can't be kept");
+        }
+        let _ = kept.recv_timeout(patience);
     }
 }

@@ -3,15 +3,22 @@
 //! What must stay true: looking never waits for the database: counters, and `stat` on the files.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::breaker::BreakerStatus;
 use super::database::Database;
-use super::health::ProbeReport;
-use super::identity::log_path;
+use super::health::{DamageReport, ProbeReport};
+use super::holders::LockHolder;
+use super::reserve::ReserveStatus;
+use super::sequence::MissingCommits;
+use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
 
+/// A lock that is held for longer is told when writes wait for it.
+const LONG_HELD_MS: u64 = 1500;
+
 /// Reader connections and their use.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PoolStatus {
     /// DB_POOL_MAX.
     pub max: u32,
@@ -29,6 +36,26 @@ pub struct PoolStatus {
     pub wait_ms: Percentiles,
     /// Waits that ran out since the start.
     pub timeouts: u64,
+    /// Connections open that nobody uses.
+    pub idle: u32,
+    /// Operations turned away under overload since the start.
+    pub shed: u64,
+    /// Whether it is overloaded now: the newest go first and nobody waits long.
+    pub overloaded: bool,
+    /// What the limit moves between.
+    pub bounds: (u32, u32),
+    /// Whether the limit moves by itself.
+    pub adaptive: bool,
+    /// Why the limit last moved.
+    pub moved: &'static str,
+    /// How long a step usually takes; `None` before enough were seen.
+    pub usual_step: Option<Duration>,
+    /// Recent waits of admitted operations for a connection, in milliseconds.
+    pub connection_wait_ms: Percentiles,
+    /// Recent steps on reader threads, in milliseconds.
+    pub step_ms: Percentiles,
+    /// Connections held for suspiciously long, since the start.
+    pub leaks_suspected: u64,
 }
 
 impl PoolStatus {
@@ -43,12 +70,16 @@ impl PoolStatus {
 pub struct WriterStatus {
     /// Jobs waiting now.
     pub queued: usize,
+    /// Jobs taken from the queue and not yet answered: they run, wait for a lock, or between two attempts.
+    pub in_hand: usize,
     /// Jobs refused because the queue was full, since the start.
     pub refused: u64,
     /// Transactions committed since the start.
     pub commits: u64,
     /// Jobs in them.
     pub jobs: u64,
+    /// Jobs that the next commit takes at most; follows measured times.
+    pub batch_limit: usize,
     /// Recent jobs for each commit.
     pub batch_size: Percentiles,
     /// Recent times from `BEGIN` to the end of `COMMIT`, in milliseconds.
@@ -73,8 +104,11 @@ pub struct DatabaseStatus {
     pub name: &'static str,
     /// Size of the database file in bytes.
     pub size_bytes: u64,
-    /// Size of its write-ahead log in bytes.
-    pub wal_bytes: u64,
+    /// Its write-ahead log.
+    pub wal: WalStatus,
+    /// Locks that other processes hold on it, seen within the last second or so, the longest first. On systems other
+    /// than Linux none is ever seen.
+    pub locks: Vec<LockHolder>,
     /// Readers.
     pub pool: PoolStatus,
     /// The writer.
@@ -85,12 +119,29 @@ pub struct DatabaseStatus {
     pub breakers: [BreakerStatus; 2],
     /// The latest probe.
     pub probe: Option<ProbeReport>,
+    /// Acknowledged commits that were missing when the file was opened.
+    pub missing_commits: Option<MissingCommits>,
+    /// What was found in an isolated file that can't be let back by itself.
+    pub damage: Option<DamageReport>,
+    /// The room held back for a full disk.
+    pub reserve: ReserveStatus,
+    /// Whether the disk was found full, and no room was seen since.
+    pub disk_is_full: bool,
 }
 
 impl DatabaseStatus {
     /// Whether it reads and writes: both breakers let calls pass and the latest probe found nothing.
     pub fn is_healthy(&self) -> bool {
         self.breakers.iter().all(BreakerStatus::is_healthy) && self.probe.as_ref().is_none_or(|p| p.problem().is_none())
+    }
+
+    /// Why writes wait, when it is somebody else's lock that has kept them for longer than a moment.
+    pub fn writes_wait(&self) -> Option<String> {
+        let holder = self
+            .locks
+            .iter()
+            .find(|holder| holder.lock.blocks(true) && holder.held_ms >= LONG_HELD_MS)?;
+        (self.writer.queued + self.writer.in_hand > 0).then(|| format!("writes wait: {}", holder.sentence()))
     }
 
     /// Whether it can be read.
@@ -112,37 +163,56 @@ impl Database {
         let metrics = &inner.writer.shared.metrics;
         // `stat` alone: opening and closing the file here would drop SQLite's locks.
         let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |m| m.len());
-        let limiter = &inner.readers.limiter;
+        let readers = &inner.readers;
+        let limiter = readers.limiter.view();
+        let (open, idle) = readers.pool.counts();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         DatabaseStatus {
             name: inner.options.name,
             size_bytes: bytes(&inner.options.path),
-            wal_bytes: bytes(&log_path(&inner.options.path)),
+            wal: inner.keeper.status(),
+            locks: inner.keeper.holders().all().into_iter().filter(|h| !h.ours).collect(),
             pool: PoolStatus {
                 max: inner.options.settings.pool.max,
                 min: inner.options.settings.pool.min,
-                limit: limiter.limit(),
-                open: inner.readers.pool.counts().0,
-                in_use: limiter.in_use(),
-                waiting: limiter.waiting(),
-                wait_ms: limiter.waits().milliseconds(),
-                timeouts: limiter.timeouts(),
+                limit: limiter.limit,
+                open,
+                in_use: limiter.in_use,
+                waiting: limiter.waiting,
+                wait_ms: readers.limiter.waits().milliseconds(),
+                timeouts: limiter.timeouts,
+                idle,
+                shed: limiter.shed,
+                overloaded: limiter.overloaded,
+                bounds: limiter.bounds,
+                adaptive: limiter.adaptive,
+                moved: limiter.moved.sentence(),
+                usual_step: limiter.usual_step,
+                connection_wait_ms: readers.connection_waits.milliseconds(),
+                step_ms: readers.steps.milliseconds(),
+                leaks_suspected: inner.readers.active.leaks(),
             },
             writer: WriterStatus {
                 queued: metrics.queued.load(Ordering::Relaxed),
+                in_hand: metrics.in_hand.load(Ordering::Relaxed),
                 refused: count(&metrics.refused),
                 commits: count(&metrics.commits),
                 jobs: count(&metrics.jobs),
+                batch_limit: metrics.batch_limit.load(Ordering::Relaxed),
                 batch_size: metrics.batch_size.counts(),
                 commit_ms: metrics.commit_time.milliseconds(),
             },
             retries: RetryStatus {
                 attempts: count(&metrics.retries),
                 gave_up: count(&metrics.gave_up),
-                budget_left: inner.budget.lock().left(),
+                budget_left: inner.budget.left(crate::clock::now()),
             },
             breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
             probe: inner.health.latest(),
+            missing_commits: inner.missing,
+            damage: inner.health.damage(),
+            reserve: inner.writer.shared.room.reserve(),
+            disk_is_full: inner.writer.shared.room.is_full(),
         }
     }
 }

@@ -23,22 +23,22 @@ fn database(name: &'static str) -> DatabaseStatus {
     DatabaseStatus {
         name,
         size_bytes: 0,
-        wal_bytes: 0,
+        wal: Default::default(),
+        locks: Vec::new(),
         pool: PoolStatus {
             max: 10,
             min: 1,
             limit: 10,
             open: 1,
-            in_use: 0,
-            waiting: 0,
-            wait_ms: none,
-            timeouts: 0,
+            ..PoolStatus::default()
         },
         writer: WriterStatus {
             queued: 0,
+            in_hand: 0,
             refused: 0,
             commits: 0,
             jobs: 0,
+            batch_limit: 64,
             batch_size: none,
             commit_ms: none,
         },
@@ -49,6 +49,13 @@ fn database(name: &'static str) -> DatabaseStatus {
         },
         breakers: [breaker("read", "CLOSED"), breaker("write", "CLOSED")],
         probe: None,
+        missing_commits: None,
+        damage: None,
+        reserve: crate::db::ReserveStatus {
+            bytes: 0,
+            missing: None,
+        },
+        disk_is_full: false,
     }
 }
 

@@ -11,10 +11,11 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::db::active::Caller;
 use crate::db::breaker::Permit;
 use crate::db::error::DbError;
 use crate::db::operation::{Effect, Operation};
-use crate::db::readers::panic_text;
+use crate::db::panic_text::panic_text;
 
 const QUEUED: u8 = 0;
 const RUNNING: u8 = 1;
@@ -63,6 +64,8 @@ pub enum Ran {
 pub trait Job: Send {
     /// Its operation.
     fn operation(&self) -> Operation;
+    /// Who asked for it.
+    fn caller(&self) -> &Caller;
     /// When its caller gives up.
     fn deadline(&self) -> Instant;
     /// Whether it may be cancelled.
@@ -71,6 +74,11 @@ pub trait Job: Send {
     fn is_abandoned(&self) -> bool;
     /// The breaker's permit it came in with, once.
     fn take_permit(&mut self) -> Option<Permit>;
+    /// Whether an earlier attempt may have been committed.
+    fn is_uncertain(&self) -> bool;
+    /// An attempt failed in a way that doesn't tell whether it was committed. From then on the caller can't be told that
+    /// nothing was done.
+    fn set_uncertain(&mut self);
     /// Runs it and keeps its value for the answer.
     fn run(&mut self, connection: &Connection) -> Ran;
     /// Answers the caller: with the kept value, or with the error.
@@ -80,10 +88,12 @@ pub trait Job: Send {
 /// A job with its types.
 pub struct TypedJob<T, F> {
     pub(super) operation: Operation,
+    pub(super) caller: Caller,
     pub(super) deadline: Instant,
     pub(super) turn: Turn,
     pub(super) permit: Option<Permit>,
     pub(super) work: F,
+    pub(super) uncertain: bool,
     pub(super) value: Option<T>,
     pub(super) reply: oneshot::Sender<Result<T, DbError>>,
 }
@@ -95,6 +105,10 @@ where
 {
     fn operation(&self) -> Operation {
         self.operation
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     fn deadline(&self) -> Instant {
@@ -111,6 +125,14 @@ where
 
     fn take_permit(&mut self) -> Option<Permit> {
         self.permit.take()
+    }
+
+    fn is_uncertain(&self) -> bool {
+        self.uncertain
+    }
+
+    fn set_uncertain(&mut self) {
+        self.uncertain = true;
     }
 
     fn run(&mut self, connection: &Connection) -> Ran {
