@@ -16,6 +16,7 @@ use super::error::{DbError, ErrorKind};
 use super::identity::{Identity, identity};
 use super::log::WriteAheadLog;
 use super::operation::{Effect, Operation};
+use super::wait;
 use crate::clock;
 
 /// Size of the heartbeat: a row of a realistic size, because a nearly full disk still takes tiny ones.
@@ -81,17 +82,17 @@ impl Database {
     /// Probes once, tells the observer when the verdict changed, and keeps the report. Ends even when the disk hangs.
     pub async fn probe(&self) -> ProbeReport {
         let limit = self.settings().health.timeout;
-        let looked = tokio::time::timeout(limit, self.check_identity()).await;
+        let looked = wait::at_most(limit, self.check_identity()).await;
         if looked == Ok(true) {
             self.verify_isolated().await;
         }
         let began = clock::now();
         let read = self.read(READ.within(limit), read_real_page).await;
-        let read_time = began.elapsed();
+        let read_time = clock::since(began);
         let commits = || self.inner.writer.shared.metrics.commits.load(Ordering::Relaxed);
         let (began, commits_before) = (clock::now(), commits());
         let written = self.write_heartbeat(limit).await;
-        let write_time = began.elapsed();
+        let write_time = clock::since(began);
         // Others' commits went through meanwhile: the writer has much to do, which is no outage.
         let writer_is_busy = |error: &DbError| {
             let waited = matches!(
@@ -138,7 +139,7 @@ impl Database {
     /// Isolates a file that is gone or another one; whether it is the right one.
     async fn check_identity(&self) -> bool {
         let (path, opened) = (self.path().to_owned(), self.inner.health.opened);
-        let found = tokio::task::spawn_blocking(move || identity(&path)).await;
+        let found = wait::blocking(move || identity(&path)).await;
         let Ok(found) = found else { return false };
         let problem = match found {
             Ok(found) if found == opened => None,
@@ -169,7 +170,7 @@ impl Database {
         self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
         let database = self.clone();
         let limit = clock::now() + self.settings().operation.timeout;
-        let saved = tokio::task::spawn_blocking(move || {
+        let saved = wait::blocking(move || {
             let shared = &database.inner.writer.shared;
             let mut writer = shared.pool.checkout("health.save", limit)?;
             let saved = save_log(&writer);
@@ -199,7 +200,7 @@ impl Database {
             return;
         }
         let path = self.path().to_owned();
-        let checked = tokio::task::spawn_blocking(move || quick_check(&path)).await;
+        let checked = wait::blocking(move || quick_check(&path)).await;
         if matches!(checked, Ok(Ok(true))) {
             // What was opened before the trouble saw a file that may have been another one.
             self.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
@@ -221,7 +222,7 @@ impl Database {
                     break;
                 }
                 // In short steps, because a breaker may open while this sleeps, and a file may go.
-                tokio::time::sleep((due - now).min(STEP)).await;
+                wait::sleep((due - now).min(STEP)).await;
                 // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
                 let was_isolated = self.is_isolated();
                 let is_there = self.check_identity().await;
@@ -230,7 +231,7 @@ impl Database {
                     break;
                 }
             }
-            tokio::time::sleep(SOONEST).await;
+            wait::sleep(SOONEST).await;
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::wait;
 use crate::clock;
 use crate::quantiles::Quantiles;
 
@@ -62,9 +63,9 @@ impl Limiter {
         let asked = clock::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(&self.waiting);
-        let admitted = tokio::time::timeout(patience, Arc::clone(&self.slots).acquire_owned()).await;
+        let admitted = wait::at_most(patience, Arc::clone(&self.slots).acquire_owned()).await;
         drop(waiting);
-        self.waits.record(asked.elapsed());
+        self.waits.record(clock::since(asked));
         match admitted {
             Ok(Ok(slot)) => Some(Admission { _slot: slot }),
             _ => {

@@ -26,9 +26,12 @@ mod operation;
 mod pool;
 mod readers;
 mod retry;
+#[cfg(test)]
+mod simulation;
 mod slow;
 mod status;
 mod verdict;
+mod wait;
 mod writer;
 
 pub use breaker::BreakerStatus;

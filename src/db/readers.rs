@@ -20,6 +20,7 @@ use super::observe::Observer;
 use super::operation::{Cost, Operation};
 use super::pool::ConnectionPool;
 use super::slow;
+use super::wait;
 use crate::clock;
 use crate::config::OperationSettings;
 
@@ -118,11 +119,10 @@ impl Readers {
         let cancel = CancelOnDrop(Arc::default());
         let cancelled = Arc::clone(&cancel.0);
         let readers = Arc::clone(self);
-        let handle =
-            tokio::task::spawn_blocking(move || readers.admitted(operation, deadline, cancelled, &*query, admission));
+        let thread = wait::blocking(move || readers.admitted(operation, deadline, cancelled, &*query, admission));
         let failed = |kind| Err(DbError::new(self.database, operation.name, kind).into());
         // The statement deadline ends everything but I/O that hangs; then the thread keeps its place until it returns.
-        match tokio::time::timeout_at((deadline + HUNG_AFTER).into(), handle).await {
+        match wait::until(deadline + HUNG_AFTER, thread).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => failed(ErrorKind::Panicked),
             Err(_) => failed(ErrorKind::Stuck),

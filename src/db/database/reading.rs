@@ -14,6 +14,7 @@ use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
 use crate::db::retry::{Decision, Failed, decide};
 use crate::db::verdict::{Direction, verdict};
+use crate::db::wait;
 
 impl Database {
     /// Reads. The query runs on a `query_only` connection and may be repeated. A [`Cost::Scan`] sees one snapshot;
@@ -65,7 +66,7 @@ impl Database {
     /// Sleeps between attempts, unless the database is closed meanwhile.
     async fn sleep(&self, operation: Operation, delay: Duration) -> Result<(), DbError> {
         tokio::select! {
-            () = tokio::time::sleep(delay) => Ok(()),
+            () = wait::sleep(delay) => Ok(()),
             () = self.inner.writer.shared.stop.raised() => {
                 Err(DbError::new(self.name(), operation.name, ErrorKind::ShuttingDown))
             }

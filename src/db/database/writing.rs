@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use super::Database;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Effect, Operation};
+use crate::db::wait;
 use crate::db::writer::Submitted;
 
 /// How long a caller waits past its deadline for a commit that has already begun, before the outcome is unknown.
@@ -30,13 +31,13 @@ impl Database {
         let Submitted { mut answer, turn } = self.inner.writer.submit(operation, deadline, permit, job)?;
         let error = |kind| DbError::new(self.name(), operation.name, kind);
         let gone = |_| Err(error(ErrorKind::OutcomeUnknown).with_detail("the writer ended"));
-        if let Ok(answered) = tokio::time::timeout_at(deadline.into(), &mut answer).await {
+        if let Ok(answered) = wait::until(deadline, &mut answer).await {
             return answered.unwrap_or_else(gone);
         }
         if turn.cancel() {
             return Err(error(ErrorKind::NotBegun));
         }
-        match tokio::time::timeout(COMMIT_GRACE, answer).await {
+        match wait::at_most(COMMIT_GRACE, answer).await {
             Ok(answered) => answered.unwrap_or_else(gone),
             Err(_) => Err(error(ErrorKind::OutcomeUnknown).with_detail("the commit did not end in time")),
         }

@@ -86,6 +86,11 @@ impl Stop {
 
     /// Sleeps; `true` when shutdown cut the sleep short.
     fn sleep(&self, delay: Duration) -> bool {
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            clock::sleep(delay);
+            return *self.stopping.lock();
+        }
         let mut stopping = self.stopping.lock();
         let until = clock::now() + delay;
         while !*stopping && !self.woken.wait_until(&mut stopping, until).timed_out() {}
@@ -98,6 +103,28 @@ pub struct Writer {
     pub(super) shared: Arc<Shared>,
     queue: RwLock<Option<SyncSender<Box<dyn Job>>>>,
     thread: std::thread::JoinHandle<()>,
+}
+
+/// A writer without a thread, which a simulation runs turn by turn.
+#[cfg(test)]
+pub struct Unattended {
+    shared: Arc<Shared>,
+    queue: std::sync::mpsc::Receiver<Box<dyn Job>>,
+}
+
+#[cfg(test)]
+impl Unattended {
+    /// Runs one batch, if anything is queued.
+    pub fn turn(&self) -> bool {
+        let Ok(first) = self.queue.try_recv() else { return false };
+        worker::batch_of(&self.shared, &self.queue, first);
+        true
+    }
+
+    /// What the thread does once the queue is closed.
+    pub fn finish(&self) {
+        worker::run(&self.shared, &self.queue);
+    }
 }
 
 /// A submitted job's answer and its turn.
@@ -114,6 +141,12 @@ impl Writer {
     pub fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE_CAPACITY);
         let of_thread = Arc::clone(&shared);
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            super::simulation::adopt(Unattended { shared: of_thread, queue: receiver });
+            let (queue, thread) = (RwLock::new(Some(sender)), std::thread::spawn(|| ()));
+            return Ok(Self { shared, queue, thread });
+        }
         let thread = std::thread::Builder::new()
             .name(format!("{}-writer", shared.database))
             .spawn(move || worker::run(&of_thread, &receiver))?;

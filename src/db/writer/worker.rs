@@ -29,10 +29,7 @@ type Jobs = Vec<Box<dyn Job>>;
 pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
     slow::collect_above(shared.settings.operation.slow_query);
     while let Ok(first) = queue.recv() {
-        let mut jobs = vec![first];
-        jobs.extend(queue.try_iter().take(MOST_JOBS - 1));
-        shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
-        run_batch(shared, jobs);
+        batch_of(shared, queue, first);
     }
     if shared.breaker.status().state == "ISOLATED" {
         return; // The write-ahead log is evidence.
@@ -42,6 +39,14 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
         let _ = connection.busy_timeout(CHECKPOINT_CAP);
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
+}
+
+/// Runs what is queued as one batch.
+pub fn batch_of(shared: &Shared, queue: &Receiver<Box<dyn Job>>, first: Box<dyn Job>) {
+    let mut jobs = vec![first];
+    jobs.extend(queue.try_iter().take(MOST_JOBS - 1));
+    shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
+    run_batch(shared, jobs);
 }
 
 /// Answers those who can't be helped any more and keeps the rest.
@@ -114,9 +119,9 @@ fn run_batch(shared: &Shared, mut jobs: Jobs) {
         let started = clock::now();
         match try_once(shared, &mut jobs) {
             Attempt::Committed(results) => {
-                let slow = started.elapsed() >= shared.settings.operation.timeout / 2;
+                let slow = clock::since(started) >= shared.settings.operation.timeout / 2;
                 permits.settle(Outcome::Success { slow });
-                return committed(shared, jobs, results, started.elapsed());
+                return committed(shared, jobs, results, clock::since(started));
             }
             Attempt::Culprit(index, error) => {
                 permits.settle(Outcome::Ignored);
