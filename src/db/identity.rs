@@ -76,7 +76,11 @@ pub enum Found {
 pub fn look(path: &Path) -> std::io::Result<Found> {
     #[cfg(test)]
     if let Some(content) = super::simulation::content(path) {
-        return if content.is_empty() { Ok(Found::Nothing) } else { header_in(&*content) };
+        return if content.is_empty() {
+            Ok(Found::Nothing)
+        } else {
+            header_in(&*content)
+        };
     }
     let file = match std::fs::File::open(path) {
         Ok(file) => file,

@@ -101,7 +101,11 @@ impl ConnectionPool {
         #[cfg(test)]
         if super::simulation::is_running() {
             let source = Source::Direct(direct::Direct::new(manager, settings.max));
-            return Self { source, failures, database };
+            return Self {
+                source,
+                failures,
+                database,
+            };
         }
         let pool = Pool::builder()
             .max_size(settings.max)

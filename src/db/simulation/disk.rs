@@ -123,11 +123,6 @@ impl Disk {
         self.files.borrow_mut().remove(name)
     }
 
-    /// Gives a file a name, taking that of another.
-    pub fn put_back(&self, name: &str, inode: Rc<RefCell<Inode>>) {
-        self.files.borrow_mut().insert(name.to_owned(), inode);
-    }
-
     /// Bytes in files that have a name.
     pub fn used(&self) -> usize {
         self.files.borrow().values().map(|f| f.borrow().content.len()).sum()

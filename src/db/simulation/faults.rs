@@ -112,7 +112,11 @@ impl Faults {
 
     /// What becomes of this call.
     pub fn strike(&self, call: Call) -> Verdict {
-        let mut verdict = Verdict { takes: Duration::ZERO, code: None, end: None };
+        let mut verdict = Verdict {
+            takes: Duration::ZERO,
+            code: None,
+            end: None,
+        };
         if matches!(call, Call::Write | Call::Sync | Call::Truncate | Call::Delete)
             && let Some((left, end)) = self.end.get()
         {

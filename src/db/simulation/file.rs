@@ -127,7 +127,11 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: SQLite closes a file once.
     let handle = unsafe { Box::from_raw((*file.cast::<SimFile>()).handle) };
     if handle.is_alive() {
-        handle.inode.borrow_mut().locks.lower(handle.number, ffi::SQLITE_LOCK_NONE);
+        handle
+            .inode
+            .borrow_mut()
+            .locks
+            .lower(handle.number, ffi::SQLITE_LOCK_NONE);
     }
     handle.memory.leave(handle.number);
     ffi::SQLITE_OK
@@ -135,19 +139,33 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
 
 unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, into: *mut c_void, amount: c_int, offset: i64) -> c_int {
     // SAFETY: `into` has room for `amount` bytes.
-    let (handle, into) = unsafe { (handle(file), std::slice::from_raw_parts_mut(into.cast::<u8>(), amount as usize)) };
+    let (handle, into) = unsafe {
+        (
+            handle(file),
+            std::slice::from_raw_parts_mut(into.cast::<u8>(), amount as usize),
+        )
+    };
     passing!(handle, Call::Read);
     let inode = handle.inode.borrow();
     let there = inode.content.get(offset as usize..).unwrap_or_default();
     let got = there.len().min(into.len());
     into[..got].copy_from_slice(&there[..got]);
     into[got..].fill(0);
-    if got == into.len() { ffi::SQLITE_OK } else { ffi::SQLITE_IOERR_SHORT_READ }
+    if got == into.len() {
+        ffi::SQLITE_OK
+    } else {
+        ffi::SQLITE_IOERR_SHORT_READ
+    }
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, amount: c_int, offset: i64) -> c_int {
     // SAFETY: `from` holds `amount` bytes.
-    let (handle, from) = unsafe { (handle(file), std::slice::from_raw_parts(from.cast::<u8>(), amount as usize)) };
+    let (handle, from) = unsafe {
+        (
+            handle(file),
+            std::slice::from_raw_parts(from.cast::<u8>(), amount as usize),
+        )
+    };
     passing!(handle, Call::Write);
     let grows = (offset as usize + from.len()).saturating_sub(handle.inode.borrow().content.len());
     let capacity = handle.disk.faults.capacity.get();
@@ -250,7 +268,11 @@ unsafe extern "C" fn shm_lock(file: *mut ffi::sqlite3_file, offset: c_int, count
     }
     passing!(handle, Call::Lock);
     let exclusive = flags & ffi::SQLITE_SHM_EXCLUSIVE != 0;
-    if handle.memory.lock(handle.number, mask, exclusive) { ffi::SQLITE_OK } else { ffi::SQLITE_BUSY }
+    if handle.memory.lock(handle.number, mask, exclusive) {
+        ffi::SQLITE_OK
+    } else {
+        ffi::SQLITE_BUSY
+    }
 }
 
 unsafe extern "C" fn shm_barrier(_file: *mut ffi::sqlite3_file) {}

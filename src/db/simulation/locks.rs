@@ -83,7 +83,9 @@ impl SharedMemory {
         while extend && regions.len() <= index {
             regions.push(Box::new([const { Cell::new(0) }; REGION]));
         }
-        regions.get(index).map_or(std::ptr::null_mut(), |region| region.as_ptr().cast_mut().cast())
+        regions
+            .get(index)
+            .map_or(std::ptr::null_mut(), |region| region.as_ptr().cast_mut().cast())
     }
 
     /// Takes the locks in `mask`; `false` when somebody else's are in the way.
@@ -96,14 +98,24 @@ impl SharedMemory {
             return false;
         }
         drop(holders);
-        self.own(handle, |own| if exclusive { own.exclusive |= mask } else { own.shared |= mask });
+        self.own(handle, |own| {
+            if exclusive {
+                own.exclusive |= mask
+            } else {
+                own.shared |= mask
+            }
+        });
         true
     }
 
     fn own(&self, handle: u64, change: impl FnOnce(&mut Holder)) {
         let mut holders = self.holders.borrow_mut();
         let index = holders.iter().position(|h| h.handle == handle).unwrap_or_else(|| {
-            holders.push(Holder { handle, shared: 0, exclusive: 0 });
+            holders.push(Holder {
+                handle,
+                shared: 0,
+                exclusive: 0,
+            });
             holders.len() - 1
         });
         change(&mut holders[index]);
@@ -127,6 +139,9 @@ impl SharedMemory {
 
     /// Whether another process may take the locks in `mask` now.
     pub fn is_free(&self, mask: u8) -> bool {
-        self.holders.borrow().iter().all(|h| (h.shared | h.exclusive) & mask == 0)
+        self.holders
+            .borrow()
+            .iter()
+            .all(|h| (h.shared | h.exclusive) & mask == 0)
     }
 }

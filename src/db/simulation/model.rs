@@ -95,7 +95,13 @@ impl Model {
     pub fn begin(&self) -> i64 {
         let mut jobs = self.jobs.borrow_mut();
         let number = jobs.last_key_value().map_or(self.floor_tried.get(), |last| *last.0) + 1;
-        jobs.insert(number, Known { fate: Fate::Pending, seen: false });
+        jobs.insert(
+            number,
+            Known {
+                fate: Fate::Pending,
+                seen: false,
+            },
+        );
         number
     }
 
@@ -107,7 +113,9 @@ impl Model {
         }
         known.fate = fate;
         if fate == Fate::Absent && known.seen {
-            return Err(format!("job {job} was seen, and then answered with \"nothing was done\""));
+            return Err(format!(
+                "job {job} was seen, and then answered with \"nothing was done\""
+            ));
         }
         Ok(())
     }
@@ -150,7 +158,10 @@ impl Model {
     }
 
     pub fn before(&self) -> Before {
-        Before { acks: self.acks.get(), floor: self.floor_acked.get() }
+        Before {
+            acks: self.acks.get(),
+            floor: self.floor_acked.get(),
+        }
     }
 
     /// A number that may be asked for.
@@ -170,7 +181,11 @@ impl Model {
     fn saw(&self, before: Before, job: i64, count: usize) -> Result<(), String> {
         let mut jobs = self.jobs.borrow_mut();
         let Some(known) = jobs.get_mut(&job) else {
-            return if count == 0 { Ok(()) } else { Err(format!("job {job} was never asked for")) };
+            return if count == 0 {
+                Ok(())
+            } else {
+                Err(format!("job {job} was never asked for"))
+            };
         };
         let must = matches!(known.fate, Fate::Acked(at) if at <= before.acks);
         let may = known.fate != Fate::Absent;
@@ -191,7 +206,11 @@ impl Model {
     pub fn saw_all(&self, before: Before, snapshot: &Snapshot, still: bool) -> Result<(), String> {
         let floor = snapshot.floor;
         if floor < before.floor || floor > self.floor_tried.get() {
-            return Err(format!("the floor is {floor}, known are {} to {}", before.floor, self.floor_tried.get()));
+            return Err(format!(
+                "the floor is {floor}, known are {} to {}",
+                before.floor,
+                self.floor_tried.get()
+            ));
         }
         let mut counts: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for (job, side) in &snapshot.rows {
@@ -199,7 +218,9 @@ impl Model {
         }
         for (job, sides) in &counts {
             if *job < floor {
-                return Err(format!("job {job} was trimmed together with the floor {floor}, and is there"));
+                return Err(format!(
+                    "job {job} was trimmed together with the floor {floor}, and is there"
+                ));
             }
             if *sides != [0, 1] {
                 return Err(format!("job {job} has the rows {sides:?}"));

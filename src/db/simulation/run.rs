@@ -51,17 +51,27 @@ impl Observer for Watcher {
     fn breaker_changed(&self, change: &BreakerChange) {
         self.transitions.fetch_add(1, Ordering::Relaxed);
         let Some(world) = world::current() else { return };
-        world.trace.line(|| format!("{}: {} -> {} ({})", change.name, change.from, change.to, change.cause));
-        let before = self.states.lock().insert(change.name.clone(), change.to).unwrap_or("CLOSED");
+        world
+            .trace
+            .line(|| format!("{}: {} -> {} ({})", change.name, change.from, change.to, change.cause));
+        let before = self
+            .states
+            .lock()
+            .insert(change.name.clone(), change.to)
+            .unwrap_or("CLOSED");
         let is_known = matches!(
             (change.from, change.to),
             ("CLOSED", "OPEN") | ("OPEN", "HALF_OPEN") | ("HALF_OPEN", "OPEN" | "CLOSED") | ("ISOLATED", "CLOSED")
         );
-        let by_hand = change.from != "ISOLATED" && change.from != change.to
+        let by_hand = change.from != "ISOLATED"
+            && change.from != change.to
             && matches!(change.to, "ISOLATED" | "FORCED_OPEN" | "DISABLED" | "CLOSED")
             || change.from == change.to && matches!(change.to, "FORCED_OPEN" | "DISABLED");
         if before != change.from || !(is_known || by_hand) {
-            world.fail(format!("{} went from {} to {}, and was {before}", change.name, change.from, change.to));
+            world.fail(format!(
+                "{} went from {} to {}, and was {before}",
+                change.name, change.from, change.to
+            ));
         }
     }
 
@@ -105,7 +115,10 @@ pub fn read_all(connection: &rusqlite::Connection) -> rusqlite::Result<Snapshot>
     let floor = connection.query_row("SELECT job FROM floor", [], |row| row.get(0))?;
     let mut all = connection.prepare_cached("SELECT job, side FROM entry ORDER BY job, side")?;
     let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(Snapshot { floor, rows: rows.collect::<rusqlite::Result<_>>()? })
+    Ok(Snapshot {
+        floor,
+        rows: rows.collect::<rusqlite::Result<_>>()?,
+    })
 }
 
 impl Run {
@@ -182,7 +195,11 @@ impl Run {
     pub fn after_end(&mut self) {
         let power_lost = self.world.ended() == Some(End::PowerLost);
         let mut tally = self.model.tally.borrow_mut();
-        if power_lost { tally.power_losses += 1 } else { tally.kills += 1 }
+        if power_lost {
+            tally.power_losses += 1
+        } else {
+            tally.kills += 1
+        }
         drop(tally);
         self.begin_anew(power_lost);
     }
@@ -253,7 +270,10 @@ impl Run {
             }
         }
         let status = database.status();
-        self.world.fail(format!("doesn't come back: {:?} {:?} {:?}", status.breakers, status.probe, status.writer.queued));
+        self.world.fail(format!(
+            "doesn't come back: {:?} {:?} {:?}",
+            status.breakers, status.probe, status.writer.queued
+        ));
     }
 
     /// What must hold after every step.
@@ -261,13 +281,15 @@ impl Run {
         let now = clock::now();
         for (limit, what) in self.calls.borrow().values() {
             if now > *limit {
-                self.world.fail(format!("{what} has no answer {:?} after its time", now - *limit));
+                self.world
+                    .fail(format!("{what} has no answer {:?} after its time", now - *limit));
             }
         }
         let Some(database) = &self.database else { return };
         let status = database.status();
         if status.retries.budget_left > 100 {
-            self.world.fail(format!("the retry budget is {}", status.retries.budget_left));
+            self.world
+                .fail(format!("the retry budget is {}", status.retries.budget_left));
         }
         if status.pool.in_use > status.pool.limit || status.pool.open > status.pool.max {
             self.world.fail(format!("more readers than allowed: {:?}", status.pool));
@@ -280,7 +302,9 @@ impl Run {
             if self.world.failure().is_some() {
                 return;
             }
-            self.world.trace.line(|| format!("step {step} at {} ms", self.world.elapsed_ms()));
+            self.world
+                .trace
+                .line(|| format!("step {step} at {} ms", self.world.elapsed_ms()));
             steps::step(self);
             if self.world.ended().is_some() {
                 self.after_end();
@@ -321,6 +345,9 @@ pub fn run(seed: u64, steps: u64) -> Result<Done, String> {
     vfs::install(None);
     match world.failure() {
         Some(what) => Err(format!("{what}\n{}", world.trace.last())),
-        None => Ok(Done { tally, hash: world.trace.hash() }),
+        None => Ok(Done {
+            tally,
+            hash: world.trace.hash(),
+        }),
     }
 }

@@ -57,7 +57,11 @@ fn work(connection: &Connection, job: i64, kind: Kind) -> rusqlite::Result<Effec
         _ => {}
     }
     insert(connection, job, 1, bytes)?;
-    Ok(if kind == Kind::RollsBack { Effect::Rollback(()) } else { Effect::Commit(()) })
+    Ok(if kind == Kind::RollsBack {
+        Effect::Rollback(())
+    } else {
+        Effect::Commit(())
+    })
 }
 
 impl Run {
@@ -83,15 +87,26 @@ impl Run {
         };
         let job = self.model.begin();
         let timeout = Duration::from_millis([10_000, 10_000, 2_000, 200][self.world.below(4) as usize]);
-        self.world.trace.line(|| format!("write {job} {kind:?} within {timeout:?}"));
-        let (database, model, world, writes) =
-            (database.clone(), Rc::clone(&self.model), Rc::clone(&self.world), Rc::clone(&self.writes));
+        self.world
+            .trace
+            .line(|| format!("write {job} {kind:?} within {timeout:?}"));
+        let (database, model, world, writes) = (
+            database.clone(),
+            Rc::clone(&self.model),
+            Rc::clone(&self.world),
+            Rc::clone(&self.writes),
+        );
         let caller = async move {
             let answer = database.write(PUT.within(timeout), move |c| work(c, job, kind)).await;
             if world.ended().is_some() {
                 return;
             }
-            world.trace.line(|| format!("write {job}: {}", answer.as_ref().map_or_else(shown, |()| "ok".to_owned())));
+            world.trace.line(|| {
+                format!(
+                    "write {job}: {}",
+                    answer.as_ref().map_or_else(shown, |()| "ok".to_owned())
+                )
+            });
             writes.borrow_mut().remove(&job);
             let told = match (&answer, kind) {
                 (Ok(()), Kind::RollsBack) => model.refused(job),
@@ -110,20 +125,26 @@ impl Run {
         let floor = self.model.trim();
         self.world.trace.line(|| format!("trim below {floor}"));
         let (database, model, world) = (database.clone(), Rc::clone(&self.model), Rc::clone(&self.world));
-        self.call(format!("trim {floor}"), Duration::from_secs(10) + COMMIT_GRACE, async move {
-            let trimmed = database.write(Operation::write("trim"), move |c| {
-                c.execute("DELETE FROM entry WHERE job < ?1", [floor])?;
-                c.execute("UPDATE floor SET job = ?1", [floor])?;
-                Ok(Effect::Commit(()))
-            });
-            if trimmed.await.is_ok() && world.ended().is_none() {
-                model.trimmed(floor);
-            }
-        });
+        self.call(
+            format!("trim {floor}"),
+            Duration::from_secs(10) + COMMIT_GRACE,
+            async move {
+                let trimmed = database.write(Operation::write("trim"), move |c| {
+                    c.execute("DELETE FROM entry WHERE job < ?1", [floor])?;
+                    c.execute("UPDATE floor SET job = ?1", [floor])?;
+                    Ok(Effect::Commit(()))
+                });
+                if trimmed.await.is_ok() && world.ended().is_none() {
+                    model.trimmed(floor);
+                }
+            },
+        );
     }
 
     fn read_one(&self, database: &Database) {
-        let Some(job) = self.model.some_job(self.world.below(1 << 30)) else { return };
+        let Some(job) = self.model.some_job(self.world.below(1 << 30)) else {
+            return;
+        };
         let (database, model, world) = (database.clone(), Rc::clone(&self.model), Rc::clone(&self.world));
         let before = model.before();
         self.call(format!("read {job}"), Duration::from_secs(11), async move {
@@ -133,7 +154,9 @@ impl Run {
             if world.ended().is_some() {
                 return;
             }
-            world.trace.line(|| format!("read {job}: {}", count.as_ref().map_or_else(shown, i64::to_string)));
+            world
+                .trace
+                .line(|| format!("read {job}: {}", count.as_ref().map_or_else(shown, i64::to_string)));
             let seen = count.map_or_else(|_| failed_read(&model), |count| model.saw_one(before, job, count));
             seen.unwrap_or_else(|what| world.fail(what));
         });
@@ -147,7 +170,12 @@ impl Run {
             if world.ended().is_some() {
                 return;
             }
-            world.trace.line(|| format!("list: {}", all.as_ref().map_or_else(shown, |s| format!("{} rows", s.rows.len()))));
+            world.trace.line(|| {
+                format!(
+                    "list: {}",
+                    all.as_ref().map_or_else(shown, |s| format!("{} rows", s.rows.len()))
+                )
+            });
             let seen = all.map_or_else(|_| failed_read(&model), |all| model.saw_all(before, &all, false));
             seen.unwrap_or_else(|what| world.fail(what));
         });
@@ -167,7 +195,9 @@ impl Run {
                 answer
             });
             let answer = asked.await;
-            world.trace.line(|| format!("runaway: {}", answer.as_ref().map_or_else(shown, i64::to_string)));
+            world
+                .trace
+                .line(|| format!("runaway: {}", answer.as_ref().map_or_else(shown, i64::to_string)));
             if answer.is_ok() {
                 world.fail("an endless query came to its end");
             }
@@ -176,13 +206,20 @@ impl Run {
 
     fn leave(&self) {
         let chosen = self.world.below(4) as usize;
-        let found = self.writes.borrow().iter().nth(chosen).map(|(job, number)| (*job, *number));
+        let found = self
+            .writes
+            .borrow()
+            .iter()
+            .nth(chosen)
+            .map(|(job, number)| (*job, *number));
         let Some((job, number)) = found else { return };
         if self.world.leave(number) {
             self.writes.borrow_mut().remove(&job);
             self.world.trace.line(|| format!("the caller of write {job} leaves"));
             self.model.left(job);
-            self.calls.borrow_mut().retain(|_, (_, what)| *what != format!("write {job}"));
+            self.calls
+                .borrow_mut()
+                .retain(|_, (_, what)| *what != format!("write {job}"));
         }
     }
 
@@ -222,7 +259,9 @@ impl Run {
         let mask = [1, 3, 2][self.world.below(3) as usize];
         let span = Duration::from_millis(self.world.below([50, 3_000, 60_000][self.world.below(3) as usize]));
         let held = self.world.hold_foreign(PATH, mask, span);
-        self.world.trace.line(|| format!("another process locks {mask:#b} for {span:?}: {held}"));
+        self.world
+            .trace
+            .line(|| format!("another process locks {mask:#b} for {span:?}: {held}"));
     }
 
     fn pass_time(&self) {
@@ -232,7 +271,8 @@ impl Run {
             85..97 => 3_000,
             _ => 40_000,
         };
-        self.world.advance(Duration::from_millis(1 + self.world.below(most)), PATH);
+        self.world
+            .advance(Duration::from_millis(1 + self.world.below(most)), PATH);
     }
 }
 

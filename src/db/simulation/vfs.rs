@@ -90,7 +90,9 @@ unsafe extern "C" fn open(
     unsafe {
         let Some((disk, name)) = ours(name) else {
             let system = system(own);
-            return (*system).xOpen.map_or(ffi::SQLITE_CANTOPEN, |f| f(system, name, into, flags, granted));
+            return (*system)
+                .xOpen
+                .map_or(ffi::SQLITE_CANTOPEN, |f| f(system, name, into, flags, granted));
         };
         (*into).pMethods = std::ptr::null();
         if let Err(code) = file::pass(&disk, disk.generation.get(), Call::Open) {
@@ -114,7 +116,9 @@ unsafe extern "C" fn delete(own: *mut ffi::sqlite3_vfs, name: *const c_char, syn
     unsafe {
         let Some((disk, name)) = ours(name) else {
             let system = system(own);
-            return (*system).xDelete.map_or(ffi::SQLITE_IOERR_DELETE, |f| f(system, name, sync));
+            return (*system)
+                .xDelete
+                .map_or(ffi::SQLITE_IOERR_DELETE, |f| f(system, name, sync));
         };
         match file::pass(&disk, disk.generation.get(), Call::Delete) {
             Err(code) => code,
@@ -129,13 +133,17 @@ unsafe extern "C" fn access(own: *mut ffi::sqlite3_vfs, name: *const c_char, fla
     unsafe {
         let Some((disk, name)) = ours(name) else {
             let system = system(own);
-            return (*system).xAccess.map_or(ffi::SQLITE_IOERR_ACCESS, |f| f(system, name, flags, out));
+            return (*system)
+                .xAccess
+                .map_or(ffi::SQLITE_IOERR_ACCESS, |f| f(system, name, flags, out));
         };
         if let Err(code) = file::pass(&disk, disk.generation.get(), Call::Access) {
             return code;
         }
         // As the system's VFS: an empty file doesn't exist, because an empty log or journal says nothing.
-        let found = disk.find(&name).is_some_and(|f| flags != ffi::SQLITE_ACCESS_EXISTS || !f.borrow().content.is_empty());
+        let found = disk
+            .find(&name)
+            .is_some_and(|f| flags != ffi::SQLITE_ACCESS_EXISTS || !f.borrow().content.is_empty());
         *out = c_int::from(found);
         ffi::SQLITE_OK
     }
@@ -151,7 +159,9 @@ unsafe extern "C" fn full_pathname(
     unsafe {
         if ours(name).is_none() {
             let system = system(own);
-            return (*system).xFullPathname.map_or(ffi::SQLITE_CANTOPEN, |f| f(system, name, size, out));
+            return (*system)
+                .xFullPathname
+                .map_or(ffi::SQLITE_CANTOPEN, |f| f(system, name, size, out));
         }
         let bytes = CStr::from_ptr(name).to_bytes_with_nul();
         if bytes.len() > size as usize {
@@ -178,7 +188,9 @@ unsafe extern "C" fn current_time_int64(own: *mut ffi::sqlite3_vfs, out: *mut i6
             return ffi::SQLITE_OK;
         }
         let system = system(own);
-        (*system).xCurrentTimeInt64.map_or(ffi::SQLITE_ERROR, |f| f(system, out))
+        (*system)
+            .xCurrentTimeInt64
+            .map_or(ffi::SQLITE_ERROR, |f| f(system, out))
     }
 }
 
@@ -207,11 +219,20 @@ unsafe extern "C" fn last_error(own: *mut ffi::sqlite3_vfs, size: c_int, out: *m
 pub fn inode(path: &std::path::Path) -> Option<std::io::Result<u64>> {
     let name = path.to_str().filter(|name| name.starts_with(ROOT))?;
     let found = disk()?.find(name);
-    Some(found.map(|file| file.borrow().number).ok_or_else(|| std::io::ErrorKind::NotFound.into()))
+    Some(
+        found
+            .map(|file| file.borrow().number)
+            .ok_or_else(|| std::io::ErrorKind::NotFound.into()),
+    )
 }
 
 /// The content of a simulated file, empty when there is none; `None` for a path that is not one.
 pub fn content(path: &std::path::Path) -> Option<Vec<u8>> {
     let name = path.to_str().filter(|name| name.starts_with(ROOT))?;
-    Some(disk()?.find(name).map(|file| file.borrow().content.clone()).unwrap_or_default())
+    Some(
+        disk()?
+            .find(name)
+            .map(|file| file.borrow().content.clone())
+            .unwrap_or_default(),
+    )
 }

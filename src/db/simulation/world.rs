@@ -60,7 +60,11 @@ pub struct SimClock {
 impl SimClock {
     pub fn new() -> Self {
         let (began, passed) = (Instant::now(), Mutex::default());
-        Self { began, passed, look: Mutex::new(LOOK) }
+        Self {
+            began,
+            passed,
+            look: Mutex::new(LOOK),
+        }
     }
 
     pub fn elapsed(&self) -> Duration {

@@ -127,8 +127,9 @@ fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::
     }
     // SAFETY: the handle belongs to this open connection, and the call only reads a number from it.
     let number = unsafe { ffi::sqlite3_system_errno(connection.handle()) };
-    let number = rustix::io::Errno::from_raw_os_error(number);
-    if matches!(number, rustix::io::Errno::DQUOT | rustix::io::Errno::FBIG) {
+    // Compared as plain numbers: SQLite may have none (0), which `Errno::from_raw_os_error` panics at.
+    let limits = [rustix::io::Errno::DQUOT, rustix::io::Errno::FBIG];
+    if limits.iter().any(|limit| limit.raw_os_error() == number) {
         let text = format!("a quota or file-size limit was reached ({number})");
         return rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), Some(text));
     }

@@ -143,7 +143,10 @@ impl Writer {
         let of_thread = Arc::clone(&shared);
         #[cfg(test)]
         if super::simulation::is_running() {
-            super::simulation::adopt(Unattended { shared: of_thread, queue: receiver });
+            super::simulation::adopt(Unattended {
+                shared: of_thread,
+                queue: receiver,
+            });
             let (queue, thread) = (RwLock::new(Some(sender)), std::thread::spawn(|| ()));
             return Ok(Self { shared, queue, thread });
         }
