@@ -1,8 +1,10 @@
 //! What the database layer costs over bare rusqlite, and what group commit gains over it, on this machine's disk.
 //!
-//! `cargo bench --bench database` (`-- --quick` only checks that it runs). Rounds of both sides take turns.
+//! `cargo bench --bench database` (`-- --quick` only checks that it runs; `-- breaker`, `reads` or `writes` runs that
+//! part alone). Rounds of both sides take turns.
 
 mod common;
+mod permits;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,8 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mainstay::clock::SystemClock;
-use mainstay::config::{BreakerSettings, DatabaseSettings};
-use mainstay::db::breaker::{Breaker, Outcome};
+use mainstay::config::DatabaseSettings;
 use mainstay::db::rusqlite::{Connection, params};
 use mainstay::db::{Database, Effect, Migration, Operation, Options, Unobserved};
 use rocket::tokio;
@@ -39,7 +40,7 @@ fn body() -> String {
 }
 
 fn main() {
-    let extent = Extent::from_arguments();
+    let extent = Extent::of_parts(&["breaker", "reads", "writes"]);
     let folder = folder();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -57,42 +58,16 @@ fn main() {
         "Database layer against bare rusqlite in one run, on {} cores.\n",
         cores()
     );
-    permits(extent);
-    runtime.block_on(reads(extent, &db));
-    writes(extent, &runtime, &db);
-    db.close(Duration::from_secs(5));
-}
-
-/// What the breaker alone takes of every call.
-fn permits(extent: Extent) {
-    let settings = BreakerSettings::default();
-    let breaker = Breaker::new("bench".into(), settings, SystemClock::shared(), Arc::new(Unobserved));
-    let calls = extent.pick(1_000_000, 10_000);
-    let mut rounds = Vec::new();
-    let mut clock_rounds = Vec::new();
-    for _ in 0..extent.pick(15, 3) {
-        let started = Instant::now();
-        for number in 0..calls {
-            let permit = breaker.acquire(black_box(number), None).expect("closed");
-            permit.settle(Outcome::Success { slow: false });
-        }
-        rounds.push(started.elapsed().as_secs_f64() * 1e9 / calls as f64);
-        let started = Instant::now();
-        (0..calls).for_each(|_| {
-            black_box(Instant::now());
-        });
-        clock_rounds.push(started.elapsed().as_secs_f64() * 1e9 / calls as f64);
+    if extent.wants("breaker") {
+        permits::compare(extent);
     }
-    let (ours, clock) = (median(&rounds), median(&clock_rounds));
-    let mut table = Table::new(&["breaker, uncontended", "ns a call", "ratio"]);
-    table.row(vec![
-        "one look at the clock".into(),
-        format!("{clock:.1}"),
-        String::new(),
-    ]);
-    let of_clock = format!("{:.2}", ratio(ours, clock));
-    table.row(vec!["permit + settle".into(), format!("{ours:.1}"), of_clock]);
-    table.print();
+    if extent.wants("reads") {
+        runtime.block_on(reads(extent, &db));
+    }
+    if extent.wants("writes") {
+        writes(extent, &runtime, &db);
+    }
+    db.close(Duration::from_secs(5));
 }
 
 fn row(row: &mainstay::db::rusqlite::Row<'_>) -> mainstay::db::rusqlite::Result<Row> {

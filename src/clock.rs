@@ -6,7 +6,7 @@
 //! which are the machine's unless the thread was put under another clock with [`Simulated::enter`].
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -18,6 +18,13 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Instant;
     /// Wall time in UTC, for timestamps that people and files see.
     fn wall(&self) -> Timestamp;
+    /// Whole seconds of monotonic time since some moment that stays the same; cheaper than [`Clock::now`] where the
+    /// machine has a coarse clock, and a few milliseconds late there.
+    fn second(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let now = self.now();
+        now.saturating_duration_since(*START.get_or_init(|| now)).as_secs()
+    }
     /// Lets this much monotonic time pass on the calling thread.
     fn sleep(&self, span: Duration) {
         std::thread::sleep(span);
@@ -46,19 +53,29 @@ impl Clock for SystemClock {
     fn wall(&self) -> Timestamp {
         Timestamp::now()
     }
+
+    #[cfg(target_os = "linux")]
+    fn second(&self) -> u64 {
+        use rustix::time::{ClockId, clock_gettime};
+        // Time since the machine's start is never negative.
+        clock_gettime(ClockId::MonotonicCoarse).tv_sec.unsigned_abs()
+    }
 }
 
 /// A clock that moves only when told to; monotonic and wall time move apart when a test says so.
 #[derive(Debug)]
 pub struct ManualClock {
+    start: Instant,
     hands: Mutex<(Instant, Timestamp)>,
 }
 
 impl ManualClock {
     /// Starts at the present instant and at `wall`.
     pub fn starting_at(wall: Timestamp) -> Self {
+        let start = Instant::now();
         Self {
-            hands: Mutex::new((Instant::now(), wall)),
+            start,
+            hands: Mutex::new((start, wall)),
         }
     }
 
@@ -82,6 +99,10 @@ impl Clock for ManualClock {
 
     fn wall(&self) -> Timestamp {
         self.hands.lock().1
+    }
+
+    fn second(&self) -> u64 {
+        (self.now() - self.start).as_secs()
     }
 
     fn sleep(&self, span: Duration) {

@@ -9,23 +9,40 @@
 pub struct Extent {
     /// Only long enough to see that everything runs.
     pub quick: bool,
+    /// One part alone.
+    pub part: Option<&'static str>,
 }
 
 impl Extent {
     /// From the command line: `--quick`, and `--bench`, which cargo adds.
     pub fn from_arguments() -> Self {
-        let mut extent = Self { quick: false };
+        Self::of_parts(&[])
+    }
+
+    /// The same for a benchmark of several parts: the name of one runs it alone.
+    pub fn of_parts(parts: &[&'static str]) -> Self {
+        let mut extent = Self {
+            quick: false,
+            part: None,
+        };
         for argument in std::env::args().skip(1) {
+            let part = parts.iter().find(|part| **part == argument);
             match argument.as_str() {
                 "--quick" => extent.quick = true,
                 "--bench" => {}
+                _ if part.is_some() => extent.part = part.copied(),
                 other => {
-                    eprintln!("unknown argument {other}; allowed: --quick");
+                    eprintln!("unknown argument {other}; allowed: --quick {}", parts.join(" "));
                     std::process::exit(2);
                 }
             }
         }
         extent
+    }
+
+    /// Whether this part runs.
+    pub fn wants(self, part: &str) -> bool {
+        self.part.is_none_or(|only| only == part)
     }
 
     /// The one or the other.

@@ -47,6 +47,7 @@ pub fn rules(facts: &Facts) -> Vec<Alert> {
     for database in &facts.databases {
         alerts.extend(database.breakers.iter().filter(|b| !b.is_healthy()).map(breaker_open));
         alerts.extend(pool(database));
+        alerts.extend(log_pinned(database));
     }
     alerts.extend(error_rate(facts));
     alerts.extend(event_loss(facts));
@@ -79,15 +80,16 @@ fn breaker_steps(breaker: &BreakerStatus) -> Vec<String> {
     match breaker.state {
         "ISOLATED" => steps(&[
             "Do not restart or delete anything yet: the file was found damaged, moved or replaced.",
-            "Copy the database file and its -wal file to a safe place.",
+            "Health says what the check found and which folder in evidence/ holds a copy of the file; without one, copy it.",
             "Put the right file back; service resumes when it passes its check. Restoring a backup needs a restart.",
+            "Where only an index is wrong: POST /api/monitoring/databases/{name}/reindex makes it anew.",
         ]),
         "FORCED_OPEN" => steps(&[
             "Somebody opened it by hand; the event that says so carries the request.",
             "When the reason is over: POST /api/monitoring/circuit-breaker/reset.",
         ]),
         _ => steps(&[
-            "Read the cause above: a lock means that another process has the file open (find it with: fuser -v FILE).",
+            "Read the cause above: it names the process that holds a lock, where the system tells (otherwise: fuser -v FILE).",
             "Full or read-only: free space on the disk, check the mount and the permissions of the data folder.",
             "Nothing needs a restart: a probe closes the breaker when the cause is gone.",
             "To force it: POST /api/monitoring/circuit-breaker/reset.",
@@ -113,6 +115,21 @@ fn pool(database: &DatabaseStatus) -> Option<Alert> {
         runbook: steps(&[
             "Look for slow statements in the log (DB_SLOW_QUERY_MS) and for long lists without a limit.",
             "Raise DB_POOL_MAX if the processor is idle while callers wait.",
+        ]),
+    })
+}
+
+fn log_pinned(database: &DatabaseStatus) -> Option<Alert> {
+    let problem = database.wal.problem()?;
+    Some(Alert {
+        id: format!("wal:{}", database.name),
+        severity: Gravity::Medium,
+        title: format!("The write-ahead log of {} can't shrink", database.name),
+        detail: format!("{}: {problem}.", database.name),
+        runbook: steps(&[
+            "A reader in another process is named with its pid: end its transaction or that process; it can't be ended from here.",
+            "A reader of this process ends at its deadline (DB_OPERATION_TIMEOUT_MS).",
+            "Nothing more is needed: the log is shortened within seconds of the reader's end.",
         ]),
     })
 }

@@ -3,13 +3,17 @@
 //! What must stay true: a handler gets authority and databases from guards only, and answers with its shape or one
 //! problem. `app` mounts [`routes`] at `/`.
 
+mod active;
 mod alerts;
 mod breakers;
 pub mod dashboard;
 mod data;
+mod databases;
 mod errors;
 mod health;
+mod pool;
 mod problems;
+mod queries;
 mod session;
 mod stats;
 mod stream;
@@ -22,10 +26,14 @@ pub fn routes() -> Vec<rocket::Route> {
         health::routes(),
         stats::routes(),
         breakers::routes(),
+        active::routes(),
+        pool::routes(),
+        queries::routes(),
         alerts::routes(),
         stream::routes(),
         errors::routes(),
         data::routes(),
+        databases::routes(),
         session::routes(),
         problems::routes(),
         dashboard::routes(),

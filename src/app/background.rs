@@ -51,6 +51,13 @@ pub(super) fn start(
             })
         })
         .collect();
+    tasks.extend(databases.into_iter().map(|database| {
+        let database = database.clone();
+        keep_running(capture.clone(), move || {
+            let database = database.clone();
+            async move { database.explain_slow().await }
+        })
+    }));
     let (monitor, alerts) = (Arc::clone(monitor), Arc::clone(alerts));
     tasks.push(keep_running(capture.clone(), move || {
         look(Arc::clone(&monitor), Arc::clone(&alerts))

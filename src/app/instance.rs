@@ -11,6 +11,8 @@ const LOCK: &str = "mainstay.lock";
 /// The claim; the lock lasts as long as it lives.
 pub struct Instance {
     _lock: File,
+    /// The folder itself is locked too, because the lock file can be deleted; `None` where folders can't be locked.
+    _folder: Option<File>,
 }
 
 /// Why the folder can't be claimed.
@@ -48,6 +50,14 @@ impl Instance {
             source,
         };
         make_private(folder).map_err(failed)?;
+        let folder_lock = match lock_folder(folder) {
+            Some(Ok(lock)) => Some(lock),
+            Some(Err(())) => {
+                let pid = running_instance(folder).unwrap_or_else(|| "unknown".to_owned());
+                return Err(InstanceError::Taken { pid, folder: shown() });
+            }
+            None => None,
+        };
         let path = folder.join(LOCK);
         let mut lock = OpenOptions::new()
             .create(true)
@@ -72,17 +82,32 @@ impl Instance {
         if let Err(error) = written {
             eprintln!("mainstay: the pid could not be noted in mainstay.lock: {error}");
         }
-        Ok(Self { _lock: lock })
+        Ok(Self {
+            _lock: lock,
+            _folder: folder_lock,
+        })
+    }
+}
+
+/// The lock on the folder itself, `Err` when somebody else has it, `None` where the system doesn't lock folders.
+fn lock_folder(folder: &Path) -> Option<Result<File, ()>> {
+    let lock = File::open(folder).ok()?;
+    match lock.try_lock() {
+        Ok(()) => Some(Ok(lock)),
+        Err(TryLockError::WouldBlock) => Some(Err(())),
+        Err(TryLockError::Error(_)) => None,
     }
 }
 
 /// The pid of the instance that has the folder, if one has; changes nothing.
 pub fn running_instance(folder: &Path) -> Option<String> {
-    let mut lock = OpenOptions::new().read(true).write(true).open(folder.join(LOCK)).ok()?;
-    match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => Some(pid_in(&mut lock)),
-        _ => None,
+    let opened = OpenOptions::new().read(true).write(true).open(folder.join(LOCK));
+    if let Ok(mut lock) = opened
+        && let Err(TryLockError::WouldBlock) = lock.try_lock()
+    {
+        return Some(pid_in(&mut lock));
     }
+    matches!(lock_folder(folder), Some(Err(()))).then(|| "unknown".to_owned())
 }
 
 fn pid_in(lock: &mut File) -> String {
@@ -118,6 +143,10 @@ mod tests {
         let first = Instance::claim(&data).expect("claimed");
         let refused = Instance::claim(&data).err().expect("refused").to_string();
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        // Deleting the lock file lets nobody in.
+        std::fs::remove_file(data.join(LOCK)).expect("removed");
+        let refused = Instance::claim(&data).err().expect("refused").to_string();
+        assert!(refused.contains("pid unknown"), "{refused}");
         drop(first);
         Instance::claim(&data).expect("free again");
     }

@@ -1,4 +1,5 @@
-//! The command line (floor 8): one file for each command. `main` calls [`run`]; nobody else.
+//! The command line (floor 8): one file for each command. `main` calls [`run`]; tests that put something of their own
+//! under the real program call [`run_with`]; nobody else.
 //!
 //! What must stay true: standard output carries what was asked for and nothing else, so that scripts can capture it;
 //! explanations and errors go to standard error; the exit code is 0 for success, 1 for failure, 2 for a wrong
@@ -12,6 +13,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -70,7 +72,13 @@ struct Context {
 
 /// Runs the command that the process's arguments ask for.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    run_with(std::env::args_os())
+}
+
+/// Runs the command that these arguments ask for; the first is the program's name. Ends the process on a wrong command
+/// line, `--help` and `--version`.
+pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = Cli::parse_from(arguments);
     let terminal = &mut Terminal {
         out: &mut io::stdout(),
         err: &mut io::stderr(),

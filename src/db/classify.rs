@@ -54,7 +54,8 @@ pub enum Gravity {
 }
 
 /// What a client is told; the words are chosen by the HTTP skin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Told {
     /// M1: busy, try again.
     Busy,

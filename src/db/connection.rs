@@ -18,8 +18,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::backoff::within_ten_percent;
 use super::deadline;
+use super::holders::Holders;
 use super::identity::{Identity, identity};
-use super::slow;
+use super::statements::{self, Statements};
 use crate::clock;
 
 /// What a connection is for.
@@ -36,7 +37,11 @@ const STILL_RELEVANT: Duration = Duration::from_secs(3);
 /// A connection idle for less than this is trusted at checkout without a look.
 const BYPASS: Duration = Duration::from_millis(500);
 const CACHED_STATEMENTS: usize = 128;
-const WAL_SIZE_LIMIT_BYTES: i64 = 64 << 20;
+/// The write-ahead log shall not stay larger than this.
+pub const WAL_SIZE_LIMIT_BYTES: i64 = 64 << 20;
+/// Pages in the write-ahead log (16 MiB) from which on a commit itself makes a checkpoint. Only the backstop: the
+/// keeper of the log (`checkpoint`) is there four times as early, and a commit shouldn't pay for one.
+const BACKSTOP_PAGES: i32 = 4000;
 
 /// Sets what every connection of a role has.
 ///
@@ -61,6 +66,7 @@ pub fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
         [],
         |_| Ok(()),
     )?;
+    connection.query_row(&format!("PRAGMA wal_autocheckpoint = {BACKSTOP_PAGES}"), [], |_| Ok(()))?;
     if role == Role::Reader {
         connection.execute_batch("PRAGMA query_only = 1")?;
     }
@@ -88,7 +94,10 @@ pub fn read_real_page(connection: &Connection) -> rusqlite::Result<()> {
 /// A connection with what the pool must know of it.
 pub struct Guarded {
     connection: Connection,
+    // After the connection, so that it is dropped later: SQLite's trace holds a pointer to it.
+    _statements: Arc<Statements>,
     poisoned: bool,
+    holders: Arc<Holders>,
     epoch: u64,
     returned_at: Instant,
     expires_at: Instant,
@@ -98,6 +107,11 @@ impl Guarded {
     /// It saw a panic or an error after which it can't be trusted.
     pub fn poison(&mut self) {
         self.poisoned = true;
+    }
+
+    /// Who holds the file's locks.
+    pub fn holders(&self) -> &Arc<Holders> {
+        &self.holders
     }
 }
 
@@ -149,6 +163,11 @@ pub struct Manager {
     lifetime: Duration,
     failures: Arc<LastFailure>,
     epoch: Epoch,
+    holders: Arc<Holders>,
+    /// Connects and checks that shall panic.
+    #[cfg(test)]
+    panics: Arc<AtomicU64>,
+    statements: Arc<Statements>,
 }
 
 /// Raised when the file was isolated: connections made before must not be used again.
@@ -182,8 +201,9 @@ impl Manager {
         path: &Path,
         opened: Identity,
         role: Role,
-        (lifetime, slow_after): (Duration, Duration),
-        epoch: Epoch,
+        (lifetime, epoch): (Duration, Epoch),
+        holders: Arc<Holders>,
+        statements: Arc<Statements>,
     ) -> Self {
         // Without CREATE: a deleted file must never come back as an empty one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -193,7 +213,6 @@ impl Manager {
                 // First, because configuring may wait for a lock already.
                 deadline::obey_scopes(connection)?;
                 configure(connection, role)?;
-                slow::watch(connection, slow_after);
                 Ok(())
             });
         Self {
@@ -203,6 +222,10 @@ impl Manager {
             lifetime,
             failures: Arc::default(),
             epoch,
+            holders,
+            #[cfg(test)]
+            panics: Arc::default(),
+            statements,
         }
     }
 
@@ -224,15 +247,27 @@ impl Manager {
         }
     }
 
+    #[cfg(test)]
+    fn panic_if_told(&self) {
+        let due = |left: u64| left.checked_sub(1);
+        let told = self.panics.fetch_update(Ordering::AcqRel, Ordering::Acquire, due);
+        assert!(told.is_err(), "told to panic");
+    }
+
     fn connect_checked(&self) -> Result<Guarded, ConnectError> {
+        #[cfg(test)]
+        self.panic_if_told();
         self.check_identity()?;
         let connection = self.inner.connect()?;
         self.check_identity()?;
         let now = clock::now();
         let expires_at = now + within_ten_percent(self.lifetime, fastrand::f64());
+        statements::watch(&connection, &self.statements);
         Ok(Guarded {
             connection,
+            _statements: Arc::clone(&self.statements),
             poisoned: false,
+            holders: Arc::clone(&self.holders),
             epoch: self.epoch.load(Ordering::Acquire),
             returned_at: now,
             expires_at,
@@ -267,7 +302,11 @@ impl ManageConnection for Manager {
         if now.saturating_duration_since(guarded.returned_at) < BYPASS {
             return Ok(());
         }
-        caught("checking", || Ok(read_real_page(&guarded.connection)?))
+        caught("checking", || {
+            #[cfg(test)]
+            self.panic_if_told();
+            Ok(read_real_page(&guarded.connection)?)
+        })
     }
 
     fn has_broken(&self, guarded: &mut Guarded) -> bool {
@@ -276,3 +315,6 @@ impl ManageConnection for Manager {
         guarded.poisoned || !guarded.connection.is_autocommit() || self.is_outdated(guarded, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,23 +4,30 @@
 //! true: every call ends by its deadline (plus, for a commit already begun, [`COMMIT_GRACE`]); a permit is settled
 //! for each attempt; there is one retry layer. Anyone above floor 1 may call it; it knows nothing of them.
 
+mod limits;
 mod reading;
 mod writing;
 
 #[cfg(test)]
 mod tests;
 
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::breaker::{Breaker, Permit, Refusal};
+use super::active::{Active, ActiveOperation, Caller, OperationId};
+use super::adaptive::Adaptive;
+use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
+use super::checkpoint::{Keeper, Parts};
 use super::connection::{Epoch, Manager, Role};
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
+use super::holders::Holders;
 use super::identity::identity;
+use super::limiter::Limiter;
 use super::log::WriteAheadLog;
 use super::migrations::{Migration, prepare};
 use super::observe::Observer;
@@ -28,11 +35,18 @@ use super::open_error::OpenError;
 use super::operation::{Operation, Origin};
 use super::pool::ConnectionPool;
 use super::readers::Readers;
+use super::reserve::Reserve;
 use super::retry::Budget;
+use super::room::Room;
+use super::statements::Statements;
 use super::writer::{Shared, Stop, Writer};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, PoolSettings};
+use crate::quantiles::Quantiles;
 
+use limits::first_limit;
+
+pub use limits::PoolChange;
 pub use writing::COMMIT_GRACE;
 
 /// What one database is.
@@ -58,8 +72,11 @@ pub(super) struct Inner {
     pub(super) writer: Writer,
     pub(super) read_breaker: Arc<Breaker>,
     pub(super) write_breaker: Arc<Breaker>,
+    pub(super) kept: KeptStates,
     pub(super) budget: Arc<Mutex<Budget>>,
     pub(super) health: Health,
+    pub(super) keeper: Keeper,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// A handle; clones share the database.
@@ -116,9 +133,12 @@ impl Database {
             source,
         })?;
         let epoch = Epoch::default();
+        let holders = Arc::new(Holders::new(&options.path));
+        let statements = Arc::new(Statements::new(settings.operation.slow_query, clock.wall()));
         let manager = |role| {
-            let spans = (settings.pool.max_lifetime, settings.operation.slow_query);
-            Manager::new(&options.path, opened, role, spans, Arc::clone(&epoch))
+            let ends = (settings.pool.max_lifetime, Arc::clone(&epoch));
+            let (holders, statements) = (Arc::clone(&holders), Arc::clone(&statements));
+            Manager::new(&options.path, opened, role, ends, holders, statements)
         };
         let breaker = |direction: &str| {
             let name = format!("{}.{direction}", options.name);
@@ -130,14 +150,21 @@ impl Database {
             )
         };
         let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
+        let kept = KeptStates::restore(&options.path, &[&read_breaker, &write_breaker]);
         let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
+        // Each reader and the writer's job have a place.
+        let active = Active::new(settings.pool.max + 1);
         let readers = Arc::new(Readers {
             pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
-            limiter: super::limiter::Limiter::new(settings.pool.max),
+            limiter: Limiter::new(Adaptive::new(first_limit(), settings.pool.min, settings.pool.max)),
+            connection_waits: Quantiles::new(),
+            steps: Quantiles::new(),
+            active: Arc::clone(&active),
             settings: settings.operation.clone(),
             connect_timeout: settings.pool.connect_timeout,
             observer: Arc::clone(&observer),
             database: options.name,
+            statements: Arc::clone(&statements),
         });
         let single = PoolSettings {
             max: 1,
@@ -152,9 +179,23 @@ impl Database {
             observer: Arc::clone(&observer),
             pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
             budget: Arc::clone(&budget),
+            active: Arc::clone(&active),
             metrics: super::writer::Metrics::default(),
             stop: Stop::default(),
+            room: Room::with(Reserve::beside(&options.path)),
+            statements: Arc::clone(&statements),
         }))
+        .map_err(io)?;
+        let keeper = Keeper::start(Parts {
+            database: options.name,
+            path: options.path.clone(),
+            pool: ConnectionPool::new(manager(Role::Reader), &PoolSettings { min: 0, ..single }, options.name),
+            breakers: [Arc::clone(&read_breaker), Arc::clone(&write_breaker)],
+            observer: Arc::clone(&observer),
+            holders: Arc::clone(&holders),
+            active,
+            clock: Arc::clone(&clock),
+        })
         .map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
         let until = clock::now() + settings.pool.connect_timeout;
@@ -169,8 +210,11 @@ impl Database {
             writer,
             read_breaker,
             write_breaker,
+            kept,
             budget,
             health,
+            keeper,
+            statements,
             options,
         };
         Ok(Self {
@@ -208,9 +252,34 @@ impl Database {
         clock::now() + operation.timeout.map_or(most, |own| own.min(most))
     }
 
+    fn caller(&self, site: &'static Location<'static>) -> Caller {
+        Caller {
+            site,
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// The operations that run now, the oldest first. Those that wait for admission or in the writer's queue aren't
+    /// among them.
+    pub fn active(&self) -> Vec<ActiveOperation> {
+        self.inner.readers.active.list(clock::now())
+    }
+
+    /// Stops a running operation; its caller gets [`ErrorKind::Cancelled`]. `false` when it is over.
+    pub fn cancel(&self, operation: OperationId) -> bool {
+        self.inner.readers.active.cancel(operation)
+    }
+
     fn permit(&self, breaker: &Arc<Breaker>, operation: Operation, number: u64) -> Result<Permit, DbError> {
         breaker
             .acquire(number, self.origin.as_ref())
+            .map_err(|refusal| refused(self.name(), operation.name, refusal))
+    }
+
+    fn read_permit(&self, operation: Operation, number: u64) -> Result<BorrowedPermit<'_>, DbError> {
+        self.inner
+            .read_breaker
+            .borrow_permit(number, self.origin.as_ref())
             .map_err(|refusal| refused(self.name(), operation.name, refusal))
     }
 
@@ -243,6 +312,8 @@ impl Database {
 
     /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
     pub fn close(&self, patience: Duration) {
+        self.inner.keeper.stop();
         self.inner.writer.close(patience);
+        self.inner.kept.keep(&self.breakers());
     }
 }

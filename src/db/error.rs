@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::classify::{Class, Gravity, Retry, Told, classify};
+use super::holders::LockHolder;
 
 /// Why an operation gave no result.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,10 @@ pub enum ErrorKind {
     NotBegun,
     /// It ran longer than its deadline allows; it was stopped and rolled back.
     DeadlineExceeded,
+    /// Somebody stopped it while it ran: it was rolled back.
+    Cancelled,
+    /// Too many wait for a reader; this one was turned away: nothing was tried.
+    Overloaded,
     /// The storage didn't answer, long after the deadline: a hanging disk. Nothing was changed.
     Stuck,
     /// SQLite refused with this extended code; nothing was changed.
@@ -59,6 +64,8 @@ pub struct DbError {
     pub retry_after: Option<Duration>,
     /// For the log: codes, SQLite's text, attempts. Never shown to a client.
     pub detail: String,
+    /// Who held the lock that was waited for in vain, where that could be seen. Never shown to a client.
+    pub holder: Option<Box<LockHolder>>,
 }
 
 impl DbError {
@@ -70,6 +77,7 @@ impl DbError {
             kind,
             retry_after: None,
             detail: String::new(),
+            holder: None,
         }
     }
 
@@ -85,6 +93,16 @@ impl DbError {
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
+        self
+    }
+
+    /// The same with who held the lock, in words too.
+    #[must_use]
+    pub fn with_holder(mut self, holder: Option<LockHolder>) -> Self {
+        if let Some(holder) = &holder {
+            self.detail = format!("{}; {}", self.detail, holder.sentence());
+        }
+        self.holder = holder.map(Box::new);
         self
     }
 
@@ -109,8 +127,8 @@ impl DbError {
             ErrorKind::CircuitOpen { told, .. } => *told,
             ErrorKind::ShuttingDown | ErrorKind::Stuck => Told::Unavailable,
             ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown => Told::DataProblem,
-            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun => Told::Busy,
-            ErrorKind::DeadlineExceeded => Told::TooLong,
+            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun | ErrorKind::Overloaded => Told::Busy,
+            ErrorKind::DeadlineExceeded | ErrorKind::Cancelled => Told::TooLong,
             ErrorKind::Sqlite { code } => classify(*code).told,
             ErrorKind::Panicked => Told::Internal,
         }
@@ -123,9 +141,9 @@ impl DbError {
                 Gravity::Critical
             }
             ErrorKind::CircuitOpen { .. } | ErrorKind::DeadlineExceeded | ErrorKind::Panicked => Gravity::High,
-            ErrorKind::QueueFull | ErrorKind::NotBegun => Gravity::High,
+            ErrorKind::QueueFull | ErrorKind::NotBegun | ErrorKind::Overloaded => Gravity::High,
             ErrorKind::Sqlite { code } => classify(*code).gravity,
-            ErrorKind::ShuttingDown => Gravity::Low,
+            ErrorKind::ShuttingDown | ErrorKind::Cancelled => Gravity::Low,
         }
     }
 
@@ -136,7 +154,7 @@ impl DbError {
                 !matches!(classify(*code).retry, Retry::Never | Retry::OnlyIdempotent)
                     || matches!(classify(*code).told, Told::ReadOnly | Told::Unavailable)
             }
-            ErrorKind::OutcomeUnknown | ErrorKind::Panicked => false,
+            ErrorKind::OutcomeUnknown | ErrorKind::Panicked | ErrorKind::Cancelled => false,
             _ => true,
         }
     }
@@ -149,7 +167,11 @@ impl DbError {
         );
         let own_load = matches!(
             self.kind,
-            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun | ErrorKind::ShuttingDown
+            ErrorKind::QueueFull
+                | ErrorKind::PoolTimeout
+                | ErrorKind::NotBegun
+                | ErrorKind::Overloaded
+                | ErrorKind::ShuttingDown
         );
         told && !own_load
     }
@@ -169,6 +191,8 @@ impl fmt::Display for DbError {
             ErrorKind::QueueFull => f.write_str("the writer's queue is full")?,
             ErrorKind::PoolTimeout => f.write_str("no connection became free in time")?,
             ErrorKind::Stuck => f.write_str("the storage does not answer")?,
+            ErrorKind::Cancelled => f.write_str("stopped by an operator")?,
+            ErrorKind::Overloaded => f.write_str("too many operations wait for a reader")?,
             ErrorKind::NotBegun => f.write_str("not begun by its deadline")?,
             ErrorKind::DeadlineExceeded => f.write_str("deadline exceeded")?,
             ErrorKind::Sqlite { code } => write!(f, "SQLite {} ({code})", classify(*code).name)?,

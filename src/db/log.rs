@@ -1,7 +1,8 @@
 //! The write-ahead log beside a database file (floor 1): kept alive, and noticed when it goes.
 //!
-//! What must stay true: while this lives, one connection that nobody uses keeps the log open, so that SQLite never
+//! What must stay true: while this lives, one connection that nobody queries keeps the log open, so that SQLite never
 //! removes it by itself when pooled connections come and go, and another file at its path means that somebody did.
+//! Through that connection evidence is copied, which may take long: asking whose log it is doesn't wait for that.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,8 @@ use super::identity::{Identity, identity, log_path};
 pub struct WriteAheadLog {
     database: PathBuf,
     path: PathBuf,
-    anchor: Mutex<(Connection, Option<Identity>)>,
+    anchor: Mutex<Connection>,
+    opened: Mutex<Option<Identity>>,
 }
 
 fn anchor(database: &Path, log: &Path) -> rusqlite::Result<(Connection, Option<Identity>)> {
@@ -33,30 +35,37 @@ impl WriteAheadLog {
     /// SQLite's.
     pub fn open(database: &Path) -> rusqlite::Result<Self> {
         let path = log_path(database);
-        let anchor = Mutex::new(anchor(database, &path)?);
+        let (connection, opened) = anchor(database, &path)?;
         Ok(Self {
             database: database.to_owned(),
             path,
-            anchor,
+            anchor: Mutex::new(connection),
+            opened: Mutex::new(opened),
         })
     }
 
     /// Whether the log that was opened still lies at its path.
     pub fn is_ours(&self) -> bool {
-        match (self.anchor.lock().1, identity(&self.path)) {
+        match (*self.opened.lock(), identity(&self.path)) {
             (Some(opened), Ok(found)) => opened == found,
             (Some(_), Err(error)) => error.kind() != std::io::ErrorKind::NotFound,
             (None, _) => true,
         }
     }
 
-    /// Opens the log anew, after it was replaced and everybody else let go of the old one.
+    /// Opens the log anew, after it was replaced and everybody else let go of the old one. Blocking.
     ///
     /// # Errors
     /// SQLite's.
     pub fn anchor_anew(&self) -> rusqlite::Result<()> {
-        let anew = anchor(&self.database, &self.path)?;
-        *self.anchor.lock() = anew;
+        let (connection, opened) = anchor(&self.database, &self.path)?;
+        *self.anchor.lock() = connection;
+        *self.opened.lock() = opened;
         Ok(())
+    }
+
+    /// Looks at what the connection has open. Blocking: one at a time.
+    pub fn with_anchor<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
+        look(&self.anchor.lock())
     }
 }

@@ -8,14 +8,20 @@
 //! what a breaker, a retry or a pool does is visible through [`Observer`] and [`Database::status`].
 //! Usable from any tokio program with its own migrations and no HTTP; it imports nothing above floor 0.
 
+mod active;
+mod adaptive;
 mod backoff;
 pub mod breaker;
+mod checkpoint;
 pub mod classify;
 mod connection;
 mod database;
 mod deadline;
+pub mod disk;
 mod error;
+mod evidence;
 mod health;
+mod holders;
 mod identity;
 mod limiter;
 mod log;
@@ -25,22 +31,31 @@ mod open_error;
 mod operation;
 mod pool;
 mod readers;
+mod reserve;
 mod retry;
+mod room;
 #[cfg(test)]
 mod simulation;
-mod slow;
+pub mod statements;
 mod status;
 mod verdict;
+mod verify;
 mod wait;
+mod wal;
 mod writer;
 
+pub use active::{ActiveOperation, OperationId};
 pub use breaker::BreakerStatus;
-pub use database::{COMMIT_GRACE, Database, Options};
+pub use checkpoint::{Checkpoint, CheckpointReport};
+pub use database::{COMMIT_GRACE, Database, Options, PoolChange};
 pub use error::{DbError, ErrorKind};
-pub use health::ProbeReport;
+pub use health::{DamageReport, ProbeReport};
+pub use holders::{Lock, LockHolder};
 pub use migrations::{Migration, inspect};
-pub use observe::{BreakerChange, Observer, Unobserved};
+pub use observe::{BreakerChange, Observer, SlowStatement, Unobserved};
 pub use open_error::OpenError;
 pub use operation::{Cost, Effect, Operation, Origin, Safe};
+pub use reserve::{RESERVE_BYTES, ReserveStatus};
 pub use rusqlite;
 pub use status::{DatabaseStatus, PoolStatus, RetryStatus, WriterStatus};
+pub use wal::WalStatus;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DbError, Origin};
+use super::{ActiveOperation, DbError, Origin, PoolStatus};
 
 /// A state change of a circuit breaker.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,16 +26,43 @@ pub struct BreakerChange {
     pub origin: Option<Arc<Origin>>,
 }
 
+/// A run of a statement that took at least the slow threshold, and where its operation's time went.
+#[derive(Debug, Clone, Copy)]
+pub struct SlowStatement<'a> {
+    /// `app` or `events`.
+    pub database: &'a str,
+    /// The operation that ran it.
+    pub operation: &'a str,
+    /// The statement's shape: its text without values.
+    pub sql: &'a str,
+    /// From its first step to its end, with what the caller did with its rows in between: SQLite tells of no step's end.
+    pub took: Duration,
+    /// The wait for a connection.
+    pub acquire: Duration,
+    /// The wait for locks: `BEGIN` of the writer, or within the statement.
+    pub lock: Duration,
+    /// The commit of the transaction that it was part of; zero for a read.
+    pub commit: Duration,
+    /// Slow runs of the same statement that weren't told of since the last one that was.
+    pub suppressed: u64,
+}
+
 /// Watches a database.
 pub trait Observer: Send + Sync + 'static {
     /// A breaker changed its state.
     fn breaker_changed(&self, _change: &BreakerChange) {}
     /// An attempt failed and will be repeated after `delay`.
     fn retrying(&self, _error: &DbError, _attempt: u32, _delay: Duration) {}
-    /// A statement took at least the slow threshold.
-    fn slow_statement(&self, _database: &str, _operation: &str, _sql: &str, _took: Duration) {}
+    /// A statement took at least the slow threshold. Told at most once a minute of each statement.
+    fn slow_statement(&self, _slow: &SlowStatement<'_>) {}
+    /// An operation holds its connection for suspiciously long; told once for each.
+    fn leak_suspected(&self, _database: &str, _operation: &ActiveOperation) {}
+    /// Somebody changed the readers' limit or its bounds.
+    fn readers_adjusted(&self, _database: &str, _pool: &PoolStatus, _origin: Option<&Origin>) {}
     /// A health probe found the database failing (`Some`) or well again (`None`).
     fn health_changed(&self, _database: &str, _problem: Option<&str>) {}
+    /// A reader keeps the write-ahead log too large (`Some`), or does no more (`None`).
+    fn log_pinned(&self, _database: &str, _problem: Option<&str>) {}
 }
 
 /// Watches nothing.

@@ -6,26 +6,30 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::classify::{Impact, classify_error};
+use super::active::{Active, Beginning, Caller, OperationId, Running};
+use super::classify::{Impact, classify_error, code_of};
 use super::connection::Guarded;
-use super::deadline::{Limits, Scope};
+use super::deadline::{Limits, Scope, lock_holder};
 use super::error::{DbError, ErrorKind};
-use super::limiter::{Admission, Limiter};
+use super::limiter::{Admission, Limiter, Refused};
 use super::observe::Observer;
 use super::operation::{Cost, Operation};
 use super::pool::ConnectionPool;
-use super::slow;
+use super::statements::{self, Statements, Watch};
 use super::wait;
 use crate::clock;
 use crate::config::OperationSettings;
+use crate::quantiles::Quantiles;
 
 /// Longest stay of a read on an async worker; past it the read starts anew on a thread.
 const IN_PLACE: Duration = Duration::from_millis(2);
+
+/// What is not back this long after its deadline runs where the progress handler isn't asked, and is interrupted.
+const LATE: Duration = Duration::from_millis(20);
 
 /// A read that is not back this long after its deadline hangs in the storage.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
@@ -34,11 +38,24 @@ const HUNG_AFTER: Duration = Duration::from_secs(1);
 pub struct Readers {
     pub(super) pool: ConnectionPool,
     pub(super) limiter: Limiter,
+    pub(super) active: Arc<Active>,
+    /// How long admitted operations waited for a connection.
+    pub(super) connection_waits: Quantiles,
+    /// How long the steps took that ran on threads.
+    pub(super) steps: Quantiles,
     pub(super) settings: OperationSettings,
     pub(super) connect_timeout: Duration,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) database: &'static str,
+    pub(super) statements: Arc<Statements>,
 }
+
+/// When those who were turned away may come back.
+const SHED_FOR: Duration = Duration::from_secs(1);
+
+const INTERRUPT: i32 = 9;
+/// What a read in place can't wait for and a thread can: a lock, the end of a recovery, a read that isn't short.
+const WAITS: [i32; 4] = [5, INTERRUPT, 261, 262];
 
 /// How one attempt went wrong.
 pub struct ReadFailure {
@@ -46,6 +63,8 @@ pub struct ReadFailure {
     pub error: DbError,
     /// Whether it waited its whole lock budget.
     pub lock_budget_spent: bool,
+    /// Whether no connection became free, which is worth waiting for once more.
+    pub may_wait_again: bool,
 }
 
 impl From<DbError> for ReadFailure {
@@ -53,16 +72,17 @@ impl From<DbError> for ReadFailure {
         Self {
             error,
             lock_budget_spent: false,
+            may_wait_again: false,
         }
     }
 }
 
-/// Raised when the future that waits for a reader thread is dropped.
-struct CancelOnDrop(Arc<AtomicBool>);
+/// Stops the operation when the future that waits for its reader thread is dropped.
+struct StopOnDrop(Arc<Active>, OperationId);
 
-impl Drop for CancelOnDrop {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.abandon(self.1);
     }
 }
 
@@ -71,27 +91,22 @@ impl Readers {
     pub fn in_place<T>(
         &self,
         operation: Operation,
+        caller: &Caller,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Option<Result<T, ReadFailure>> {
         let _place = self.limiter.try_admit()?;
         let mut connection = self.pool.try_checkout()?;
+        let now = clock::now();
+        let beginning = self.beginning(operation, caller, now, now + IN_PLACE);
+        let running = self.active.begin(&beginning, Some(&connection));
         let limits = Limits {
-            deadline: clock::now() + IN_PLACE,
+            deadline: beginning.deadline,
             lock_budget: Duration::ZERO,
-            cancelled: None,
+            cancelled: Some(running.flag()),
         };
-        match self.run(operation, &mut connection, limits, query) {
+        match self.run(operation, &mut connection, &running, limits, Duration::ZERO, query) {
             // Contention, an unfinished recovery or a read that isn't short: a thread can wait for it.
-            Err(failure)
-                if matches!(
-                    failure.error.kind,
-                    ErrorKind::Sqlite {
-                        code: 5 | 9 | 261 | 262
-                    }
-                ) =>
-            {
-                None
-            }
+            Err(failure) if matches!(failure.error.kind, ErrorKind::Sqlite { code } if WAITS.contains(&code)) => None,
             done => Some(done),
         }
     }
@@ -100,6 +115,7 @@ impl Readers {
     pub async fn on_thread<T, F>(
         self: &Arc<Self>,
         operation: Operation,
+        caller: &Caller,
         deadline: Instant,
         query: Arc<F>,
     ) -> Result<T, ReadFailure>
@@ -110,22 +126,50 @@ impl Readers {
         let patience = deadline
             .saturating_duration_since(clock::now())
             .min(self.connect_timeout);
-        let Some(admission) = self.limiter.admit(patience).await else {
-            let shown = format!("{} operations were ahead", self.limiter.in_use());
-            return Err(DbError::new(self.database, operation.name, ErrorKind::PoolTimeout)
-                .with_detail(shown)
-                .into());
+        let admission = match self.limiter.admit(patience).await {
+            Ok(admission) => admission,
+            Err(refused) => return Err(self.not_admitted(operation, refused).into()),
         };
-        let cancel = CancelOnDrop(Arc::default());
-        let cancelled = Arc::clone(&cancel.0);
+        let running = self
+            .active
+            .begin(&self.beginning(operation, caller, clock::now(), deadline), None);
+        let _stop = StopOnDrop(Arc::clone(&self.active), running.id());
         let readers = Arc::clone(self);
-        let thread = wait::blocking(move || readers.admitted(operation, deadline, cancelled, &*query, admission));
+        let mut handle = std::pin::pin!(wait::blocking(move || {
+            readers.admitted(operation, deadline, &running, &*query, admission)
+        }));
         let failed = |kind| Err(DbError::new(self.database, operation.name, kind).into());
         // The statement deadline ends everything but I/O that hangs; then the thread keeps its place until it returns.
-        match wait::until(deadline + HUNG_AFTER, thread).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => failed(ErrorKind::Panicked),
-            Err(_) => failed(ErrorKind::Stuck),
+        let mut look_at = deadline + LATE;
+        while look_at < deadline + HUNG_AFTER {
+            if let Ok(done) = wait::until(look_at, &mut handle).await {
+                return done.unwrap_or_else(|_| failed(ErrorKind::Panicked));
+            }
+            // It runs where the progress handler isn't asked. Again and again, because an interrupt between two
+            // statements stops neither.
+            self.active.stop_overdue(clock::now());
+            look_at += LATE;
+        }
+        failed(ErrorKind::Stuck)
+    }
+
+    fn beginning<'a>(&self, of: Operation, caller: &'a Caller, now: Instant, deadline: Instant) -> Beginning<'a> {
+        Beginning {
+            operation: of.name,
+            writes: false,
+            snapshot: of.cost == Cost::Scan,
+            caller,
+            now,
+            deadline,
+        }
+    }
+
+    /// Stops what is past its deadline and reports connections that are kept for too long. Called by the watch.
+    pub fn check_leaks(&self) {
+        let now = clock::now();
+        self.active.stop_overdue(now);
+        for leak in self.active.new_leaks(now) {
+            self.observer.leak_suspected(self.database, &leak);
         }
     }
 
@@ -133,52 +177,103 @@ impl Readers {
         &self,
         operation: Operation,
         deadline: Instant,
-        cancelled: Arc<AtomicBool>,
+        running: &Running,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
         _admission: Admission,
     ) -> Result<T, ReadFailure> {
         let until = deadline.min(clock::now() + self.connect_timeout);
-        let mut connection = self.pool.checkout(operation.name, until)?;
+        let asked = clock::now();
+        let connected = self.pool.checkout(operation.name, until).map_err(|error| ReadFailure {
+            may_wait_again: error.kind == ErrorKind::PoolTimeout,
+            ..error.into()
+        });
+        let acquire = clock::now().saturating_duration_since(asked);
+        self.connection_waits.record(acquire);
+        let mut connection = connected?;
+        running.holds(&connection);
         let limits = Limits {
             deadline,
             lock_budget: self.settings.lock_timeout,
-            cancelled: Some(cancelled),
+            cancelled: Some(running.flag()),
         };
-        if operation.cost == Cost::Point {
-            return self.run(operation, &mut connection, limits, query);
+        let began = clock::now();
+        let done = if operation.cost == Cost::Point {
+            self.run(operation, &mut connection, running, limits, acquire, query)
+        } else {
+            // One snapshot for all statements of the operation.
+            self.run(operation, &mut connection, running, limits, acquire, &|connection| {
+                let snapshot = connection.unchecked_transaction()?;
+                let value = query(&snapshot)?;
+                snapshot.finish().map(|()| value)
+            })
+        };
+        self.note_step(began, deadline, &done);
+        done
+    }
+
+    /// Tells the limiter how long the step took. What runs in place has no say: its number is bounded by the cores.
+    fn note_step<T>(&self, began: Instant, deadline: Instant, done: &Result<T, ReadFailure>) {
+        let now = clock::now();
+        let took = now.saturating_duration_since(began);
+        let ran_out = matches!(done, Err(failure) if failure.error.kind == ErrorKind::Sqlite { code: INTERRUPT });
+        if ran_out && now >= deadline {
+            self.limiter.step_timed_out(began);
+        } else if done.is_ok() {
+            self.steps.record(took);
+            self.limiter.step_ended(took);
         }
-        // One snapshot for all statements of the operation.
-        self.run(operation, &mut connection, limits, &|connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            let value = query(&snapshot)?;
-            snapshot.finish().map(|()| value)
-        })
+    }
+
+    fn not_admitted(&self, operation: Operation, refused: Refused) -> DbError {
+        let (kind, wait) = match refused {
+            Refused::Shed => (ErrorKind::Overloaded, Some(SHED_FOR)),
+            Refused::TimedOut => (ErrorKind::PoolTimeout, None),
+        };
+        let view = self.limiter.view();
+        let ahead = format!("{} run of {}, {} wait", view.in_use, view.limit, view.waiting);
+        DbError {
+            retry_after: wait,
+            ..DbError::new(self.database, operation.name, kind).with_detail(ahead)
+        }
     }
 
     fn run<T>(
         &self,
         operation: Operation,
         connection: &mut Guarded,
+        running: &Running,
         limits: Limits,
+        acquire: Duration,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, ReadFailure> {
-        let scope = Scope::enter(limits);
-        slow::collect_above(self.settings.slow_query);
+        let in_place = limits.lock_budget.is_zero();
+        let scope = Scope::enter(limits).watching(connection.holders());
+        let watch = Watch::enter(operation.name);
         let outcome = catch_unwind(AssertUnwindSafe(|| query(connection)));
-        for (sql, took) in slow::take() {
-            self.observer.slow_statement(self.database, operation.name, &sql, took);
+        if let Ok(Err(error)) = &outcome
+            // What ends early in place is no failure: a thread runs it again.
+            && !(in_place && code_of(error).is_some_and(|code| WAITS.contains(&code)))
+        {
+            statements::failed(&self.statements, error);
         }
+        let waits = (acquire, scope.lock_waited());
+        statements::report(self.database, &self.statements, &*self.observer, &watch, waits);
         match outcome {
             Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if code_of(&error) == Some(INTERRUPT) && running.was_cancelled() => {
+                Err(DbError::new(self.database, operation.name, ErrorKind::Cancelled).into())
+            }
             Ok(Err(error)) => {
                 let class = classify_error(&error);
                 if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
                     connection.poison();
                 }
-                let error = DbError::from_sqlite(self.database, operation.name, &error);
+                let holder = lock_holder(&error, &scope, connection.holders(), false);
+                let error = DbError::from_sqlite(self.database, operation.name, &error).with_holder(holder);
                 Err(ReadFailure {
                     error,
                     lock_budget_spent: scope.lock_budget_spent(),
+                    may_wait_again: false,
                 })
             }
             Err(panic) => {

@@ -42,6 +42,8 @@ pub struct Failed {
     pub lock_budget_spent: bool,
 }
 
+/// Before the next try while the log is being recovered, which takes longer than a lock's everyday hold.
+const RECOVERY_DELAY: Duration = Duration::from_millis(100);
 /// Tries within the millisecond lane before the schedule takes over.
 const LANE_ATTEMPTS: u32 = 3;
 
@@ -57,7 +59,9 @@ pub fn decide(settings: &RetrySettings, failed: Failed, now: Instant, deadline: 
     }
     let in_lane =
         failed.class.retry == Retry::NewTransaction && !failed.lock_budget_spent && failed.attempt <= LANE_ATTEMPTS;
-    let delay = if in_lane || failed.class.retry == Retry::Once {
+    let delay = if failed.class.name == "BUSY_RECOVERY" {
+        RECOVERY_DELAY
+    } else if in_lane || failed.class.retry == Retry::Once {
         Duration::from_millis(1 + (random * 24.0) as u64)
     } else {
         backoff::delay(settings.base_delay, failed.attempt - 1, random)
@@ -155,6 +159,17 @@ mod tests {
             panic!("not retried")
         };
         assert_eq!(schedule, Duration::from_millis(2500));
+    }
+
+    #[test]
+    fn a_recovery_is_waited_for_in_steps_of_a_tenth_of_a_second() {
+        let long = Duration::from_secs(60);
+        for (attempt, spent) in [(1, false), (4, true)] {
+            assert_eq!(
+                decision(failed(261, attempt, spent), long),
+                Decision::After(RECOVERY_DELAY)
+            );
+        }
     }
 
     #[test]

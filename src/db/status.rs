@@ -3,15 +3,18 @@
 //! What must stay true: looking never waits for the database: counters, and `stat` on the files.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::breaker::BreakerStatus;
 use super::database::Database;
-use super::health::ProbeReport;
-use super::identity::log_path;
+use super::health::{DamageReport, ProbeReport};
+use super::holders::LockHolder;
+use super::reserve::ReserveStatus;
+use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
 
 /// Reader connections and their use.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PoolStatus {
     /// DB_POOL_MAX.
     pub max: u32,
@@ -29,6 +32,26 @@ pub struct PoolStatus {
     pub wait_ms: Percentiles,
     /// Waits that ran out since the start.
     pub timeouts: u64,
+    /// Connections open that nobody uses.
+    pub idle: u32,
+    /// Operations turned away under overload since the start.
+    pub shed: u64,
+    /// Whether it is overloaded now: the newest go first and nobody waits long.
+    pub overloaded: bool,
+    /// What the limit moves between.
+    pub bounds: (u32, u32),
+    /// Whether the limit moves by itself.
+    pub adaptive: bool,
+    /// Why the limit last moved.
+    pub moved: &'static str,
+    /// How long a step usually takes; `None` before enough were seen.
+    pub usual_step: Option<Duration>,
+    /// Recent waits of admitted operations for a connection, in milliseconds.
+    pub connection_wait_ms: Percentiles,
+    /// Recent steps on reader threads, in milliseconds.
+    pub step_ms: Percentiles,
+    /// Connections held for suspiciously long, since the start.
+    pub leaks_suspected: u64,
 }
 
 impl PoolStatus {
@@ -73,8 +96,11 @@ pub struct DatabaseStatus {
     pub name: &'static str,
     /// Size of the database file in bytes.
     pub size_bytes: u64,
-    /// Size of its write-ahead log in bytes.
-    pub wal_bytes: u64,
+    /// Its write-ahead log.
+    pub wal: WalStatus,
+    /// Locks that other processes hold on it, seen within the last second or so, the longest first. On systems other
+    /// than Linux none is ever seen.
+    pub locks: Vec<LockHolder>,
     /// Readers.
     pub pool: PoolStatus,
     /// The writer.
@@ -85,6 +111,12 @@ pub struct DatabaseStatus {
     pub breakers: [BreakerStatus; 2],
     /// The latest probe.
     pub probe: Option<ProbeReport>,
+    /// What was found in an isolated file that can't be let back by itself.
+    pub damage: Option<DamageReport>,
+    /// The room held back for a full disk.
+    pub reserve: ReserveStatus,
+    /// Whether the disk was found full, and no room was seen since.
+    pub disk_is_full: bool,
 }
 
 impl DatabaseStatus {
@@ -112,21 +144,34 @@ impl Database {
         let metrics = &inner.writer.shared.metrics;
         // `stat` alone: opening and closing the file here would drop SQLite's locks.
         let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |m| m.len());
-        let limiter = &inner.readers.limiter;
+        let readers = &inner.readers;
+        let limiter = readers.limiter.view();
+        let (open, idle) = readers.pool.counts();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         DatabaseStatus {
             name: inner.options.name,
             size_bytes: bytes(&inner.options.path),
-            wal_bytes: bytes(&log_path(&inner.options.path)),
+            wal: inner.keeper.status(),
+            locks: inner.keeper.holders().all().into_iter().filter(|h| !h.ours).collect(),
             pool: PoolStatus {
                 max: inner.options.settings.pool.max,
                 min: inner.options.settings.pool.min,
-                limit: limiter.limit(),
-                open: inner.readers.pool.counts().0,
-                in_use: limiter.in_use(),
-                waiting: limiter.waiting(),
-                wait_ms: limiter.waits().milliseconds(),
-                timeouts: limiter.timeouts(),
+                limit: limiter.limit,
+                open,
+                in_use: limiter.in_use,
+                waiting: limiter.waiting,
+                wait_ms: readers.limiter.waits().milliseconds(),
+                timeouts: limiter.timeouts,
+                idle,
+                shed: limiter.shed,
+                overloaded: limiter.overloaded,
+                bounds: limiter.bounds,
+                adaptive: limiter.adaptive,
+                moved: limiter.moved.sentence(),
+                usual_step: limiter.usual_step,
+                connection_wait_ms: readers.connection_waits.milliseconds(),
+                step_ms: readers.steps.milliseconds(),
+                leaks_suspected: inner.readers.active.leaks(),
             },
             writer: WriterStatus {
                 queued: metrics.queued.load(Ordering::Relaxed),
@@ -143,6 +188,9 @@ impl Database {
             },
             breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
             probe: inner.health.latest(),
+            damage: inner.health.damage(),
+            reserve: inner.writer.shared.room.reserve(),
+            disk_is_full: inner.writer.shared.room.is_full(),
         }
     }
 }

@@ -16,6 +16,21 @@ pub enum Direction {
     Write,
 }
 
+/// The log is being recovered.
+pub const BUSY_RECOVERY: i32 = 261;
+/// A recovery that takes longer counts against the breaker.
+const LONG_RECOVERY_MS: u64 = 30_000;
+
+fn recovery_ms(error: &DbError) -> u64 {
+    error.holder.as_ref().map_or(0, |holder| holder.held_ms)
+}
+
+/// Names the holder where it could be seen; otherwise claims no more than that there is one.
+fn lock_cause(error: &DbError) -> String {
+    let unseen = || "the lock is held by another connection".to_owned();
+    error.holder.as_ref().map_or_else(unseen, |holder| holder.sentence())
+}
+
 /// The outcome of a failed attempt.
 pub fn verdict(direction: Direction, error: &DbError, lock_budget_spent: bool) -> Outcome {
     let code = match &error.kind {
@@ -40,8 +55,10 @@ pub fn verdict(direction: Direction, error: &DbError, lock_budget_spent: bool) -
         told: class.told,
     };
     match class.impact {
+        // SQLite is at work on it and ends by itself; only one that lasts is a failure.
+        Impact::LockBudget if code == BUSY_RECOVERY && recovery_ms(error) < LONG_RECOVERY_MS => Outcome::Ignored,
         Impact::LockBudget if lock_budget_spent => Outcome::Failure {
-            cause: cause("the lock is held by another process"),
+            cause: cause(&lock_cause(error)),
         },
         Impact::Ignored if code == 9 => Outcome::Success { slow: true },
         Impact::LockBudget | Impact::Ignored => Outcome::Ignored,
@@ -56,6 +73,7 @@ pub fn verdict(direction: Direction, error: &DbError, lock_budget_spent: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::{Lock, LockHolder};
 
     fn of(direction: Direction, code: i32, spent: bool) -> Outcome {
         verdict(
@@ -76,6 +94,49 @@ mod tests {
     fn contention_counts_only_when_the_lock_budget_is_spent() {
         assert_eq!(of(Direction::Write, 5, false), Outcome::Ignored);
         assert!(matches!(of(Direction::Write, 5, true), Outcome::Failure { .. }));
+    }
+
+    #[test]
+    fn the_cause_names_the_holder_and_claims_nothing_that_was_not_seen() {
+        let cause = |error: &DbError| match verdict(Direction::Write, error, true) {
+            Outcome::Failure { cause } => cause.text,
+            other => panic!("{other:?}"),
+        };
+        let busy = DbError::new("app", "test", ErrorKind::Sqlite { code: 5 });
+        assert_eq!(cause(&busy), "the lock is held by another connection");
+        let holder = |ours| LockHolder {
+            pid: Some(4242),
+            command: Some("sqlite3".into()),
+            ours,
+            lock: Lock::Write,
+            held_ms: 3000,
+        };
+        let foreign = busy.clone().with_holder(Some(holder(false)));
+        assert_eq!(
+            cause(&foreign),
+            "the write lock is held by sqlite3 (pid 4242) for at least 3 s"
+        );
+        assert!(foreign.detail.contains("4242"));
+        let own = cause(&busy.with_holder(Some(holder(true))));
+        assert!(own.contains("this process itself") && !own.contains("4242"), "{own}");
+    }
+
+    #[test]
+    fn a_recovery_counts_only_when_it_lasts() {
+        let after = |held_ms| {
+            let error = DbError::new("app", "test", ErrorKind::Sqlite { code: BUSY_RECOVERY });
+            let holder = LockHolder {
+                pid: None,
+                command: None,
+                ours: false,
+                lock: Lock::Recovery,
+                held_ms,
+            };
+            verdict(Direction::Read, &error.with_holder(Some(holder)), true)
+        };
+        assert_eq!(of(Direction::Read, BUSY_RECOVERY, true), Outcome::Ignored);
+        assert_eq!(after(29_000), Outcome::Ignored);
+        assert!(matches!(after(31_000), Outcome::Failure { .. }));
     }
 
     #[test]

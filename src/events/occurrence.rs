@@ -13,7 +13,7 @@ use super::classify::{Class, class_of_db_error, severity_of};
 use super::model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity};
 use super::parse::{MAX_MESSAGE_BYTES, new_id};
 use crate::clock::{epoch_ms, rfc3339_ms};
-use crate::db::{BreakerChange, DbError, ErrorKind, Origin};
+use crate::db::{ActiveOperation, BreakerChange, DbError, ErrorKind, Origin, PoolStatus};
 
 /// Who we are in our own events.
 const SOURCE: &str = "mainstay";
@@ -59,7 +59,7 @@ impl NewEvent {
         Self {
             severity: severity_of(error.gravity()),
             details: json!({ "database": error.database, "operation": error.operation, "code": code, "sqliteCode": number,
-                "detail": error.detail, "retryable": error.is_retryable() }),
+                "detail": error.detail, "retryable": error.is_retryable(), "holder": error.holder }),
             fingerprint: own(&["database", error.database, error.operation, &code]),
             ..Self::of(
                 ErrorType::Database,
@@ -132,6 +132,55 @@ impl NewEvent {
                 "at": rfc3339_ms(change.at), "retryAt": retry_at, "evidence": evidence }),
             fingerprint: own(&["breaker", &change.name, change.to]),
             ..Self::of(ErrorType::Database, class, message, context)
+        }
+    }
+
+    /// A connection that an operation holds for suspiciously long.
+    pub fn leak(database: &str, operation: &ActiveOperation) -> Self {
+        let (name, site) = (operation.operation, operation.call_site.as_str());
+        let held_ms = operation.held.unwrap_or_default().as_millis() as u64;
+        let context = EventContext {
+            request_id: operation.request_id.clone(),
+            ..EventContext::default()
+        };
+        let message =
+            format!("{database}.{name} holds a connection for suspiciously long: {held_ms} ms, asked for at {site}");
+        Self {
+            details: json!({ "database": database, "operation": name, "callSite": site, "heldMs": held_ms,
+                "active": format!("{database}-{}", operation.id) }),
+            fingerprint: own(&["leak", database, name, site]),
+            ..Self::of(ErrorType::Database, Class::ResourcesExhausted, message, context)
+        }
+    }
+
+    /// A reader keeps a write-ahead log too large; `problem` says how large and who it is.
+    pub fn log_pinned(database: &str, problem: &str) -> Self {
+        Self {
+            details: json!({ "database": database, "problem": problem }),
+            fingerprint: own(&["wal", database]),
+            severity: Severity::Medium,
+            ..Self::of(
+                ErrorType::Database,
+                Class::LockContention,
+                format!("{database}: {problem}"),
+                EventContext::default(),
+            )
+        }
+    }
+
+    /// The readers' limit as somebody has set it.
+    pub fn pool_change(database: &str, pool: &PoolStatus, origin: Option<&Origin>) -> Self {
+        let (limit, (min, max)) = (pool.limit, pool.bounds);
+        Self {
+            severity: Severity::Low,
+            details: json!({ "database": database, "limit": limit, "min": min, "max": max, "adaptive": pool.adaptive }),
+            fingerprint: own(&["pool", database]),
+            ..Self::of(
+                ErrorType::Database,
+                Class::StateChange,
+                format!("the readers' limit of {database} was changed by hand: {limit}, from {min} to {max}"),
+                origin.map(EventContext::from).unwrap_or_default(),
+            )
         }
     }
 
@@ -222,6 +271,8 @@ fn code_of(error: &DbError) -> (String, Option<i32>) {
         ErrorKind::Isolated { .. } => "ISOLATED",
         ErrorKind::QueueFull => "QUEUE_FULL",
         ErrorKind::PoolTimeout => "POOL_TIMEOUT",
+        ErrorKind::Overloaded => "OVERLOADED",
+        ErrorKind::Cancelled => "CANCELLED",
         ErrorKind::DeadlineExceeded => "DEADLINE_EXCEEDED",
         ErrorKind::NotBegun => "NOT_BEGUN",
         ErrorKind::Stuck => "STUCK",

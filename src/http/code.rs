@@ -147,7 +147,7 @@ impl Code {
             Code::UnsupportedMediaType => "Send the Content-Type that the detail names.",
             Code::RateLimited => "Too many tries; come back after Retry-After seconds.",
             Code::Internal => "A bug, or a panic; the log has it under the request id.",
-            Code::DatabaseBusy => "Locked by another process, or too much to do. Nothing was done; come back later.",
+            Code::DatabaseBusy => "Locked, or too much to do. Nothing was done; come back later.",
             Code::DatabaseUnavailable => "The database can't be used now. Nothing was done; service resumes by itself.",
             Code::DatabaseReadOnly => "The disk is full or read-only: reading works, changes are refused.",
             Code::DatabaseDamaged => "The stored data or its file is damaged or gone; the operator has to act.",

@@ -15,15 +15,11 @@ use serde_json::{Value, json};
 
 use super::breakers::Evidence;
 use super::growth::Growth;
-use super::process::free;
 use super::requests::Requests;
 use crate::clock::{SharedClock, rfc3339_ms};
+use crate::db::disk::Space;
 use crate::db::{Database, DatabaseStatus};
 use crate::events::EventLog;
-
-/// Less free space than this is a reason to worry.
-const LITTLE_SPACE_BYTES: u64 = 256 << 20;
-const FEW_INODES: u64 = 1000;
 
 /// The verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,7 +113,7 @@ impl Monitor {
     pub fn sample_growth(&self) {
         let used = |database: &Database| {
             let status = database.status();
-            status.size_bytes + status.wal_bytes
+            status.size_bytes + status.wal.bytes
         };
         let all = used(&self.app) + used(&self.events) + self.log.spool_status().bytes;
         self.growth.sample(self.clock.now(), all);
@@ -132,12 +128,16 @@ impl Monitor {
     pub fn health(&self) -> Health {
         let mut because = Vec::new();
         let databases = [self.app.status(), self.events.status()];
+        let backups = super::damage::has_backups(&self.data_dir);
         let mut components = vec![
-            ("appDatabase", database_component(&databases[0], &mut because)),
-            ("eventsDatabase", database_component(&databases[1], &mut because)),
+            ("appDatabase", database_component(&databases[0], backups, &mut because)),
+            (
+                "eventsDatabase",
+                database_component(&databases[1], backups, &mut because),
+            ),
         ];
         components.push(("spool", self.spool_component(&mut because)));
-        components.push(("disk", self.disk_component(&mut because)));
+        components.push(("disk", self.disk_component(&databases, &mut because)));
         // Without the event database reading, only the log can't be shown; without the application's, users can't work.
         let status = match components
             .iter()
@@ -179,28 +179,42 @@ impl Monitor {
         Component { status, more }
     }
 
-    fn disk_component(&self, because: &mut Vec<String>) -> Component {
-        let Some((bytes, inodes)) = free(&self.data_dir) else {
-            return Component {
-                status: HealthStatus::Healthy,
-                more: json!({ "freeBytes": null }),
-            };
-        };
-        let mut status = HealthStatus::Healthy;
-        // Some file systems have no inode table and say 0.
-        let few_inodes = inodes > 0 && inodes < FEW_INODES;
-        if bytes < LITTLE_SPACE_BYTES || few_inodes {
-            status = HealthStatus::Degraded;
-            because.push(format!("disk: {} MiB and {inodes} inodes free", bytes >> 20));
-        }
+    fn disk_component(&self, databases: &[DatabaseStatus], because: &mut Vec<String>) -> Component {
+        let space = Space::of(&self.data_dir);
+        let mut short = space.map(|space| space.shortages()).unwrap_or_default();
+        let full = databases.iter().filter(|database| database.disk_is_full);
+        short.extend(full.map(|database| {
+            format!(
+                "full: {} takes no changes until there is room ({})",
+                database.name,
+                database
+                    .reserve
+                    .missing
+                    .as_deref()
+                    .unwrap_or("a write of full size does not pass yet")
+            )
+        }));
+        because.extend(short.iter().map(|what| format!("disk: {what}")));
+        let held = databases.iter().map(|database| database.reserve.bytes).sum::<u64>();
+        let missing = databases.iter().find_map(|database| database.reserve.missing.as_ref());
         Component {
-            status,
-            more: json!({ "freeBytes": bytes, "freeInodes": inodes }),
+            status: if short.is_empty() {
+                HealthStatus::Healthy
+            } else {
+                HealthStatus::Degraded
+            },
+            more: json!({
+                "freeBytes": space.map(|s| s.free_bytes),
+                "freeInodes": space.and_then(|s| s.free_inodes),
+                "reserveBytes": held,
+                "reserveMissing": missing,
+                "detail": (!short.is_empty()).then(|| short.join("; ")),
+            }),
         }
     }
 }
 
-fn database_component(database: &DatabaseStatus, because: &mut Vec<String>) -> Component {
+fn database_component(database: &DatabaseStatus, backups: bool, because: &mut Vec<String>) -> Component {
     let before = because.len();
     for breaker in database.breakers.iter().filter(|b| !b.is_healthy()) {
         let wait = breaker.retry_after.map_or_else(String::new, |after| {
@@ -213,12 +227,22 @@ fn database_component(database: &DatabaseStatus, because: &mut Vec<String>) -> C
             breaker.cause
         ));
     }
+    if let Some(damage) = &database.damage {
+        because.extend(super::damage::in_words(database.name, damage, backups));
+    }
     if because.len() == before
         && let Some(problem) = database.probe.as_ref().and_then(|probe| probe.problem())
     {
         because.push(format!("{}: {problem}", database.name));
     }
+    let log_problem = database.wal.problem();
+    because.extend(
+        log_problem
+            .iter()
+            .map(|problem| format!("{}: {problem}", database.name)),
+    );
     let status = match (database.is_healthy(), database.can_read()) {
+        (true, _) if log_problem.is_some() => HealthStatus::Degraded,
         (true, _) => HealthStatus::Healthy,
         (false, true) => HealthStatus::Degraded,
         (false, false) => HealthStatus::Unhealthy,
@@ -229,6 +253,7 @@ fn database_component(database: &DatabaseStatus, because: &mut Vec<String>) -> C
         "writeMs": probe.and_then(|p| p.write_time).map(|t| (t.as_secs_f64() * 100_000.0).round() / 100.0),
         "checkedAt": probe.map(|p| rfc3339_ms(p.at)),
         "detail": because.get(before),
+        "damage": database.damage.as_ref().map(super::damage::view),
     });
     Component { status, more }
 }

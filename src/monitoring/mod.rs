@@ -4,6 +4,7 @@
 //! since when. `http` records requests here, `api` shows the rest.
 
 mod breakers;
+mod damage;
 mod growth;
 mod health;
 mod process;

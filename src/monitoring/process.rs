@@ -1,6 +1,4 @@
-//! This process and its disk (floor 3): what the operating system says of them.
-
-use std::path::Path;
+//! This process (floor 3): what the operating system says of it.
 
 use serde::Serialize;
 
@@ -42,12 +40,6 @@ impl ProcessStatus {
     }
 }
 
-/// Bytes and inodes free for us on the disk that holds `folder`; `None` when the system doesn't say.
-pub fn free(folder: &Path) -> Option<(u64, u64)> {
-    let stat = rustix::fs::statvfs(folder).ok()?;
-    Some((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_favail))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,11 +52,5 @@ mod tests {
             seen.resident_bytes > Some(1 << 20) && seen.threads >= Some(1) && seen.open_files >= Some(3),
             "{seen:?}"
         );
-    }
-
-    #[test]
-    fn a_folder_has_free_space_and_a_missing_one_has_no_answer() {
-        assert!(free(Path::new(".")).is_some_and(|(bytes, _)| bytes > 0));
-        assert_eq!(free(Path::new("/no/such/folder")), None);
     }
 }

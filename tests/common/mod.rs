@@ -8,9 +8,9 @@ pub mod work;
 
 pub mod raw;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -153,9 +153,29 @@ pub fn mainstay(folder: &Path) -> Command {
     command
 }
 
+/// The same, bound by the permissions of files even where the tests run as root; takes util-linux there.
+pub fn bound_by_permissions(folder: &Path) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return mainstay(folder);
+    }
+    let mut command = Command::new("/usr/bin/setpriv");
+    command
+        .args([
+            "--bounding-set=-dac_override,-dac_read_search",
+            env!("CARGO_BIN_EXE_mainstay"),
+        ])
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null());
+    command
+}
+
 /// A running server.
 pub struct Server {
+    program: fn(&Path) -> Command,
     child: Option<Child>,
+    /// Kept open, so that it can finish its lines.
+    lines: Option<BufReader<ChildStdout>>,
     base: String,
     folder: Option<tempfile::TempDir>,
     path: PathBuf,
@@ -165,9 +185,16 @@ pub struct Server {
 impl Server {
     /// Starts in a new folder on a free port with these settings, and waits until it listens.
     pub fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_by(mainstay, settings)
+    }
+
+    /// The same by another command, which says like the binary where it listens.
+    pub fn start_by(program: fn(&Path) -> Command, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut server = Self {
+            program,
             child: None,
+            lines: None,
             base: String::new(),
             path: folder.path().to_owned(),
             folder: Some(folder),
@@ -189,7 +216,7 @@ impl Server {
             .append(true)
             .open(self.path.join("stderr.txt"))
             .expect("a log");
-        let mut child = mainstay(&self.path)
+        let mut child = (self.program)(&self.path)
             .env("ROCKET_PORT", "0")
             .envs(self.settings.iter().map(|(n, v)| (n.as_str(), v.as_str())))
             .stdout(Stdio::piped())
@@ -197,13 +224,14 @@ impl Server {
             .spawn()
             .expect("the binary starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        let read = lines.read_line(&mut line);
         self.child = Some(child);
-        let told = read
-            .ok()
-            .and_then(|_| line.trim().split_once("listens on ").map(|(_, url)| url.to_owned()));
-        self.base = told.unwrap_or_else(|| panic!("it did not start: {line}{}", self.log()));
+        let told = lines
+            .by_ref()
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.trim().split_once("listens on ").map(|(_, url)| url.to_owned()));
+        self.lines = Some(lines);
+        self.base = told.unwrap_or_else(|| panic!("it did not start: {}", self.log()));
     }
 
     /// A setting for the next [`Server::restart`].

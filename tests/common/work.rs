@@ -114,6 +114,22 @@ pub fn await_empty_spool(client: &Client) -> Value {
 }
 
 const HOLD: &str = "MAINSTAY_TEST_HOLD";
+const HOLD_WITH: &str = "MAINSTAY_TEST_HOLD_WITH";
+const WRITE_LOCK: &str = "BEGIN IMMEDIATE";
+
+/// For [`OtherProcess::hold_with`]: holds the write lock for 5 ms, again and again, with hardly a break.
+pub const IN_TURNS: &str = "in turns";
+
+fn take_turns(connection: &rusqlite::Connection) {
+    let told = std::thread::spawn(|| std::io::stdin().read_line(&mut String::new()));
+    println!("\nholding");
+    while !told.is_finished() {
+        connection.execute_batch(WRITE_LOCK).expect("locked");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        connection.execute_batch("ROLLBACK").expect("released");
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+}
 
 /// The other process: a test binary declares an ignored test named `the_other_process` that calls this.
 pub fn be_the_other_process() {
@@ -125,7 +141,11 @@ pub fn be_the_other_process() {
     connection
         .busy_timeout(std::time::Duration::from_secs(30))
         .expect("set");
-    connection.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let with = std::env::var(HOLD_WITH).expect("set together");
+    if with == IN_TURNS {
+        return take_turns(&connection);
+    }
+    connection.execute_batch(&with).expect("locked");
     println!("\nholding");
     // Until it is told, or whoever started it is gone.
     let _ = std::io::stdin().read_line(&mut String::new());
@@ -142,10 +162,21 @@ pub struct OtherProcess {
 impl OtherProcess {
     /// Starts it, and waits until it has the lock.
     pub fn hold(server: &Server, file: &str) -> Self {
-        Self::hold_path(&server.data_dir().join(file))
+        Self::hold_with(server, file, WRITE_LOCK)
     }
 
-    fn hold_path(path: &Path) -> Self {
+    /// Another process that begins a transaction with these statements, and keeps it until it is released or dropped.
+    pub fn hold_with(server: &Server, file: &str, statements: &str) -> Self {
+        Self::hold_path(&server.data_dir().join(file), statements)
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The same for a file by its path.
+    pub fn hold_path(path: &Path, statements: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args([
                 "--exact",
@@ -155,6 +186,7 @@ impl OtherProcess {
                 "--test-threads=1",
             ])
             .env(HOLD, path)
+            .env(HOLD_WITH, statements)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

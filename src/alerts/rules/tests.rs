@@ -23,16 +23,14 @@ fn database(name: &'static str) -> DatabaseStatus {
     DatabaseStatus {
         name,
         size_bytes: 0,
-        wal_bytes: 0,
+        wal: Default::default(),
+        locks: Vec::new(),
         pool: PoolStatus {
             max: 10,
             min: 1,
             limit: 10,
             open: 1,
-            in_use: 0,
-            waiting: 0,
-            wait_ms: none,
-            timeouts: 0,
+            ..PoolStatus::default()
         },
         writer: WriterStatus {
             queued: 0,
@@ -49,6 +47,12 @@ fn database(name: &'static str) -> DatabaseStatus {
         },
         breakers: [breaker("read", "CLOSED"), breaker("write", "CLOSED")],
         probe: None,
+        damage: None,
+        reserve: crate::db::ReserveStatus {
+            bytes: 0,
+            missing: None,
+        },
+        disk_is_full: false,
     }
 }
 

@@ -4,15 +4,17 @@
 //! CLOSED ──5 consecutive failures of ≥ 2 operations, ≥ 50 % of ≥ 20 calls failed, ≥ 80 % slow, trip──▶ OPEN
 //! OPEN ──timeout passed, first caller──▶ HALF_OPEN ──3 successes──▶ CLOSED
 //! HALF_OPEN ──one failure──▶ OPEN (×1.5, at most 5 min)
-//! any ──isolate──▶ ISOLATED ──verified──▶ CLOSED;   any ──by hand──▶ FORCED_OPEN | DISABLED ──reset, expiry──▶ CLOSED
+//! any ──isolate──▶ ISOLATED ──verified──▶ CLOSED, or back to what was set by hand;   any ──by hand──▶ FORCED_OPEN | DISABLED ──reset, expiry──▶ CLOSED
 //! ```
 //! What must stay true: every state change raises the generation; a result that carries an older generation, or a
 //! half-open lease that ran out, changes nothing; only `verified` leaves ISOLATED; only time or a hand leaves
-//! FORCED_OPEN and DISABLED. Called by [`super::Breaker`] only.
+//! FORCED_OPEN and DISABLED; a held breaker doesn't leave OPEN by time. Called by [`super::Breaker`] only.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::state::{Cause, Outcome, State, Ticket, Transition};
+use super::state::{Cause, Moment, Outcome, State, Ticket, Transition};
+use super::tally::Tally;
 use super::window::{Totals, Window};
 use crate::config::BreakerSettings;
 use crate::db::backoff::within_ten_percent;
@@ -20,7 +22,10 @@ use crate::db::classify::Told;
 
 /// A half-open probe that says nothing for this long has lost its lease.
 pub const LEASE: Duration = Duration::from_secs(30);
-const MOST_OPEN: Duration = Duration::from_secs(300);
+/// How long a caller of a held breaker is told to stay away: whoever holds it looks more often than that.
+pub const HELD_LOOK: Duration = Duration::from_secs(1);
+/// Longest time an OPEN breaker waits for its next probe.
+pub const MOST_OPEN: Duration = Duration::from_secs(300);
 const ESCALATION: f64 = 1.5;
 const SUCCESSES_TO_CLOSE: u32 = 3;
 const MIN_CALLS: u64 = 20;
@@ -33,8 +38,10 @@ pub struct Machine {
     settings: BreakerSettings,
     state: State,
     generation: u64,
+    revision: u64,
     next_lease: u64,
     reopened: i32,
+    held: bool,
     cause: String,
     told: Told,
     window: Window,
@@ -42,16 +49,18 @@ pub struct Machine {
 
 impl Machine {
     /// Closed.
-    pub fn new(settings: BreakerSettings, now: Instant) -> Self {
+    pub fn new(settings: BreakerSettings) -> Self {
         Self {
             settings,
             state: State::closed(),
             generation: 1,
+            revision: 0,
             next_lease: 0,
             reopened: 0,
+            held: false,
             cause: String::new(),
             told: Told::Unavailable,
-            window: Window::new(now),
+            window: Window::new(1),
         }
     }
 
@@ -65,19 +74,38 @@ impl Machine {
         self.generation
     }
 
+    /// What the door shows of it: see [`super::gate`].
+    pub fn word(&self) -> u64 {
+        match self.state {
+            State::Closed { consecutive, .. } => self.generation << 1 | u64::from(consecutive > 0),
+            _ => 0,
+        }
+    }
+
+    /// Where quick successes are counted without the lock.
+    pub fn tally(&self) -> &Arc<Tally> {
+        self.window.tally()
+    }
+
+    /// Goes up with every change that a restart must not undo.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Why the state is what it is; empty when nothing ever happened.
     pub fn cause(&self) -> &str {
         &self.cause
     }
 
     /// The sums of the last minute.
-    pub fn totals(&self, now: Instant) -> Totals {
-        self.window.totals(now)
+    pub fn totals(&self, second: u64) -> Totals {
+        self.window.totals(second)
     }
 
-    /// When a probe will be let through, in the states that say so.
-    pub fn retry_at(&self) -> Option<Instant> {
+    /// When a probe will be let through, in the states that say so; for a held breaker, when to look again.
+    pub fn retry_at(&self, now: Instant) -> Option<Instant> {
         match self.state {
+            State::Open { retry_at } if self.held => Some(retry_at.max(now + HELD_LOOK)),
             State::Open { retry_at } => Some(retry_at),
             State::ForcedOpen { until } => until,
             _ => None,
@@ -92,7 +120,15 @@ impl Machine {
         };
         self.state = to;
         self.generation += 1;
+        self.revision += 1;
         self.cause = cause;
+        transition
+    }
+
+    /// Closed, with an empty window: only what passes from now on counts.
+    fn close(&mut self, cause: String) -> Transition {
+        let transition = self.go(State::closed(), cause);
+        self.window.begin(self.generation);
         transition
     }
 
@@ -111,7 +147,7 @@ impl Machine {
     /// A permitted call of operation number `operation` is over; `random` in [0, 1) spreads the open time.
     pub fn settle(
         &mut self,
-        now: Instant,
+        now: Moment,
         ticket: Ticket,
         operation: u64,
         outcome: Outcome,
@@ -126,12 +162,12 @@ impl Machine {
         }
         match self.state {
             State::Closed { .. } => self.settle_closed(now, operation, outcome, random),
-            State::HalfOpen { .. } => self.settle_half_open(now, ticket, outcome, random),
+            State::HalfOpen { .. } => self.settle_half_open(now.at, ticket, outcome, random),
             _ => None,
         }
     }
 
-    fn settle_closed(&mut self, now: Instant, operation: u64, outcome: Outcome, random: f64) -> Option<Transition> {
+    fn settle_closed(&mut self, now: Moment, operation: u64, outcome: Outcome, random: f64) -> Option<Transition> {
         let State::Closed {
             consecutive,
             first_operation,
@@ -142,12 +178,12 @@ impl Machine {
         };
         match outcome {
             Outcome::Ignored | Outcome::Isolate { .. } => None,
-            Outcome::Trip { cause } => Some(self.open(now, cause, random)),
+            Outcome::Trip { cause } => Some(self.open(now.at, cause, random)),
             Outcome::Success { slow } => {
                 *consecutive = 0;
-                self.window.record(now, false, slow);
+                self.window.record(now.second, false, slow);
                 let totals = if slow {
-                    self.window.totals(now)
+                    self.window.totals(now.second)
                 } else {
                     Totals::default()
                 };
@@ -155,7 +191,7 @@ impl Machine {
                 too_slow.then(|| {
                     let text = format!("{} of {} calls were slow", totals.slow, totals.calls);
                     self.open(
-                        now,
+                        now.at,
                         Cause {
                             text,
                             told: Told::Unavailable,
@@ -171,10 +207,10 @@ impl Machine {
                 *several |= *first_operation != operation;
                 *consecutive += 1;
                 let in_a_row = *consecutive >= self.settings.threshold && (*several || self.settings.threshold == 1);
-                self.window.record(now, true, false);
-                let totals = self.window.totals(now);
+                self.window.record(now.second, true, false);
+                let totals = self.window.totals(now.second);
                 let rate = totals.calls >= MIN_CALLS && totals.failure_rate() >= FAILURE_RATE;
-                (in_a_row || rate).then(|| self.open(now, cause, random))
+                (in_a_row || rate).then(|| self.open(now.at, cause, random))
             }
         }
     }
@@ -202,8 +238,7 @@ impl Machine {
                 let enough = *successes >= SUCCESSES_TO_CLOSE;
                 enough.then(|| {
                     self.reopened = 0;
-                    self.window.clear();
-                    self.go(State::closed(), format!("{SUCCESSES_TO_CLOSE} probes succeeded"))
+                    self.close(format!("{SUCCESSES_TO_CLOSE} probes succeeded"))
                 })
             }
             Outcome::Failure { cause } | Outcome::Trip { cause } => {
@@ -214,8 +249,17 @@ impl Machine {
     }
 }
 
+impl AsRef<Machine> for Machine {
+    fn as_ref(&self) -> &Machine {
+        self
+    }
+}
+
 mod admission;
 mod by_hand;
+mod kept;
+
+pub use kept::Kept;
 
 #[cfg(test)]
 mod tests;

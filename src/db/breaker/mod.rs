@@ -1,12 +1,20 @@
 //! The circuit breaker (floor 1): the machine behind a lock, permits that settle exactly once, and its recent changes.
 //!
 //! What must stay true: a [`Permit`] is settled or released exactly once, on success, failure, cancellation or
-//! panic (its drop releases it); observers are called outside the lock; the closed path takes no lock to acquire.
+//! panic (its drop releases it); observers are called outside the lock, in the order of the changes; a closed breaker takes no
+//! lock for a permit and none for a quick success.
 //! Called by `Database`, the writer and the health probe; the HTTP skin only peeks.
 
+mod gate;
+mod kept;
 mod machine;
+mod number;
 mod permit;
 mod state;
+mod status;
+mod sync;
+mod tally;
+mod telling;
 mod window;
 
 use std::collections::VecDeque;
@@ -14,132 +22,135 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use parking_lot::Mutex;
-
+use self::gate::Gate;
+pub use self::kept::KeptStates;
 use self::machine::Machine;
-pub use self::permit::Permit;
-pub use self::state::{Cause, Outcome, Refusal, State, Ticket, Transition};
+pub use self::permit::{BorrowedPermit, Permit};
+pub use self::state::{ByHand, Cause, Moment, Outcome, Refusal, State, Ticket, Transition};
+pub use self::status::BreakerStatus;
 use super::observe::{BreakerChange, Observer};
 use super::operation::Origin;
 use crate::clock::SharedClock;
 use crate::config::BreakerSettings;
-
-/// State changes kept for the API.
-const RECENT: usize = 100;
+use jiff::Timestamp;
 
 /// A breaker; shared by everybody who uses its database in its direction.
 pub struct Breaker {
     name: String,
     clock: SharedClock,
     observer: Arc<dyn Observer>,
-    /// Generation while CLOSED, 0 otherwise: lets the closed path pass without the lock.
-    closed_generation: AtomicU64,
     refused: AtomicU64,
-    operations: AtomicU64,
-    inner: Mutex<Inner>,
+    gate: Gate<Inner>,
 }
 
+/// What stands under the breaker's lock.
 struct Inner {
     machine: Machine,
     since: Timestamp,
     /// When it stopped letting everything through; kept through HALF_OPEN until it closes.
     opened_at: Option<Timestamp>,
     recent: VecDeque<BreakerChange>,
+    /// Changes the observer hasn't heard of yet, and whether somebody is telling it.
+    untold: VecDeque<BreakerChange>,
+    telling: bool,
 }
 
-/// What the API shows of a breaker.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BreakerStatus {
-    /// `app.write` and the like.
-    pub name: String,
-    /// CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED or ISOLATED.
-    pub state: &'static str,
-    /// Since when.
-    pub since: Timestamp,
-    /// When it stopped letting everything through; `None` while it does.
-    pub opened_at: Option<Timestamp>,
-    /// Why; empty when nothing ever happened.
-    pub cause: String,
-    /// When a probe will be let through, counted from now.
-    pub retry_after: Option<Duration>,
-    /// Failures over calls in the last minute.
-    pub failure_rate: f64,
-    /// Slow calls over calls in the last minute.
-    pub slow_call_rate: f64,
-    /// Settled calls in the last minute.
-    pub buffered_calls: u64,
-    /// Counted failures in the last minute.
-    pub failed_calls: u64,
-    /// Refusals since the start.
-    pub not_permitted_calls: u64,
-}
-
-impl BreakerStatus {
-    /// Whether calls pass freely.
-    pub fn is_healthy(&self) -> bool {
-        matches!(self.state, "CLOSED" | "DISABLED")
+impl AsRef<Machine> for Inner {
+    fn as_ref(&self) -> &Machine {
+        &self.machine
     }
 }
 
 impl Breaker {
     /// A closed breaker.
     pub fn new(name: String, settings: BreakerSettings, clock: SharedClock, observer: Arc<dyn Observer>) -> Arc<Self> {
-        let machine = Machine::new(settings, clock.now());
+        let inner = Inner {
+            machine: Machine::new(settings),
+            since: clock.wall(),
+            opened_at: None,
+            recent: VecDeque::new(),
+            untold: VecDeque::new(),
+            telling: false,
+        };
         Arc::new(Self {
-            closed_generation: AtomicU64::new(machine.generation()),
-            inner: Mutex::new(Inner {
-                machine,
-                since: clock.wall(),
-                opened_at: None,
-                recent: VecDeque::new(),
-            }),
+            gate: Gate::new(inner),
             refused: AtomicU64::new(0),
-            operations: AtomicU64::new(1),
             name,
             clock,
             observer,
         })
     }
 
-    /// A number for an operation, so that one operation's own retries can't open the breaker.
+    /// A number for an operation, so that one operation's own retries can't open the breaker. Unique in this process.
     pub fn operation_number(&self) -> u64 {
-        self.operations.fetch_add(1, Ordering::Relaxed)
+        number::next()
     }
 
     /// Asks for a permit for operation number `operation`.
     ///
     /// # Errors
     /// The refusal, with the time to come back and the cause.
+    #[inline]
     pub fn acquire(self: &Arc<Self>, operation: u64, origin: Option<&Arc<Origin>>) -> Result<Permit, Refusal> {
-        let generation = self.closed_generation.load(Ordering::Acquire);
-        if generation != 0 {
-            return Ok(self.permit(
-                Ticket {
-                    generation,
-                    lease: None,
-                },
-                operation,
-                origin,
-            ));
-        }
-        let now = self.clock.now();
-        match self.change(origin, |machine| machine.acquire(now)) {
-            Ok(ticket) => Ok(self.permit(ticket, operation, origin)),
-            Err(refusal) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                Err(refusal)
-            }
-        }
-    }
-
-    fn permit(self: &Arc<Self>, ticket: Ticket, operation: u64, origin: Option<&Arc<Origin>>) -> Permit {
-        Permit {
+        Ok(Permit {
+            ticket: self.ticket(origin)?,
             breaker: Arc::clone(self),
-            ticket,
             operation,
             origin: origin.cloned(),
             settled: false,
+        })
+    }
+
+    /// [`Breaker::acquire`] for a caller that holds on to the breaker: the cheaper way.
+    ///
+    /// # Errors
+    /// The refusal, with the time to come back and the cause.
+    #[inline]
+    pub fn borrow_permit<'a>(
+        &'a self,
+        operation: u64,
+        origin: Option<&'a Arc<Origin>>,
+    ) -> Result<BorrowedPermit<'a>, Refusal> {
+        Ok(Permit {
+            ticket: self.ticket(origin)?,
+            breaker: self,
+            operation,
+            origin,
+            settled: false,
+        })
+    }
+
+    #[inline]
+    fn ticket(&self, origin: Option<&Arc<Origin>>) -> Result<Ticket, Refusal> {
+        match self.gate.closed() {
+            Some(generation) => Ok(Ticket {
+                generation,
+                lease: None,
+            }),
+            None => self.ask(origin),
+        }
+    }
+
+    #[cold]
+    fn ask(&self, origin: Option<&Arc<Origin>>) -> Result<Ticket, Refusal> {
+        let now = self.clock.now();
+        self.change(origin, |machine| machine.acquire(now))
+            .inspect_err(|_| self.count_refusal())
+    }
+
+    fn count_refusal(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn generation(&self) -> u64 {
+        let ask = || self.gate.locked(|inner| inner.machine.generation());
+        self.gate.closed().unwrap_or_else(ask)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            at: self.clock.now(),
+            second: self.clock.second(),
         }
     }
 
@@ -148,14 +159,13 @@ impl Breaker {
     /// # Errors
     /// The refusal.
     pub fn peek(&self) -> Result<(), Refusal> {
-        if self.closed_generation.load(Ordering::Acquire) != 0 {
+        if self.gate.closed().is_some() {
             return Ok(());
         }
-        let seen = self.inner.lock().machine.peek(self.clock.now());
-        if seen.is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        seen
+        let now = self.clock.now();
+        self.gate
+            .locked(|inner| inner.machine.peek(now))
+            .inspect_err(|_| self.count_refusal())
     }
 
     /// Runs a change under the lock, then tells the observer outside it.
@@ -164,31 +174,14 @@ impl Breaker {
         origin: Option<&Arc<Origin>>,
         change: impl FnOnce(&mut Machine) -> (T, Option<Transition>),
     ) -> T {
-        let mut inner = self.inner.lock();
-        let (value, transition) = change(&mut inner.machine);
-        let Some(transition) = transition else { return value };
-        let now = self.clock.now();
-        let told = BreakerChange {
-            name: self.name.clone(),
-            from: transition.from,
-            to: transition.to,
-            cause: transition.cause,
-            retry_after: inner.machine.retry_at().map(|at| at.saturating_duration_since(now)),
-            at: self.clock.wall(),
-            origin: origin.cloned(),
-        };
-        let closed = matches!(inner.machine.state(), State::Closed { .. });
-        self.closed_generation
-            .store(if closed { inner.machine.generation() } else { 0 }, Ordering::Release);
-        inner.since = told.at;
-        match told.to {
-            "CLOSED" | "DISABLED" => inner.opened_at = None,
-            _ => drop(inner.opened_at.get_or_insert(told.at)),
+        let (value, changed) = self.gate.locked(|inner| {
+            let (value, transition) = change(&mut inner.machine);
+            let changed = transition.map(|transition| self.note(inner, transition, origin));
+            (value, changed.is_some())
+        });
+        if changed {
+            self.tell();
         }
-        inner.recent.push_front(told.clone());
-        inner.recent.truncate(RECENT);
-        drop(inner);
-        self.observer.breaker_changed(&told);
         value
     }
 
@@ -199,58 +192,47 @@ impl Breaker {
 
     /// The isolated file was verified.
     pub fn verified(&self) {
-        self.change(None, |m| ((), m.verified()));
+        let now = self.clock.now();
+        self.change(None, |m| ((), m.verified(now)));
     }
 
-    /// Nothing passes, by hand, until reset or for a time.
+    /// Nothing passes, by hand, until reset or for a time. For an isolated file this comes after its verification.
     pub fn force_open(&self, lasting: Option<Duration>, reason: &str, origin: Option<&Arc<Origin>>) {
-        let until = lasting.map(|d| self.clock.now() + d);
-        self.change(origin, |m| ((), m.force_open(until, reason.to_owned())));
+        self.set_by_hand(true, lasting, reason, origin);
     }
 
-    /// Everything passes, by hand, until reset or for a time.
+    /// Everything passes, by hand, until reset or for a time. For an isolated file this comes after its verification.
     pub fn disable(&self, lasting: Option<Duration>, reason: &str, origin: Option<&Arc<Origin>>) {
-        let until = lasting.map(|d| self.clock.now() + d);
-        self.change(origin, |m| ((), m.disable(until, reason.to_owned())));
+        self.set_by_hand(false, lasting, reason, origin);
+    }
+
+    fn set_by_hand(&self, forced_open: bool, lasting: Option<Duration>, reason: &str, origin: Option<&Arc<Origin>>) {
+        let hand = ByHand {
+            forced_open,
+            until: lasting.map(|lasting| self.clock.now() + lasting),
+            cause: reason.to_owned(),
+        };
+        self.change(origin, |m| ((), m.set_by_hand(hand)));
+    }
+
+    /// While held, an OPEN breaker stays OPEN past its time and its refusals say to look again in a second. Lifting the
+    /// hold lets time go on as usual. A hold on a breaker that isn't OPEN shows when it opens; a reset by hand ends it.
+    pub fn hold(&self, held: bool) {
+        self.gate.locked(|inner| inner.machine.hold(held));
     }
 
     /// Back to CLOSED, by hand; `false` when the file is isolated, which only verification ends.
     pub fn reset(&self, reason: &str, origin: Option<&Arc<Origin>>) -> bool {
         self.change(origin, |m| match m.reset(reason.to_owned()) {
             Ok(transition) => (true, transition),
-            Err(super::breaker::state::StillIsolated) => (false, None),
+            Err(state::StillIsolated) => (false, None),
         })
     }
 
     /// When a probe will be let through, for an OPEN breaker.
     pub fn retry_at(&self) -> Option<Instant> {
-        self.inner.lock().machine.retry_at()
-    }
-
-    /// What the API shows. Looking ends what was set by hand for a time that is over: without callers nobody else would.
-    pub fn status(&self) -> BreakerStatus {
         let now = self.clock.now();
-        self.change(None, |m| ((), m.end_by_hand(now)));
-        let inner = self.inner.lock();
-        let totals = inner.machine.totals(now);
-        BreakerStatus {
-            name: self.name.clone(),
-            state: inner.machine.state().name(),
-            since: inner.since,
-            opened_at: inner.opened_at,
-            cause: inner.machine.cause().to_owned(),
-            retry_after: inner.machine.retry_at().map(|at| at.saturating_duration_since(now)),
-            failure_rate: totals.failure_rate(),
-            slow_call_rate: totals.slow_rate(),
-            buffered_calls: totals.calls,
-            failed_calls: totals.failures,
-            not_permitted_calls: self.refused.load(Ordering::Relaxed),
-        }
-    }
-
-    /// The latest changes, newest first.
-    pub fn recent(&self) -> Vec<BreakerChange> {
-        self.inner.lock().recent.iter().cloned().collect()
+        self.gate.locked(|inner| inner.machine.retry_at(now))
     }
 }
 

@@ -2,29 +2,31 @@
 //!
 //! What must stay true: it is settled or released exactly once, whatever becomes of its holder.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Breaker;
 use super::state::{Outcome, Ticket};
 use crate::db::operation::Origin;
 
-/// The right to one attempt. Dropping it unsettled releases it without a verdict.
+/// The right to one attempt. Dropping it unsettled releases it without a verdict. It owns its breaker, to travel with
+/// a job, or borrows it, which costs less.
 #[must_use]
-pub struct Permit {
-    pub(super) breaker: Arc<Breaker>,
+pub struct Permit<B: Borrow<Breaker> = Arc<Breaker>, O: Borrow<Arc<Origin>> = Arc<Origin>> {
+    pub(super) breaker: B,
     pub(super) ticket: Ticket,
     pub(super) operation: u64,
-    pub(super) origin: Option<Arc<Origin>>,
+    pub(super) origin: Option<O>,
     pub(super) settled: bool,
 }
 
-impl Permit {
+/// A permit of a caller that holds on to the breaker.
+pub type BorrowedPermit<'a> = Permit<&'a Breaker, &'a Arc<Origin>>;
+
+impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Permit<B, O> {
     /// Whether the breaker is still in the generation that gave this permit.
     pub fn is_current(&self) -> bool {
-        let closed = self.breaker.closed_generation.load(Ordering::Acquire);
-        closed == self.ticket.generation
-            || (closed == 0 && self.breaker.inner.lock().machine.generation() == self.ticket.generation)
+        self.breaker.borrow().generation() == self.ticket.generation
     }
 
     /// The number of the operation it was given to.
@@ -33,26 +35,34 @@ impl Permit {
     }
 
     /// Settles it.
+    #[inline]
     pub fn settle(mut self, outcome: Outcome) {
         self.settled = true;
+        let breaker = self.breaker.borrow();
+        let is_quick = self.ticket.lease.is_none() && matches!(outcome, Outcome::Success { slow: false });
+        if is_quick && breaker.gate.succeed(self.ticket.generation, breaker.clock.second()) {
+            return;
+        }
         self.tell(outcome);
     }
 
     fn tell(&self, outcome: Outcome) {
-        let now = self.breaker.clock.now();
-        // Only opening spreads its time at random; a success hardly ever opens and shall not pay for that.
-        let random = if matches!(outcome, Outcome::Failure { .. } | Outcome::Trip { .. }) {
-            fastrand::f64()
-        } else {
-            0.5
+        let breaker = self.breaker.borrow();
+        let now = breaker.moment();
+        // Only opening spreads its time at random; what hardly ever opens shall not pay for that.
+        let random = match outcome {
+            Outcome::Failure { .. } | Outcome::Trip { .. } => fastrand::f64(),
+            _ => 0.5,
         };
-        self.breaker.change(self.origin.as_ref(), |m| {
+        let origin = self.origin.as_ref().map(Borrow::borrow);
+        breaker.change(origin, |m| {
             ((), m.settle(now, self.ticket, self.operation, outcome, random))
         });
     }
 }
 
-impl Drop for Permit {
+impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Drop for Permit<B, O> {
+    #[inline]
     fn drop(&mut self) {
         // Without a lease nothing is held, so there is nothing to give back.
         if !self.settled && self.ticket.lease.is_some() {

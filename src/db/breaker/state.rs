@@ -43,7 +43,40 @@ pub enum State {
         until: Option<Instant>,
     },
     /// Nothing passes until the file was verified.
-    Isolated,
+    Isolated {
+        /// What was set by hand and comes back then.
+        then: Option<ByHand>,
+    },
+}
+
+/// What people set by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByHand {
+    /// Nothing passes, or everything does.
+    pub forced_open: bool,
+    /// When it ends by itself.
+    pub until: Option<Instant>,
+    /// Why.
+    pub cause: String,
+}
+
+impl ByHand {
+    /// The state it sets.
+    pub fn state(&self) -> State {
+        match self.forced_open {
+            true => State::ForcedOpen { until: self.until },
+            false => State::Disabled { until: self.until },
+        }
+    }
+}
+
+/// The present, as the machine wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// For timers.
+    pub at: Instant,
+    /// For the window: see [`crate::clock::Clock::second`].
+    pub second: u64,
 }
 
 impl State {
@@ -55,8 +88,13 @@ impl State {
             State::HalfOpen { .. } => "HALF_OPEN",
             State::ForcedOpen { .. } => "FORCED_OPEN",
             State::Disabled { .. } => "DISABLED",
-            State::Isolated => "ISOLATED",
+            State::Isolated { .. } => "ISOLATED",
         }
+    }
+
+    /// Whether the file is isolated.
+    pub const fn is_isolated(&self) -> bool {
+        matches!(self, State::Isolated { .. })
     }
 
     pub(super) const fn closed() -> Self {

@@ -1,3 +1,5 @@
+use parking_lot::Mutex;
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::db::classify::Told;
@@ -104,4 +106,70 @@ fn a_permit_knows_when_its_generation_is_over() {
     assert!(permit.is_current());
     breaker.force_open(None, "maintenance", None);
     assert!(!permit.is_current());
+}
+
+#[test]
+fn racing_changes_are_told_in_their_order() {
+    let told = Arc::new(Heard(Mutex::new(Vec::new())));
+    let (breaker, _) = breaker(told.clone());
+    let change = |n: usize| {
+        for _ in 0..200 {
+            match n {
+                0 => breaker.force_open(None, "drill", None),
+                1 => breaker.disable(None, "drill", None),
+                _ => drop(breaker.reset("drill", None)),
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..3).for_each(|n| drop(scope.spawn(move || change(n)))));
+    let told = told.0.lock();
+    assert!(told.len() >= 400);
+    for pair in told.windows(2) {
+        let (before, after) = (pair[0].split_once('>'), pair[1].split_once('>'));
+        assert_eq!(
+            before.map(|b| b.1),
+            after.map(|a| a.0),
+            "each begins where the one before ended"
+        );
+    }
+}
+
+#[test]
+fn an_observer_that_panics_once_hears_of_the_next_change() {
+    struct Panics(Mutex<Vec<&'static str>>);
+    impl Observer for Panics {
+        fn breaker_changed(&self, change: &BreakerChange) {
+            let mut heard = self.0.lock();
+            heard.push(change.to);
+            assert!(heard.len() > 1, "the first time");
+        }
+    }
+    let observer = Arc::new(Panics(Mutex::new(Vec::new())));
+    let (breaker, _) = breaker(observer.clone());
+    let first = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| breaker.isolate("CORRUPT")));
+    assert!(first.is_err());
+    breaker.verified();
+    assert_eq!(*observer.0.lock(), ["ISOLATED", "CLOSED"]);
+}
+
+#[test]
+fn quick_successes_count_and_break_a_row_of_failures() {
+    let (breaker, clock) = breaker(Arc::new(Unobserved));
+    let succeed = || {
+        breaker
+            .borrow_permit(1, None)
+            .expect("closed")
+            .settle(Outcome::Success { slow: false })
+    };
+    (0..3).for_each(|_| succeed());
+    (0..4).for_each(|operation| fail(&breaker, operation));
+    succeed();
+    (0..4).for_each(|operation| fail(&breaker, operation));
+    let status = breaker.status();
+    assert_eq!(
+        (status.state, status.buffered_calls, status.failed_calls),
+        ("CLOSED", 12, 8)
+    );
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(breaker.status().buffered_calls, 0);
 }

@@ -1,11 +1,12 @@
 //! Calls, failures and slow calls of the last 60 seconds (floor 1, pure), in one-second buckets.
 //!
-//! What must stay true: memory is fixed, and a bucket older than the window never counts.
+//! What must stay true: memory is fixed, and a bucket older than the window never counts. What is counted without the
+//! machine's lock stands in the [`Tally`]; both together are the window.
 
-use std::time::Instant;
+use std::sync::Arc;
 
-/// How far back the rates look, in seconds.
-pub const WINDOW_SECONDS: u64 = 60;
+use super::sync::WINDOW_SECONDS;
+use super::tally::Tally;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
@@ -42,30 +43,32 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// The sliding window.
+/// The sliding window. Seconds are those of [`crate::clock::Clock::second`].
 #[derive(Debug)]
 pub struct Window {
-    start: Instant,
+    /// The generation in which it began: what the tally counted in others is not in it.
+    era: u64,
+    tally: Arc<Tally>,
     buckets: [Bucket; WINDOW_SECONDS as usize],
 }
 
 impl Window {
-    /// An empty window that begins now.
-    pub fn new(now: Instant) -> Self {
+    /// An empty window that begins with this generation.
+    pub fn new(era: u64) -> Self {
         Self {
-            start: now,
+            era,
+            tally: Arc::new(Tally::new()),
             buckets: [Bucket::default(); WINDOW_SECONDS as usize],
         }
     }
 
-    fn second(&self, now: Instant) -> u64 {
-        // Counted from 1, so that an untouched bucket (second 0) is told from one of the first second.
-        now.saturating_duration_since(self.start).as_secs() + 1
+    /// Where calls are counted without the machine's lock.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// Counts one settled call.
-    pub fn record(&mut self, now: Instant, failed: bool, slow: bool) {
-        let second = self.second(now);
+    pub fn record(&mut self, second: u64, failed: bool, slow: bool) {
         let bucket = &mut self.buckets[(second % WINDOW_SECONDS) as usize];
         if bucket.second != second {
             *bucket = Bucket {
@@ -78,22 +81,25 @@ impl Window {
         bucket.slow += u32::from(slow);
     }
 
-    /// The sums of the last 60 seconds.
-    pub fn totals(&self, now: Instant) -> Totals {
-        let second = self.second(now);
-        let fresh = |b: &&Bucket| b.second > 0 && b.second + WINDOW_SECONDS > second;
+    /// The sums of the 60 seconds that end with this one.
+    pub fn totals(&self, second: u64) -> Totals {
+        let quick = Totals {
+            calls: self.tally.sum(self.era, second),
+            ..Totals::default()
+        };
         self.buckets
             .iter()
-            .filter(fresh)
-            .fold(Totals::default(), |sum, b| Totals {
+            .filter(|b| b.second + WINDOW_SECONDS > second)
+            .fold(quick, |sum, b| Totals {
                 calls: sum.calls + u64::from(b.calls),
                 failures: sum.failures + u64::from(b.failures),
                 slow: sum.slow + u64::from(b.slow),
             })
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
+    /// Forgets everything: a new window begins with this generation.
+    pub fn begin(&mut self, era: u64) {
+        self.era = era;
         self.buckets = [Bucket::default(); WINDOW_SECONDS as usize];
     }
 }
@@ -101,47 +107,34 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    fn totals(calls: u64, failures: u64, slow: u64) -> Totals {
+        Totals { calls, failures, slow }
+    }
 
     #[test]
     fn what_is_older_than_a_minute_does_not_count() {
-        let start = Instant::now();
-        let mut window = Window::new(start);
-        window.record(start, true, false);
-        window.record(start + Duration::from_secs(30), false, true);
-        assert_eq!(
-            window.totals(start + Duration::from_secs(59)),
-            Totals {
-                calls: 2,
-                failures: 1,
-                slow: 1
-            }
-        );
-        assert_eq!(
-            window.totals(start + Duration::from_secs(60)),
-            Totals {
-                calls: 1,
-                failures: 0,
-                slow: 1
-            }
-        );
-        assert_eq!(window.totals(start + Duration::from_secs(600)), Totals::default());
+        let mut window = Window::new(1);
+        window.record(100, true, false);
+        window.record(130, false, true);
+        assert_eq!(window.totals(159), totals(2, 1, 1));
+        assert_eq!(window.totals(160), totals(1, 0, 1));
+        assert_eq!(window.totals(700), Totals::default());
     }
 
     #[test]
     fn a_reused_bucket_starts_empty() {
-        let start = Instant::now();
-        let mut window = Window::new(start);
-        window.record(start, true, true);
-        let later = start + Duration::from_secs(WINDOW_SECONDS);
-        window.record(later, false, false);
-        assert_eq!(
-            window.totals(later),
-            Totals {
-                calls: 1,
-                failures: 0,
-                slow: 0
-            }
-        );
+        let mut window = Window::new(1);
+        window.record(0, true, true);
+        window.record(WINDOW_SECONDS, false, false);
+        assert_eq!(window.totals(WINDOW_SECONDS), totals(1, 0, 0));
+    }
+
+    #[test]
+    fn a_new_window_is_empty() {
+        let mut window = Window::new(1);
+        window.record(5, true, true);
+        window.begin(2);
+        assert_eq!(window.totals(5), Totals::default());
     }
 }

@@ -1,5 +1,6 @@
 //! Reading through the handle (floor 1): breaker permit, in place or on a thread, settle, repeat where that can help.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use rusqlite::Connection;
 
 use super::Database;
 use crate::clock;
-use crate::db::breaker::{Outcome, Permit};
+use crate::db::breaker::{BorrowedPermit, Outcome};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
@@ -22,17 +23,33 @@ impl Database {
     ///
     /// # Errors
     /// [`DbError`]: nothing is ever changed by a read.
-    pub async fn read<T, F>(&self, operation: Operation, query: F) -> Result<T, DbError>
+    #[track_caller]
+    pub fn read<T, F>(&self, operation: Operation, query: F) -> impl Future<Output = Result<T, DbError>> + Send
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
     {
+        // Not `async` itself: where it was called from is known only to a plain function.
+        self.read_for(Location::caller(), operation, query)
+    }
+
+    async fn read_for<T, F>(
+        &self,
+        site: &'static Location<'static>,
+        operation: Operation,
+        query: F,
+    ) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+    {
+        let caller = self.caller(site);
         let deadline = self.deadline(operation);
         let number = self.inner.read_breaker.operation_number();
-        let mut permit = self.permit(&self.inner.read_breaker, operation, number)?;
+        let mut permit = self.read_permit(operation, number)?;
         let mut first = 1;
         if operation.cost == Cost::Point
-            && let Some(done) = self.inner.readers.in_place(operation, &query)
+            && let Some(done) = self.inner.readers.in_place(operation, &caller, &query)
         {
             match self.settle_read(permit, done) {
                 Ok(value) => return Ok(value),
@@ -41,7 +58,7 @@ impl Database {
                         .await?
                 }
             }
-            permit = self.permit(&self.inner.read_breaker, operation, number)?;
+            permit = self.read_permit(operation, number)?;
             first = 2;
         }
         let query = Arc::new(query);
@@ -49,7 +66,7 @@ impl Database {
             let done = self
                 .inner
                 .readers
-                .on_thread(operation, deadline, Arc::clone(&query))
+                .on_thread(operation, &caller, deadline, Arc::clone(&query))
                 .await;
             match self.settle_read(permit, done) {
                 Ok(value) => return Ok(value),
@@ -58,7 +75,7 @@ impl Database {
                         .await?
                 }
             }
-            permit = self.permit(&self.inner.read_breaker, operation, number)?;
+            permit = self.read_permit(operation, number)?;
         }
         unreachable!("the loop ends by returning")
     }
@@ -66,14 +83,16 @@ impl Database {
     /// Sleeps between attempts, unless the database is closed meanwhile.
     async fn sleep(&self, operation: Operation, delay: Duration) -> Result<(), DbError> {
         tokio::select! {
-            () = wait::sleep(delay) => Ok(()),
+            // In this order, so that a simulation's run follows from its seed alone.
+            biased;
             () = self.inner.writer.shared.stop.raised() => {
                 Err(DbError::new(self.name(), operation.name, ErrorKind::ShuttingDown))
             }
+            () = wait::sleep(delay) => Ok(()),
         }
     }
 
-    fn settle_read<T>(&self, permit: Permit, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
+    fn settle_read<T>(&self, permit: BorrowedPermit<'_>, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
         match &done {
             Ok(_) => permit.settle(Outcome::Success { slow: false }),
             Err(failure) => {
@@ -97,6 +116,11 @@ impl Database {
     ) -> Result<Duration, DbError> {
         let error = failure.error;
         let now = clock::now();
+        if failure.may_wait_again && attempt == 1 && now < deadline {
+            self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
+            self.inner.observer.retrying(&error, attempt, Duration::ZERO);
+            return Ok(Duration::ZERO);
+        }
         let Some(class) = error.class() else { return Err(error) };
         if class.name == "INTERRUPT" {
             return Err(DbError {
@@ -129,21 +153,25 @@ impl Database {
     }
 
     /// Like [`Database::read`], with a substitute (and its age) when the database gives nothing.
-    pub async fn read_or<T, F>(
+    #[track_caller]
+    pub fn read_or<T, F>(
         &self,
         operation: Operation,
         query: F,
-        fallback: impl FnOnce() -> (T, Option<Duration>),
-    ) -> Safe<T>
+        fallback: impl FnOnce() -> (T, Option<Duration>) + Send,
+    ) -> impl Future<Output = Safe<T>> + Send
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
     {
-        match self.read(operation, query).await {
-            Ok(value) => Safe::Value(value),
-            Err(reason) => {
-                let (value, age) = fallback();
-                Safe::Fallback { value, reason, age }
+        let reading = self.read_for(Location::caller(), operation, query);
+        async move {
+            match reading.await {
+                Ok(value) => Safe::Value(value),
+                Err(reason) => {
+                    let (value, age) = fallback();
+                    Safe::Fallback { value, reason, age }
+                }
             }
         }
     }

@@ -27,6 +27,8 @@ pub struct Inode {
     /// What a power loss is certain to leave.
     durable: Vec<u8>,
     unsynced: Vec<Change>,
+    /// Counts what changed it.
+    pub changes: u64,
     pub locks: FileLocks,
     pub memory: Rc<SharedMemory>,
 }
@@ -40,12 +42,14 @@ fn put(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 
 impl Inode {
     pub fn write(&mut self, at: usize, bytes: &[u8]) {
+        self.changes += 1;
         put(&mut self.content, at, bytes);
         let bytes = bytes.to_vec();
         self.unsynced.push(Change::Write { at, bytes });
     }
 
     pub fn truncate(&mut self, len: usize) {
+        self.changes += 1;
         self.content.truncate(len);
         self.unsynced.push(Change::Truncate(len));
     }
@@ -97,6 +101,8 @@ pub struct Disk {
     /// The process has ended and no new one has begun.
     pub is_dark: Cell<bool>,
     pub faults: Faults,
+    /// Bytes of the reserve beside the database.
+    pub held_back: Cell<usize>,
 }
 
 impl Disk {
@@ -111,6 +117,7 @@ impl Disk {
             content: Vec::new(),
             durable: Vec::new(),
             unsynced: Vec::new(),
+            changes: 0,
             locks: FileLocks::default(),
             memory: Rc::default(),
         }));
@@ -123,9 +130,10 @@ impl Disk {
         self.files.borrow_mut().remove(name)
     }
 
-    /// Bytes in files that have a name.
+    /// Bytes in files that have a name, and those held back.
     pub fn used(&self) -> usize {
-        self.files.borrow().values().map(|f| f.borrow().content.len()).sum()
+        let files: usize = self.files.borrow().values().map(|f| f.borrow().content.len()).sum();
+        files + self.held_back.get()
     }
 
     /// The process ends; the system lives on.

@@ -11,6 +11,7 @@ mod faults;
 mod file;
 mod locks;
 mod model;
+mod paths;
 mod run;
 mod steps;
 mod trace;
@@ -21,7 +22,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-pub use self::vfs::{content, inode};
+pub use self::paths::{content, hold_back, inode, remove, replace, space, stat};
 use super::wait::{Elapsed, Panicked};
 use super::writer::Unattended;
 use crate::clock;
@@ -34,6 +35,20 @@ pub fn is_running() -> bool {
 /// Hands a writer over, which gets its turns from here on.
 pub fn adopt(writer: Unattended) {
     world::current().expect("asked before").adopt(writer);
+}
+
+/// Runs `work` again and again on a thread of its own, `span` apart, until it says that it is over.
+pub fn regularly(span: Duration, work: impl Fn() -> bool + Send + Sync + 'static) {
+    let work = std::sync::Arc::new(work);
+    world::current().expect("asked before").spawn(async move {
+        loop {
+            sleep(span).await;
+            let work = std::sync::Arc::clone(&work);
+            if blocking(move || work()).await != Ok(true) {
+                return;
+            }
+        }
+    });
 }
 
 async fn at(when: Instant) {

@@ -42,7 +42,8 @@ pub struct Tally {
     pub refused: u64,
     pub unknown: u64,
     pub left: u64,
-    pub reads: u64,
+    /// Jobs that were looked for.
+    pub seen: u64,
     pub failed_reads: u64,
     pub opens: u64,
     pub failed_opens: u64,
@@ -60,7 +61,7 @@ impl Tally {
         self.refused += other.refused;
         self.unknown += other.unknown;
         self.left += other.left;
-        self.reads += other.reads;
+        self.seen += other.seen;
         self.failed_reads += other.failed_reads;
         self.opens += other.opens;
         self.failed_opens += other.failed_opens;
@@ -179,6 +180,7 @@ impl Model {
     }
 
     fn saw(&self, before: Before, job: i64, count: usize) -> Result<(), String> {
+        self.tally.borrow_mut().seen += 1;
         let mut jobs = self.jobs.borrow_mut();
         let Some(known) = jobs.get_mut(&job) else {
             return if count == 0 {
@@ -257,9 +259,15 @@ impl Model {
         self.jobs.borrow().len()
     }
 
-    /// Where a trim would put the floor: everything known so far is settled history.
+    /// Where a trim would put the floor: what has its answer is settled history, and a job whose caller still waits may
+    /// come after the trim, because callers have no order among themselves.
     pub fn trim(&self) -> i64 {
-        let floor = self.jobs.borrow().last_key_value().map_or(0, |last| *last.0) + 1;
+        let jobs = self.jobs.borrow();
+        let first_pending = jobs.iter().find(|(_, known)| known.fate == Fate::Pending);
+        let floor = first_pending
+            .or(jobs.last_key_value())
+            .map_or(0, |(job, known)| job + i64::from(known.fate != Fate::Pending))
+            .max(self.floor_tried.get());
         self.floor_tried.set(floor);
         floor
     }

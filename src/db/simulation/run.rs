@@ -58,10 +58,14 @@ impl Observer for Watcher {
             .states
             .lock()
             .insert(change.name.clone(), change.to)
-            .unwrap_or("CLOSED");
+            // What it was kept as from the life before.
+            .unwrap_or(change.from);
         let is_known = matches!(
             (change.from, change.to),
-            ("CLOSED", "OPEN") | ("OPEN", "HALF_OPEN") | ("HALF_OPEN", "OPEN" | "CLOSED") | ("ISOLATED", "CLOSED")
+            ("CLOSED", "OPEN")
+                | ("OPEN", "HALF_OPEN")
+                | ("HALF_OPEN", "OPEN" | "CLOSED")
+                | ("ISOLATED", "CLOSED" | "FORCED_OPEN" | "DISABLED")
         );
         let by_hand = change.from != "ISOLATED"
             && change.from != change.to
@@ -250,13 +254,14 @@ impl Run {
         self.world.disk.faults.lift();
         self.world.release_foreign(PATH, true);
         let Some(database) = self.database.clone() else { return };
-        for breaker in database.breakers() {
-            if breaker.status().state == "FORCED_OPEN" || breaker.status().state == "DISABLED" {
-                breaker.reset("end of the exercise", None);
-            }
-        }
         // An escalated breaker stays open for up to 5 minutes and 10 per cent.
         for _ in 0..200 {
+            // What was set by hand on an isolated file comes into force after its verification.
+            for breaker in database.breakers() {
+                if matches!(breaker.status().state, "FORCED_OPEN" | "DISABLED") {
+                    breaker.reset("end of the exercise", None);
+                }
+            }
             self.world.advance(Duration::from_secs(2), PATH);
             let status = database.status();
             let is_idle = status.writer.queued == 0 && status.pool.in_use == 0 && status.pool.waiting == 0;

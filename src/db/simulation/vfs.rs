@@ -214,25 +214,3 @@ unsafe extern "C" fn last_error(own: *mut ffi::sqlite3_vfs, size: c_int, out: *m
         (*system).xGetLastError.map_or(0, |f| f(system, size, out))
     }
 }
-
-/// The identity of a simulated file; `None` for a path that is not one.
-pub fn inode(path: &std::path::Path) -> Option<std::io::Result<u64>> {
-    let name = path.to_str().filter(|name| name.starts_with(ROOT))?;
-    let found = disk()?.find(name);
-    Some(
-        found
-            .map(|file| file.borrow().number)
-            .ok_or_else(|| std::io::ErrorKind::NotFound.into()),
-    )
-}
-
-/// The content of a simulated file, empty when there is none; `None` for a path that is not one.
-pub fn content(path: &std::path::Path) -> Option<Vec<u8>> {
-    let name = path.to_str().filter(|name| name.starts_with(ROOT))?;
-    Some(
-        disk()?
-            .find(name)
-            .map(|file| file.borrow().content.clone())
-            .unwrap_or_default(),
-    )
-}

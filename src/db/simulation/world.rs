@@ -19,7 +19,8 @@ use super::disk::Disk;
 use super::faults::End;
 use super::trace::Trace;
 use crate::clock::{Clock, from_epoch_ms};
-use crate::db::deadline::aside;
+use crate::db::deadline;
+use crate::db::statements;
 use crate::db::writer::Unattended;
 
 /// Deeper than this nobody else gets a turn while somebody sleeps.
@@ -86,6 +87,10 @@ impl Clock for SimClock {
 
     fn wall(&self) -> Timestamp {
         from_epoch_ms(1_700_000_000_000 + self.elapsed().as_millis() as i64)
+    }
+
+    fn second(&self) -> u64 {
+        self.elapsed().as_secs()
     }
 
     fn sleep(&self, span: Duration) {
@@ -354,12 +359,13 @@ impl World {
             let depth = self.depth.get();
             if self.ended.get().is_none() && depth < DEEPEST_CALLERS {
                 self.depth.set(depth + 1);
-                aside(|| {
+                let others = || {
                     self.poll_callers();
                     if depth < DEEPEST && !self.is_polling.get() {
                         self.run_a_thread();
                     }
-                });
+                };
+                deadline::aside(|| statements::aside(others));
                 self.depth.set(depth);
             } else {
                 self.due.set(None);

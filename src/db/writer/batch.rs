@@ -4,16 +4,19 @@
 //! because the next statement would otherwise commit on its own; a job that fails for its own reasons undoes only
 //! itself; a job that panics or whose statement was interrupted costs the others one repetition and nothing else.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
 
 use super::job::{Job, Ran};
 use crate::clock;
+use crate::db::active::{Active, Beginning};
 use crate::db::classify::{Impact, Retry, Told, classify_error};
 use crate::db::connection::Guarded;
-use crate::db::deadline::{Limits, Scope};
+use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
+use crate::db::statements::{self, Statements};
 
 /// What an attempt came to.
 pub enum Attempt {
@@ -35,20 +38,30 @@ pub struct BatchFailure {
     pub outcome_unknown: bool,
 }
 
+/// Where what runs is told: who runs now, and what each statement took.
+pub struct Watched<'a> {
+    /// The operations that run.
+    pub active: &'a Arc<Active>,
+    /// The statements.
+    pub statements: &'a Statements,
+}
+
 /// Makes the attempt. `jobs` is not empty.
 pub fn attempt(
     database: &'static str,
     connection: &mut Guarded,
     jobs: &mut [Box<dyn Job>],
     lock_budget: Duration,
+    watched: &Watched<'_>,
 ) -> Attempt {
     let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(clock::now);
     let scope = Scope::enter(Limits {
         deadline: last_deadline,
         lock_budget,
         cancelled: None,
-    });
-    let made = run_all(database, connection, jobs, &scope);
+    })
+    .watching(connection.holders());
+    let made = run_all(database, connection, jobs, &scope, watched);
     if !matches!(made, Attempt::Committed(_))
         && !connection.is_autocommit()
         && connection.execute_batch("ROLLBACK").is_err()
@@ -58,7 +71,13 @@ pub fn attempt(
     made
 }
 
-fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Attempt {
+fn run_all(
+    database: &'static str,
+    connection: &mut Guarded,
+    jobs: &mut [Box<dyn Job>],
+    scope: &Scope,
+    watched: &Watched<'_>,
+) -> Attempt {
     let lead = jobs[0].operation().name;
     let failed = |connection: &mut Guarded, error: rusqlite::Error, outcome_unknown: bool| {
         let error = with_true_code(connection, error);
@@ -67,7 +86,8 @@ fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn
         if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
             connection.poison();
         }
-        let error = DbError::from_sqlite(database, lead, &error);
+        let holder = lock_holder(&error, scope, connection.holders(), true);
+        let error = DbError::from_sqlite(database, lead, &error).with_holder(holder);
         Attempt::Failed(BatchFailure {
             error,
             lock_budget_spent: scope.lock_budget_spent(),
@@ -79,7 +99,7 @@ fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn
     }
     let mut results = Vec::with_capacity(jobs.len());
     for (index, job) in jobs.iter_mut().enumerate() {
-        match run_one(connection, job.as_mut(), scope) {
+        match run_one(connection, job.as_mut(), scope, watched) {
             Ok(Own::Done) => results.push(Ok(())),
             Ok(Own::Refused(error)) => results.push(Err(DbError::from_sqlite(database, job.operation().name, &error))),
             Ok(Own::Panicked(text)) => {
@@ -87,8 +107,8 @@ fn run_all(database: &'static str, connection: &mut Guarded, jobs: &mut [Box<dyn
                 let error = DbError::new(database, job.operation().name, ErrorKind::Panicked).with_detail(text);
                 return Attempt::Culprit(index, error);
             }
-            Ok(Own::Interrupted) => {
-                let error = DbError::new(database, job.operation().name, ErrorKind::DeadlineExceeded);
+            Ok(Own::Stopped(kind)) => {
+                let error = DbError::new(database, job.operation().name, kind);
                 return Attempt::Culprit(index, error);
             }
             Ok(Own::RolledBack(error)) => {
@@ -117,10 +137,11 @@ fn is_certain(error: &rusqlite::Error) -> bool {
     matches!(class.told, Told::ReadOnly | Told::Busy) || class.impact == Impact::Success
 }
 
-/// The error under its true code. A quota or a file-size limit (EDQUOT, EFBIG) reaches SQLite as a failed write like
-/// any other, and only the system's number tells that it is a full disk. Must be asked before the connection is used
-/// again.
+/// The error under its true code. A quota or a file-size limit (EDQUOT, EFBIG) and a file system that turned read-only
+/// reach SQLite as a failed write like any other, and only the system's number tells. A failed growth of the shared
+/// memory is not among them: it may come after the commit is on disk. Must be asked before the connection is used again.
 fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::Error {
+    use rustix::io::Errno;
     const IOERR_WRITE: i32 = 778;
     if crate::db::classify::code_of(&error) != Some(IOERR_WRITE) {
         return error;
@@ -128,12 +149,15 @@ fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::
     // SAFETY: the handle belongs to this open connection, and the call only reads a number from it.
     let number = unsafe { ffi::sqlite3_system_errno(connection.handle()) };
     // Compared as plain numbers: SQLite may have none (0), which `Errno::from_raw_os_error` panics at.
-    let limits = [rustix::io::Errno::DQUOT, rustix::io::Errno::FBIG];
-    if limits.iter().any(|limit| limit.raw_os_error() == number) {
-        let text = format!("a quota or file-size limit was reached ({number})");
-        return rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), Some(text));
-    }
-    error
+    let is = |errno: Errno| errno.raw_os_error() == number;
+    let (code, what) = if is(Errno::DQUOT) || is(Errno::FBIG) {
+        (ffi::SQLITE_FULL, "a quota or file-size limit was reached")
+    } else if is(Errno::ROFS) {
+        (ffi::SQLITE_READONLY, "the file system is read-only")
+    } else {
+        return error;
+    };
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(format!("{what} ({number})")))
 }
 
 /// How one job ended, for its own reasons.
@@ -145,15 +169,26 @@ enum Own {
     /// It went on after SQLite had rolled back, or ended the transaction itself: what it did then is not known.
     LeftTheTransaction,
     Panicked(String),
-    Interrupted,
+    /// At its deadline, or by an operator.
+    Stopped(ErrorKind),
 }
 
 /// Runs a job in its savepoint; an `Err` concerns the whole transaction. The job's deadline is in force for the job
 /// alone: a savepoint's own statements must not fail because one caller is late.
-fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope) -> rusqlite::Result<Own> {
+fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, watched: &Watched<'_>) -> rusqlite::Result<Own> {
     execute(connection, "SAVEPOINT job")?;
     scope.set_deadline(job.deadline());
+    let running = watched.active.begin(&beginning(job), Some(connection));
+    scope.set_cancelled(Some(running.flag()));
+    statements::now_for(job.operation().name);
     let ran = job.run(connection);
+    if let Ran::Failed(error) = &ran {
+        statements::failed(watched.statements, error);
+    }
+    let was_cancelled = running.was_cancelled();
+    // From here on it can't be stopped: neither its savepoint's end nor the others' work.
+    drop(running);
+    scope.set_cancelled(None);
     scope.set_deadline(far());
     // SQLite has rolled everything back by itself, or the job ended the transaction: the batch is gone.
     let is_gone = connection.is_autocommit();
@@ -162,7 +197,11 @@ fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope) -> rusqlit
         Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Done),
         Ran::Undo => undo(connection).map(|()| Own::Done),
         Ran::Panicked(text) => Ok(Own::Panicked(text)),
-        Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Interrupted),
+        Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Stopped(if was_cancelled {
+            ErrorKind::Cancelled
+        } else {
+            ErrorKind::DeadlineExceeded
+        })),
         Ran::Failed(error) => {
             let class = classify_error(&error);
             let own = class.retry == Retry::Never && matches!(class.impact, Impact::Ignored | Impact::Success);
@@ -172,6 +211,17 @@ fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope) -> rusqlit
                 (true, false) => undo(connection).map(|()| Own::Refused(error)),
             }
         }
+    }
+}
+
+fn beginning(job: &dyn Job) -> Beginning<'_> {
+    Beginning {
+        operation: job.operation().name,
+        writes: true,
+        snapshot: true,
+        caller: job.caller(),
+        now: clock::now(),
+        deadline: job.deadline(),
     }
 }
 

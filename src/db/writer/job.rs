@@ -11,6 +11,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::db::active::Caller;
 use crate::db::breaker::Permit;
 use crate::db::error::DbError;
 use crate::db::operation::{Effect, Operation};
@@ -63,6 +64,8 @@ pub enum Ran {
 pub trait Job: Send {
     /// Its operation.
     fn operation(&self) -> Operation;
+    /// Who asked for it.
+    fn caller(&self) -> &Caller;
     /// When its caller gives up.
     fn deadline(&self) -> Instant;
     /// Whether it may be cancelled.
@@ -80,6 +83,7 @@ pub trait Job: Send {
 /// A job with its types.
 pub struct TypedJob<T, F> {
     pub(super) operation: Operation,
+    pub(super) caller: Caller,
     pub(super) deadline: Instant,
     pub(super) turn: Turn,
     pub(super) permit: Option<Permit>,
@@ -95,6 +99,10 @@ where
 {
     fn operation(&self) -> Operation {
         self.operation
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     fn deadline(&self) -> Instant {

@@ -19,12 +19,15 @@ use tokio::sync::oneshot;
 
 pub use self::job::Turn;
 use self::job::{Job, TypedJob};
+use super::active::{Active, Caller};
 use super::breaker::{Breaker, Permit};
 use super::error::{DbError, ErrorKind};
 use super::observe::Observer;
 use super::operation::{Effect, Operation};
 use super::pool::ConnectionPool;
 use super::retry::Budget;
+use super::room::Room;
+use super::statements::Statements;
 use crate::clock;
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
@@ -41,8 +44,12 @@ pub struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) pool: ConnectionPool,
     pub(super) budget: Arc<Mutex<Budget>>,
+    pub(super) active: Arc<Active>,
     pub(super) metrics: Metrics,
     pub(super) stop: Stop,
+    /// Told of every failed attempt, so that a full disk is known at once.
+    pub(super) room: Room,
+    pub(super) statements: Arc<Statements>,
 }
 
 /// Counters and recent sizes and times.
@@ -167,6 +174,7 @@ impl Writer {
     pub fn submit<T, F>(
         &self,
         operation: Operation,
+        caller: Caller,
         deadline: Instant,
         permit: Permit,
         work: F,
@@ -179,6 +187,7 @@ impl Writer {
         let turn = Turn::default();
         let job = TypedJob {
             operation,
+            caller,
             deadline,
             turn: turn.clone(),
             permit: Some(permit),

@@ -9,14 +9,15 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::Shared;
-use super::batch::{Attempt, BatchFailure, attempt};
+use super::batch::{Attempt, BatchFailure, Watched, attempt};
 use super::job::Job;
 use crate::clock;
 use crate::db::breaker::{Outcome, Permit};
+use crate::db::checkpoint::BUSY_CAP;
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::retry::{Decision, Failed, decide};
-use crate::db::slow;
+use crate::db::statements::{self, Watch};
 use crate::db::verdict::{Direction, verdict};
 
 /// Most jobs in one transaction.
@@ -27,7 +28,6 @@ type Jobs = Vec<Box<dyn Job>>;
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
 pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
-    slow::collect_above(shared.settings.operation.slow_query);
     while let Ok(first) = queue.recv() {
         batch_of(shared, queue, first);
     }
@@ -36,7 +36,7 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
     }
     if let Ok(connection) = shared.pool.checkout("close", clock::now() + CHECKPOINT_CAP) {
         // What isn't checkpointed now is read from the WAL at the next start.
-        let _ = connection.busy_timeout(CHECKPOINT_CAP);
+        let _ = connection.busy_timeout(BUSY_CAP);
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 }
@@ -125,9 +125,11 @@ fn run_batch(shared: &Shared, mut jobs: Jobs) {
             }
             Attempt::Culprit(index, error) => {
                 permits.settle(Outcome::Ignored);
-                jobs.swap_remove(index).answer(Err(error));
+                // The others keep their order: who came first goes first.
+                jobs.remove(index).answer(Err(error));
             }
             Attempt::Failed(failure) => {
+                shared.room.failed(&failure.error, &shared.breaker);
                 let outcome = verdict(Direction::Write, &failure.error, failure.lock_budget_spent);
                 if let Outcome::Isolate { cause } = &outcome {
                     shared.read_breaker.isolate(cause);
@@ -157,16 +159,21 @@ fn try_once(shared: &Shared, jobs: &mut Jobs) -> Attempt {
             });
         }
     };
+    let acquire = clock::now().saturating_duration_since(now);
+    let watch = Watch::enter(operation);
     let made = attempt(
         shared.database,
         &mut connection,
         jobs,
         shared.settings.operation.lock_timeout,
+        &Watched {
+            active: &shared.active,
+            statements: &shared.statements,
+        },
     );
     drop(connection);
-    for (sql, took) in slow::take() {
-        shared.observer.slow_statement(shared.database, operation, &sql, took);
-    }
+    let waits = (acquire, Duration::ZERO);
+    statements::report(shared.database, &shared.statements, &*shared.observer, &watch, waits);
     made
 }
 

@@ -22,8 +22,8 @@ pub fn class_of_db_error(error: &DbError) -> Class {
     match &error.kind {
         ErrorKind::CircuitOpen { .. } | ErrorKind::QueueFull | ErrorKind::ShuttingDown => Class::Unavailable,
         ErrorKind::Isolated { .. } => Class::Corruption,
-        ErrorKind::PoolTimeout => Class::ResourcesExhausted,
-        ErrorKind::DeadlineExceeded | ErrorKind::NotBegun | ErrorKind::Stuck => Class::Timeout,
+        ErrorKind::PoolTimeout | ErrorKind::Overloaded => Class::ResourcesExhausted,
+        ErrorKind::DeadlineExceeded | ErrorKind::Cancelled | ErrorKind::NotBegun | ErrorKind::Stuck => Class::Timeout,
         ErrorKind::OutcomeUnknown => Class::OutcomeUnknown,
         ErrorKind::Panicked => Class::Panic,
         ErrorKind::Sqlite { code } => class_of_sqlite(*code),

@@ -120,6 +120,14 @@ impl Shelf {
         self.next_number += 1;
         let path = self.path(number);
         Active::create(&path, number)
+            .or_else(|error| match error.kind() {
+                // The folder itself was removed: what waits is worth a new one.
+                io::ErrorKind::NotFound => {
+                    fs::create_dir_all(&self.folder)?;
+                    Active::create(&path, number)
+                }
+                _ => Err(error),
+            })
             .and_then(|active| self.sync_folder().map(|()| active))
             .inspect_err(|_| {
                 let _ = fs::remove_file(&path);

@@ -211,15 +211,16 @@ async fn many_callers_share_the_thread() {
 }
 
 #[tokio::test]
-async fn a_folder_that_went_away_refuses_and_recovers() {
+async fn a_folder_that_went_away_is_made_again_unless_something_stands_in_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("spool");
     let spool = Spool::open(&inner, PLENTY).unwrap();
     fs::remove_dir(&inner).unwrap();
+    fs::write(&inner, "in the way").unwrap();
     assert_eq!(append(&spool, &[event(0)]).await, Err(SpoolError::Failed));
     let error = spool.status().last_error.unwrap();
     assert!(!error.contains(&*folder.path().to_string_lossy()), "{error}");
-    fs::create_dir(&inner).unwrap();
+    fs::remove_file(&inner).unwrap();
     append(&spool, &[event(0)]).await.unwrap();
     assert_eq!(spool.status().events, 1);
 }

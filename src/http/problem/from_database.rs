@@ -23,6 +23,16 @@ fn told(error: &DbError) -> (Code, &'static str, u64) {
         ),
         (ErrorKind::QueueFull, _) => (Code::DatabaseBusy, "Too many writes are waiting; nothing was done.", 1),
         (ErrorKind::PoolTimeout, _) => (Code::DatabaseBusy, "No database connection became free in time.", 1),
+        (ErrorKind::Overloaded, _) => (
+            Code::DatabaseBusy,
+            "Too many requests are waiting for the database; nothing was done.",
+            1,
+        ),
+        (ErrorKind::Cancelled, _) => (
+            Code::Timeout,
+            "The operation was stopped by an operator; nothing was changed.",
+            0,
+        ),
         (ErrorKind::NotBegun, _) => (
             Code::DatabaseBusy,
             "Its turn did not come in time; nothing was done.",
@@ -30,7 +40,7 @@ fn told(error: &DbError) -> (Code, &'static str, u64) {
         ),
         (_, Told::Busy) => (
             Code::DatabaseBusy,
-            "The database is locked by another process; service resumes by itself when it is released.",
+            "The database is locked; service resumes by itself when the lock is released.",
             2,
         ),
         (_, Told::Unavailable) => (

@@ -16,9 +16,9 @@ impl Machine {
                 .map(|l| l.1)
                 .min()
                 .map(|at| at.min(now + Duration::from_secs(1))),
-            _ => self.retry_at(),
+            _ => self.retry_at(now),
         };
-        let isolated = self.state == State::Isolated;
+        let isolated = self.state.is_isolated();
         let retry_after = until.map(|at| at.saturating_duration_since(now));
         let cause = Cause {
             text: self.cause.clone(),
@@ -38,10 +38,10 @@ impl Machine {
     pub fn peek(&self, now: Instant) -> Result<(), Refusal> {
         let passes = match &self.state {
             State::Closed { .. } | State::Disabled { .. } => true,
-            State::Open { retry_at } => now >= *retry_at,
+            State::Open { retry_at } => !self.held && now >= *retry_at,
             State::HalfOpen { permits, leases, .. } => (leases.iter().filter(|l| l.1 > now).count() as u32) < *permits,
             State::ForcedOpen { until } => until.is_some_and(|at| now >= at),
-            State::Isolated => false,
+            State::Isolated { .. } => false,
         };
         if passes { Ok(()) } else { Err(self.refusal(now)) }
     }
@@ -78,7 +78,7 @@ impl Machine {
     /// What time alone changes.
     fn tick(&mut self, now: Instant) -> Option<Transition> {
         match &self.state {
-            State::Open { retry_at } if now >= *retry_at => {
+            State::Open { retry_at } if !self.held && now >= *retry_at => {
                 let cause = self.cause.clone();
                 Some(self.go(
                     State::HalfOpen {
@@ -99,7 +99,6 @@ impl Machine {
             return None;
         };
         until.filter(|at| now >= *at)?;
-        self.window.clear();
-        Some(self.go(State::closed(), "the time set by hand is over".into()))
+        Some(self.close("the time set by hand is over".into()))
     }
 }

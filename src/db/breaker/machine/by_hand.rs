@@ -1,51 +1,71 @@
 //! What isn't decided by calls (floor 1): isolation and its end, and what people set by hand.
 //!
-//! What must stay true: nothing but verification ends an isolation.
+//! What must stay true: nothing but verification ends an isolation, and it doesn't end what a hand has set.
 
 use std::time::Instant;
 
 use super::{Machine, State, Told, Transition};
-use crate::db::breaker::state::StillIsolated;
+use crate::db::breaker::state::{ByHand, StillIsolated};
 
 impl Machine {
-    /// The file was found bad.
+    /// The file was found bad. What was set by hand waits for the verification.
     pub fn isolate(&mut self, cause: String) -> Option<Transition> {
-        (self.state != State::Isolated).then(|| self.go(State::Isolated, cause))
+        let (forced_open, until) = match self.state {
+            State::Isolated { .. } => return None,
+            State::ForcedOpen { until } => (true, until),
+            State::Disabled { until } => (false, until),
+            _ => return Some(self.go(State::Isolated { then: None }, cause)),
+        };
+        let then = Some(ByHand {
+            forced_open,
+            until,
+            cause: self.cause.clone(),
+        });
+        Some(self.go(State::Isolated { then }, cause))
     }
 
-    /// The isolated file was verified.
-    pub fn verified(&mut self) -> Option<Transition> {
-        (self.state == State::Isolated).then(|| {
-            self.window.clear();
-            self.go(State::closed(), "the file was verified".into())
-        })
+    /// The isolated file was verified: closed, or back to what was set by hand, unless its time is over.
+    pub fn verified(&mut self, now: Instant) -> Option<Transition> {
+        let State::Isolated { then } = &mut self.state else {
+            return None;
+        };
+        match then.take().filter(|hand| hand.until.is_none_or(|at| now < at)) {
+            Some(hand) => Some(self.go(hand.state(), hand.cause)),
+            None => Some(self.close("the file was verified".into())),
+        }
     }
 
-    /// Open by hand; an isolated file stays isolated.
-    pub fn force_open(&mut self, until: Option<Instant>, cause: String) -> Option<Transition> {
+    /// Open or let everything through by hand; an isolated file stays isolated until verified, and this comes after.
+    pub fn set_by_hand(&mut self, hand: ByHand) -> Option<Transition> {
+        if let State::Isolated { then } = &mut self.state {
+            *then = Some(hand);
+            self.revision += 1;
+            return None;
+        }
         self.told = Told::Unavailable;
-        (self.state != State::Isolated).then(|| self.go(State::ForcedOpen { until }, cause))
+        Some(self.go(hand.state(), hand.cause))
     }
 
-    /// Let everything through by hand; an isolated file stays isolated.
-    pub fn disable(&mut self, until: Option<Instant>, cause: String) -> Option<Transition> {
-        (self.state != State::Isolated).then(|| self.go(State::Disabled { until }, cause))
+    /// Keeps an OPEN breaker open past its time, until the hold is lifted: small writes pass on a full disk, so that their
+    /// success proves nothing before somebody has seen that there is room again. Any other state goes on as usual.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
-    /// Back to CLOSED with clean counts, by hand; no transition when it is closed already.
+    /// Back to CLOSED with clean counts, by hand; no transition when it is closed already, but what is still on its way
+    /// counts no more.
     ///
     /// # Errors
     /// An isolated file stays isolated.
     pub fn reset(&mut self, cause: String) -> Result<Option<Transition>, StillIsolated> {
-        if self.state == State::Isolated {
+        if self.state.is_isolated() {
             return Err(StillIsolated);
         }
-        self.window.clear();
         self.reopened = 0;
-        if let State::Closed { .. } = self.state {
-            self.state = State::closed();
-            return Ok(None);
-        }
-        Ok(Some(self.go(State::closed(), cause)))
+        self.held = false;
+        let was_closed = matches!(self.state, State::Closed { .. });
+        let cause = if was_closed { self.cause.clone() } else { cause };
+        let transition = self.close(cause);
+        Ok((!was_closed).then_some(transition))
     }
 }

@@ -1,15 +1,18 @@
 use super::*;
+use crate::db::breaker::state::ByHand;
 
 const OPEN_FOR: Duration = Duration::from_secs(30);
 
-fn machine(start: Instant) -> Machine {
-    Machine::new(
-        BreakerSettings {
-            threshold: 5,
-            open_for: OPEN_FOR,
-        },
-        start,
-    )
+fn machine() -> Machine {
+    Machine::new(BreakerSettings {
+        threshold: 5,
+        open_for: OPEN_FOR,
+    })
+}
+
+/// The window's seconds don't matter here: all calls fall into one.
+fn moment(at: Instant) -> Moment {
+    Moment { at, second: 7 }
 }
 
 fn failure() -> Outcome {
@@ -21,16 +24,24 @@ fn failure() -> Outcome {
     }
 }
 
+fn by_hand(forced_open: bool, until: Option<Instant>) -> ByHand {
+    ByHand {
+        forced_open,
+        until,
+        cause: "by hand".into(),
+    }
+}
+
 const SUCCESS: Outcome = Outcome::Success { slow: false };
 
 fn call(m: &mut Machine, at: Instant, operation: u64, outcome: Outcome) -> Option<Transition> {
     let (ticket, moved) = m.acquire(at);
-    m.settle(at, ticket.expect("permitted"), operation, outcome, 0.5)
+    m.settle(moment(at), ticket.expect("permitted"), operation, outcome, 0.5)
         .or(moved)
 }
 
 fn opened(start: Instant) -> Machine {
-    let mut m = machine(start);
+    let mut m = machine();
     for operation in 0..5 {
         call(&mut m, start, operation, failure());
     }
@@ -41,7 +52,7 @@ fn opened(start: Instant) -> Machine {
 #[test]
 fn exactly_the_fifth_consecutive_failure_opens() {
     let start = Instant::now();
-    let mut m = machine(start);
+    let mut m = machine();
     for operation in 0..4 {
         assert_eq!(call(&mut m, start, operation, failure()), None);
     }
@@ -59,7 +70,7 @@ fn exactly_the_fifth_consecutive_failure_opens() {
 #[test]
 fn one_operation_alone_cannot_open_it() {
     let start = Instant::now();
-    let mut m = machine(start);
+    let mut m = machine();
     for _ in 0..10 {
         assert_eq!(call(&mut m, start, 7, failure()), None);
     }
@@ -69,7 +80,7 @@ fn one_operation_alone_cannot_open_it() {
 #[test]
 fn half_the_calls_failing_opens_it_from_twenty_calls_on() {
     let start = Instant::now();
-    let mut m = machine(start);
+    let mut m = machine();
     for operation in 0..10 {
         call(&mut m, start, operation, SUCCESS);
         let moved = call(&mut m, start, operation, failure());
@@ -80,7 +91,7 @@ fn half_the_calls_failing_opens_it_from_twenty_calls_on() {
 #[test]
 fn slow_calls_open_it() {
     let start = Instant::now();
-    let mut m = machine(start);
+    let mut m = machine();
     let moved: Vec<_> = (0..20)
         .filter_map(|o| call(&mut m, start, o, Outcome::Success { slow: true }))
         .collect();
@@ -91,7 +102,7 @@ fn slow_calls_open_it() {
 #[test]
 fn ignored_outcomes_change_nothing() {
     let start = Instant::now();
-    let mut m = machine(start);
+    let mut m = machine();
     for operation in 0..4 {
         call(&mut m, start, operation, failure());
     }
@@ -124,11 +135,11 @@ fn half_open_lets_calls_back_gradually_and_closes_after_three_successes() {
     let (first, moved) = m.acquire(at);
     assert_eq!(moved.expect("moves").to, "HALF_OPEN");
     assert!(m.acquire(at).0.is_err(), "one probe at first");
-    m.settle(at, first.expect("probe"), 1, SUCCESS, 0.5);
+    m.settle(moment(at), first.expect("probe"), 1, SUCCESS, 0.5);
     let second: Vec<_> = (0..3).filter_map(|_| m.acquire(at).0.ok()).collect();
     assert_eq!(second.len(), 2, "then two");
-    m.settle(at, second[0], 2, SUCCESS, 0.5);
-    let closed = m.settle(at, second[1], 3, SUCCESS, 0.5).expect("closes");
+    m.settle(moment(at), second[0], 2, SUCCESS, 0.5);
+    let closed = m.settle(moment(at), second[1], 3, SUCCESS, 0.5).expect("closes");
     assert_eq!(closed.to, "CLOSED");
 }
 
@@ -139,10 +150,10 @@ fn a_failed_probe_reopens_for_half_as_long_again_up_to_five_minutes() {
     let mut at = start;
     let mut spans = Vec::new();
     for operation in 0..9 {
-        at = m.retry_at().expect("open");
+        at = m.retry_at(at).expect("open");
         let (probe, _) = m.acquire(at);
-        m.settle(at, probe.expect("probe"), operation, failure(), 0.5);
-        spans.push((m.retry_at().expect("open") - at).as_secs());
+        m.settle(moment(at), probe.expect("probe"), operation, failure(), 0.5);
+        spans.push((m.retry_at(at).expect("open") - at).as_secs());
     }
     assert_eq!(spans, [45, 67, 101, 151, 227, 300, 300, 300, 300]);
     let _ = at;
@@ -157,9 +168,9 @@ fn a_hung_probe_loses_its_lease_and_its_late_result_counts_for_nothing() {
     assert!(m.acquire(at + LEASE / 2).0.is_err());
     let later = at + LEASE;
     let next = m.acquire(later).0.expect("the lease ran out");
-    assert_eq!(m.settle(later, hung, 1, failure(), 0.5), None);
+    assert_eq!(m.settle(moment(later), hung, 1, failure(), 0.5), None);
     assert_eq!(m.state().name(), "HALF_OPEN");
-    m.settle(later, next, 2, SUCCESS, 0.5);
+    m.settle(moment(later), next, 2, SUCCESS, 0.5);
     assert!(matches!(m.state(), State::HalfOpen { successes: 1, .. }));
 }
 
@@ -169,26 +180,26 @@ fn an_ignored_probe_gives_its_place_back() {
     let mut m = opened(start);
     let at = start + OPEN_FOR;
     let probe = m.acquire(at).0.expect("probe");
-    m.settle(at, probe, 1, Outcome::Ignored, 0.5);
+    m.settle(moment(at), probe, 1, Outcome::Ignored, 0.5);
     assert!(m.acquire(at).0.is_ok());
 }
 
 #[test]
 fn a_result_of_an_older_generation_changes_nothing() {
     let start = Instant::now();
-    let mut m = machine(start);
+    let mut m = machine();
     let old = m.acquire(start).0.expect("closed");
     for operation in 0..5 {
         call(&mut m, start, operation, failure());
     }
-    assert_eq!(m.settle(start, old, 9, SUCCESS, 0.5), None);
+    assert_eq!(m.settle(moment(start), old, 9, SUCCESS, 0.5), None);
     assert_eq!(m.state().name(), "OPEN");
 }
 
 #[test]
 fn isolation_ends_only_by_verification() {
     let start = Instant::now();
-    let mut m = machine(start);
+    let mut m = machine();
     call(
         &mut m,
         start,
@@ -198,30 +209,34 @@ fn isolation_ends_only_by_verification() {
         },
     );
     assert!(m.reset("by hand".into()).is_err());
-    assert_eq!(m.force_open(None, "by hand".into()), None);
+    assert_eq!(m.set_by_hand(by_hand(true, None)), None);
     assert!(
         m.acquire(start + Duration::from_secs(9999))
             .0
             .expect_err("isolated")
             .isolated
     );
-    assert_eq!(m.verified().expect("verified").to, "CLOSED");
+    assert_eq!(
+        m.verified(start).expect("verified").to,
+        "FORCED_OPEN",
+        "what was set by hand meanwhile"
+    );
 }
 
 #[test]
 fn settings_by_hand_hold_until_reset_or_expiry() {
     let start = Instant::now();
-    let mut m = machine(start);
-    m.force_open(None, "maintenance".into());
+    let mut m = machine();
+    m.set_by_hand(by_hand(true, None));
     assert!(m.acquire(start + Duration::from_secs(99_999)).0.is_err());
-    m.disable(Some(start + Duration::from_secs(5)), "test".into());
+    m.set_by_hand(by_hand(false, Some(start + Duration::from_secs(5))));
     for operation in 0..9 {
         call(&mut m, start, operation, failure());
     }
     assert_eq!(m.state().name(), "DISABLED");
     let moved = m.acquire(start + Duration::from_secs(5)).1;
     assert_eq!(moved.expect("expires").to, "CLOSED");
-    m.force_open(None, "again".into());
+    m.set_by_hand(by_hand(true, None));
     let reset = m.reset("by hand".into()).expect("not isolated");
     assert_eq!(reset.expect("resets").to, "CLOSED");
     assert_eq!(
@@ -229,4 +244,54 @@ fn settings_by_hand_hold_until_reset_or_expiry() {
         Ok(None),
         "a closed breaker has nothing to change"
     );
+}
+
+#[test]
+fn a_held_breaker_stays_open_past_its_time_until_the_hold_is_lifted() {
+    let start = Instant::now();
+    let mut m = opened(start);
+    m.hold(true);
+    assert_eq!(m.peek(start).expect_err("open").retry_after, Some(OPEN_FOR));
+    let late = start + OPEN_FOR * 2;
+    assert_eq!(m.peek(late).expect_err("held").retry_after, Some(HELD_LOOK));
+    let (refused, moved) = m.acquire(late);
+    assert_eq!(refused.expect_err("held").retry_after, Some(HELD_LOOK));
+    assert_eq!(moved, None);
+    m.hold(false);
+    assert!(m.peek(late).is_ok());
+    assert_eq!(m.acquire(late).1.expect("moves").to, "HALF_OPEN");
+}
+
+#[test]
+fn a_hold_shows_only_in_open_and_ends_with_a_reset_by_hand() {
+    let start = Instant::now();
+    let mut m = machine();
+    m.hold(true);
+    for operation in 0..5 {
+        call(&mut m, start, operation, failure());
+    }
+    assert!(m.acquire(start + OPEN_FOR).0.is_err(), "held from before it opened");
+    m.reset("by hand".into()).expect("not isolated");
+    for operation in 0..5 {
+        call(&mut m, start, operation, failure());
+    }
+    let probe = m.acquire(start + OPEN_FOR).0.expect("the reset ended the hold");
+    m.hold(true);
+    m.settle(moment(start + OPEN_FOR), probe, 1, SUCCESS, 0.5);
+    assert!(m.acquire(start + OPEN_FOR).0.is_ok(), "probes go on");
+}
+
+#[test]
+fn what_was_set_by_hand_survives_an_isolation_unless_its_time_is_over() {
+    let start = Instant::now();
+    for (forced_open, name) in [(true, "FORCED_OPEN"), (false, "DISABLED")] {
+        for (passed, expected) in [(9, name), (10, "CLOSED")] {
+            let mut m = machine();
+            m.set_by_hand(by_hand(forced_open, Some(start + Duration::from_secs(10))));
+            m.isolate("CORRUPT".into());
+            assert_eq!((m.state().name(), m.cause()), ("ISOLATED", "CORRUPT"));
+            let back = m.verified(start + Duration::from_secs(passed)).expect("verified");
+            assert_eq!(back.to, expected);
+        }
+    }
 }

@@ -1,0 +1,109 @@
+//! What a breaker takes of every call: ours beside the `recloser` and `failsafe` crates, by one thread and by two at once.
+//!
+//! What must stay true: each side does the same for a call: permit, an empty call, settle its success; all are closed.
+//! Rounds of all sides take turns.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::sync::{Arc, Barrier};
+use std::time::Instant;
+
+use failsafe::CircuitBreaker;
+use mainstay::clock::SystemClock;
+use mainstay::config::BreakerSettings;
+use mainstay::db::Unobserved;
+use mainstay::db::breaker::{Breaker, Outcome};
+
+use crate::common::{Extent, Table, median, ratio};
+
+/// The breakers under test; `Call` is one permit and the settling of its success.
+type Call = Arc<dyn Fn(u64) + Send + Sync>;
+
+const SUCCESS: Outcome = Outcome::Success { slow: false };
+
+fn nothing() -> Result<(), Infallible> {
+    black_box(Ok(()))
+}
+
+/// A loop of calls, compiled for each side by itself, so that none pays for an indirect call.
+fn repeated(call: impl Fn(u64) + Send + Sync + 'static) -> Call {
+    Arc::new(move |calls| (0..calls).for_each(|number| call(black_box(number))))
+}
+
+fn sides() -> Vec<(&'static str, Call)> {
+    let ours = || {
+        Breaker::new(
+            "bench".into(),
+            BreakerSettings::default(),
+            SystemClock::shared(),
+            Arc::new(Unobserved),
+        )
+    };
+    let (owned, borrowed) = (ours(), ours());
+    let recloser = recloser::Recloser::default();
+    let failsafe = failsafe::Config::new().build();
+    vec![
+        ("one look at the clock", repeated(|_| _ = black_box(Instant::now()))),
+        (
+            "mainstay, permit borrowed",
+            repeated(move |number| {
+                let permit = borrowed.borrow_permit(number, None).expect("closed");
+                let _ = nothing();
+                permit.settle(SUCCESS);
+            }),
+        ),
+        (
+            "mainstay, permit owned",
+            repeated(move |number| {
+                let permit = owned.acquire(number, None).expect("closed");
+                let _ = nothing();
+                permit.settle(SUCCESS);
+            }),
+        ),
+        ("recloser", repeated(move |_| recloser.call(nothing).expect("closed"))),
+        ("failsafe", repeated(move |_| failsafe.call(nothing).expect("closed"))),
+    ]
+}
+
+/// Nanoseconds a call, when this many threads call at once.
+fn measure(call: &Call, threads: usize, calls: u64) -> f64 {
+    let ready = Arc::new(Barrier::new(threads + 1));
+    let workers: Vec<_> = (0..threads)
+        .map(|_| {
+            let (ready, call) = (Arc::clone(&ready), Arc::clone(call));
+            std::thread::spawn(move || {
+                ready.wait();
+                let started = Instant::now();
+                call(calls);
+                started.elapsed().as_secs_f64() * 1e9 / calls as f64
+            })
+        })
+        .collect();
+    ready.wait();
+    let took: Vec<f64> = workers
+        .into_iter()
+        .map(|worker| worker.join().expect("ended"))
+        .collect();
+    took.iter().sum::<f64>() / threads as f64
+}
+
+/// Measures and prints.
+pub fn compare(extent: Extent) {
+    let sides = sides();
+    let calls = extent.pick(1_000_000, 10_000);
+    for (threads, heading) in [(1, "breaker, one thread"), (2, "breaker, two threads at once")] {
+        let mut rounds = vec![Vec::new(); sides.len()];
+        for _ in 0..extent.pick(15, 3) {
+            for (side, rounds) in sides.iter().zip(&mut rounds) {
+                rounds.push(measure(&side.1, threads, calls));
+            }
+        }
+        let medians: Vec<f64> = rounds.iter().map(|rounds| median(rounds)).collect();
+        let mut table = Table::new(&[heading, "ns a call", "over ours borrowed", "over ours owned"]);
+        for (index, (name, _)) in sides.iter().enumerate() {
+            let over = |ours: usize| format!("{:.2}", ratio(medians[index], medians[ours]));
+            table.row(vec![(*name).into(), format!("{:.1}", medians[index]), over(1), over(2)]);
+        }
+        table.print();
+    }
+}

@@ -1,0 +1,136 @@
+//! The watch (floor 1): probes regularly, and in between sees at once what happens to the file, its log and its disk.
+//!
+//! What must stay true: it never ends by itself; what is written into a file that is gone is lost, so the looks are
+//! short steps apart; each step is bounded. The service keeps [`Database::watch`] running.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::db::backoff::within_ten_percent;
+use crate::db::breaker::Breaker;
+use crate::db::database::Database;
+use crate::db::error::DbError;
+use crate::db::identity::identity;
+use crate::db::verify::SHORTEST_CHECK;
+use crate::db::wait;
+
+/// Soonest next probe, so that a breaker whose time has come is not hammered.
+const SOONEST: Duration = Duration::from_millis(50);
+/// Between two looks at which files are there: what is written into a file that is gone is lost, so this is short.
+const STEP: Duration = Duration::from_millis(250);
+
+impl Database {
+    /// Probes for as long as it is polled: at the configured interval ±10 %, and as soon as an open breaker's time has
+    /// come, so that recovery needs nobody.
+    pub async fn watch(&self) {
+        let mut was_there = true;
+        loop {
+            self.probe().await;
+            self.keep_breakers().await;
+            let regular = clock::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
+            loop {
+                let due = self.next_probe(regular);
+                let now = clock::now();
+                if now >= due {
+                    break;
+                }
+                // In short steps, because a breaker may open while this sleeps, and a file may go.
+                wait::sleep((due - now).min(STEP)).await;
+                self.inner.readers.check_leaks();
+                self.look_for_room().await;
+                self.keep_breakers().await;
+                // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
+                let was_isolated = self.is_isolated();
+                let is_there = self.check_identity().await;
+                if is_there != was_there || self.is_isolated() != was_isolated {
+                    was_there = is_there;
+                    break;
+                }
+            }
+            wait::sleep(SOONEST).await;
+        }
+    }
+
+    /// Keeps what a restart must not undo of the breakers, when it changed.
+    async fn keep_breakers(&self) {
+        if self.inner.kept.is_due(&self.breakers()) {
+            let database = self.clone();
+            // A panic in there is the panic hook's to tell; the next look tries again.
+            let _ = wait::blocking(move || database.inner.kept.keep(&database.breakers())).await;
+        }
+    }
+
+    fn next_probe(&self, regular: Instant) -> Instant {
+        let wants_probe = |breaker: &&Arc<Breaker>| matches!(breaker.status().state, "OPEN" | "HALF_OPEN");
+        let soonest = self
+            .breakers()
+            .into_iter()
+            .filter(wants_probe)
+            .map(|b| b.retry_at().unwrap_or_else(clock::now));
+        soonest.min().map_or(regular, |at| at.min(regular))
+    }
+
+    /// Isolates a file that is gone or another one; whether it is the right one.
+    pub(super) async fn check_identity(&self) -> bool {
+        let (path, opened) = (self.path().to_owned(), self.inner.health.opened);
+        let found = wait::blocking(move || identity(&path)).await;
+        let Ok(found) = found else { return false };
+        let what = match found {
+            Ok(found) if found == opened => {
+                self.check_log().await;
+                return true;
+            }
+            Ok(_) => "replaced by another one",
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "deleted",
+            // Not allowed to look: says nothing about which file it is.
+            Err(_) => return false,
+        };
+        self.isolate_from_outside(&format!(
+            "the database file was {what}; put it back, or stop, remove its -wal and -shm, and start"
+        ));
+        false
+    }
+
+    /// What goes into a deleted write-ahead log is lost at the next start. What it holds is brought into the database
+    /// file at once, by the connection that still has it open, and every connection is made anew.
+    async fn check_log(&self) {
+        if self.inner.health.log.is_ours() {
+            return;
+        }
+        self.isolate_from_outside("the write-ahead log was deleted or replaced; what it held is being saved");
+        let database = self.clone();
+        let limit = clock::now() + self.settings().operation.timeout;
+        let saved = wait::blocking(move || {
+            let shared = &database.inner.writer.shared;
+            let mut writer = shared.pool.checkout("health.save", limit)?;
+            let saved = save_log(&writer);
+            writer.poison();
+            drop(writer);
+            // From here on nobody uses a connection that reads or writes the lost log.
+            database.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
+            let failed = |error: &rusqlite::Error| DbError::from_sqlite(database.name(), "health.save", error);
+            saved
+                .and_then(|()| database.inner.health.log.anchor_anew())
+                .map_err(|error| failed(&error))
+        });
+        if let Ok(Err(error)) = saved.await {
+            tracing::error!(%error, "the deleted write-ahead log could not be saved yet; it is tried again");
+        }
+    }
+}
+
+/// Brings everything in the write-ahead log into the database file.
+fn save_log(writer: &rusqlite::Connection) -> rusqlite::Result<()> {
+    writer.busy_timeout(SHORTEST_CHECK)?;
+    let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 {
+        return Ok(());
+    }
+    let text = Some("a reader kept the checkpoint from its end".to_owned());
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+        text,
+    ))
+}

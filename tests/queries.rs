@@ -1,0 +1,137 @@
+//! Statement statistics through the front door: a statement that is slow for real is found, with its plan in words and an
+//! index that works.
+
+mod common;
+
+use serde_json::Value;
+
+use common::{Client, Server, eventually};
+
+const ROWS: u32 = 300_000;
+
+fn queries(client: &Client, parameters: &str) -> Vec<Value> {
+    let answer = client
+        .get(&format!("/api/monitoring/queries{parameters}"))
+        .expect(200)
+        .json();
+    answer["queries"].as_array().expect("a list").clone()
+}
+
+/// Takes the indexes from the events and puts many of them there, as a file may come to look over the years.
+fn make_slow(server: &Server) {
+    let fill = format!(
+        "DROP INDEX events_by_kind; DROP INDEX events_by_time;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {ROWS})
+         INSERT INTO events (id, ts, received, type, severity, assessed, class, group_id, message)
+         SELECT randomblob(16), i, i, 99, 99, 0, 0, 1, 'made' FROM n"
+    );
+    server.other_party("events.db").execute_batch(&fill).expect("filled");
+}
+
+fn plan(file: &rusqlite::Connection, sql: &str) -> String {
+    let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("prepares");
+    let lines = statement.query_map([], |row| row.get::<_, String>(3)).expect("runs");
+    lines.map(|line| line.expect("a line")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_slow_statement_is_found_with_its_plan_and_an_index_that_works() {
+    let server = Server::start(&[("DB_SLOW_QUERY_MS", "5")]);
+    let client = server.client();
+    make_slow(&server);
+    let found = eventually("an explained slow statement", || {
+        client.get("/api/monitoring/errors?type=api&severity=low").expect(200);
+        let slow = queries(&client, "?database=events&slow=true&sort=-maxMs");
+        let is_it = |q: &Value| q["statement"].as_str().is_some_and(|s| s.contains("ORDER BY ts DESC"));
+        slow.into_iter()
+            .find(|query| is_it(query) && !query["advice"].is_null())
+    });
+    assert_eq!(found["operations"], serde_json::json!(["events.list"]), "{found}");
+    assert!(found["fullScanSteps"].as_u64() >= Some(u64::from(ROWS)), "{found}");
+    assert!(
+        found["maxMs"].as_f64() >= Some(5.0) && found["slow"].as_u64() >= Some(1),
+        "{found}"
+    );
+    let words = found["advice"]["summary"].as_str().expect("words");
+    assert!(words.starts_with("Reads every row of events (about 300,0"), "{words}");
+    assert!(words.contains("then sorts them"), "{words}");
+
+    let index = found["advice"]["index"].as_str().expect("an index");
+    let copy = server.folder().join("copy.db");
+    server
+        .other_party("events.db")
+        .execute("VACUUM INTO ?1", [copy.to_str().expect("text")])
+        .expect("copied");
+    let copy = rusqlite::Connection::open(copy).expect("opens");
+    let sql = found["statement"].as_str().expect("text");
+    assert!(plan(&copy, sql).contains("SCAN events"));
+    copy.execute_batch(index).expect("the proposal works");
+    let after = plan(&copy, sql);
+    let name = index.split(' ').nth(2).expect("a name");
+    assert!(
+        after.contains(name) && !after.contains("SCAN events"),
+        "{index}: {after}"
+    );
+    assert!(server.log().contains("slow statement"), "told in the log");
+}
+
+#[test]
+fn statements_are_counted_by_shape_and_counted_anew_after_a_reset() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    client.put("/api/data/notes", &serde_json::json!({})).expect(201);
+    for n in 0..5 {
+        client
+            .put(&format!("/api/data/notes/n{n}"), &serde_json::json!({"n": n}))
+            .expect(201);
+    }
+    let of = |text: &str| {
+        let all = queries(&client, "?database=app&limit=1000");
+        all.into_iter()
+            .find(|q| q["statement"].as_str().is_some_and(|s| s.starts_with(text)))
+    };
+    let insert = of("INSERT INTO documents").expect("counted");
+    assert_eq!(
+        (insert["calls"].as_u64(), insert["rows"].as_u64()),
+        (Some(5), Some(5)),
+        "{insert}"
+    );
+    assert_eq!(insert["operations"], serde_json::json!(["documents.put"]));
+    assert!(insert["meanMs"].as_f64() <= insert["maxMs"].as_f64());
+    let all = queries(&client, "?limit=1000");
+    let control = |q: &&Value| {
+        ["BEGIN", "COMMIT", "SAVEPOINT", "PRAGMA"]
+            .iter()
+            .any(|word| q["statement"].as_str().is_some_and(|s| s.starts_with(word)))
+    };
+    assert!(!all.iter().any(|q| control(&q)), "{all:?}");
+    let calls: Vec<_> = queries(&client, "?sort=-calls")
+        .iter()
+        .map(|q| q["calls"].as_u64())
+        .collect();
+    assert!(calls.is_sorted_by(|a, b| a >= b), "{calls:?}");
+    assert_eq!(
+        client
+            .post("/api/monitoring/queries/reset", &serde_json::json!({}))
+            .expect(200)
+            .json()["reset"][0],
+        "app"
+    );
+    assert!(of("INSERT INTO documents").is_none());
+}
+
+#[test]
+fn unknown_parameters_and_values_are_refused_with_what_is_allowed() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    for (parameters, allowed) in [
+        ("?order=calls", "database, sort, limit, slow"),
+        ("?sort=calls", "-totalMs, -calls, -meanMs"),
+        ("?database=main", "app, events"),
+        ("?slow=yes", "true, false"),
+        ("?limit=0", "from 1 to 1000"),
+    ] {
+        let answer = client.get(&format!("/api/monitoring/queries{parameters}")).expect(400);
+        assert!(answer.text.contains(allowed), "{answer:?}");
+    }
+}
