@@ -4,6 +4,7 @@
 //! of `sync.rs` and a window small enough to be explored; a few seconds in all. Without the test harness, because with
 //! it those files would bring their own unit tests along.
 #![allow(dead_code, unused_imports, reason = "the models use a part of each file")]
+#![allow(clippy::modulo_one, reason = "the window of the models is one second wide")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -60,6 +60,14 @@ fn fault_01_write_lock_held_3_s_by_another_process_is_waited_out() {
         let shown = eventually("the statistics show who holds the lock, and for how long", || {
             shown_lock(&client, &other, "write").filter(|one| one["heldMs"].as_u64() >= Some(1000))
         });
+        eventually("the health says that writes wait, and for whom", || {
+            let health = client.get("/api/monitoring/health").json();
+            let told = health["because"].as_array()?.iter().filter_map(Value::as_str);
+            told.into_iter()
+                .find(|why| why.starts_with("app: writes wait: the write lock is held by"))
+                .filter(|_| health["status"] == "degraded")
+                .map(drop)
+        });
         std::thread::sleep(Duration::from_secs(3).saturating_sub(began.elapsed()));
         let name = command(&other);
         other.release();

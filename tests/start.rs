@@ -151,7 +151,7 @@ fn assert_refused_untouched(folder: &Path, file: &str, words: &[&str]) {
 }
 
 #[test]
-fn a_file_that_is_not_ours_stops_the_start_and_is_left_as_it_was() {
+fn fault_15_a_file_that_is_not_ours_stops_the_start_and_is_left_as_it_was() {
     for file in ["app.db", "events.db"] {
         let folder = folder();
         let path = folder.path().join("data").join(file);

@@ -6,6 +6,7 @@ mod collections;
 mod conditions;
 mod documents;
 mod input;
+mod once;
 mod refusals;
 mod reply;
 

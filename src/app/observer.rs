@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::{ActiveOperation, BreakerChange, DbError, Observer, Origin, PoolStatus, SlowStatement};
+use crate::db::{ActiveOperation, BreakerChange, DbError, MissingCommits, Observer, Origin, PoolStatus, SlowStatement};
 use crate::events::{Capture, NewEvent};
 use crate::monitoring::Evidence;
 
@@ -78,6 +78,10 @@ impl Observer for Recorder {
                 "slow statement"
             );
         }
+    }
+
+    fn commits_missing(&self, database: &str, missing: &MissingCommits) {
+        self.capture.capture(NewEvent::commits_missing(database, missing));
     }
 
     fn leak_suspected(&self, database: &str, operation: &ActiveOperation) {

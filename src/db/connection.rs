@@ -1,8 +1,10 @@
-//! One connection (floor 1): how it is configured, and the r2d2 manager whose checks can fail.
+//! One connection (floor 1) and the r2d2 manager whose checks can fail; `configure` is how each is set up.
 //!
 //! What must stay true: a connection that saw a panic, an open transaction or an I/O error never goes back to the
 //! pool; a check reads a real page; a panic in here becomes an error, because three of them would kill an r2d2 pool;
 //! a connection is never made to a file other than the one that was opened first. Called by the pool and the writer.
+
+mod configure;
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +18,7 @@ use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::configure::{Role, WAL_SIZE_LIMIT_BYTES, configure, limit_cache, read_real_page};
 use super::backoff::within_ten_percent;
 use super::deadline;
 use super::holders::Holders;
@@ -23,74 +26,10 @@ use super::identity::{Identity, identity};
 use super::statements::{self, Statements};
 use crate::clock;
 
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Reads only (`query_only`).
-    Reader,
-    /// The single writing connection.
-    Writer,
-}
-
 /// A failure to connect explains waits that begin at most this much later.
 const STILL_RELEVANT: Duration = Duration::from_secs(3);
 /// A connection idle for less than this is trusted at checkout without a look.
 const BYPASS: Duration = Duration::from_millis(500);
-const CACHED_STATEMENTS: usize = 128;
-/// The write-ahead log shall not stay larger than this.
-pub const WAL_SIZE_LIMIT_BYTES: i64 = 64 << 20;
-/// Pages in the write-ahead log (16 MiB) from which on a commit itself makes a checkpoint. Only the backstop: the
-/// keeper of the log (`checkpoint`) is there four times as early, and a commit shouldn't pay for one.
-const BACKSTOP_PAGES: i32 = 4000;
-
-/// Sets what every connection of a role has.
-///
-/// # Errors
-/// SQLite's.
-pub fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-    if mode != "wal" && role == Role::Writer {
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    }
-    connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = 1; PRAGMA cell_size_check = 1;
-         PRAGMA trusted_schema = 0; PRAGMA temp_store = MEMORY;",
-    )?;
-    // An I/O error on mapped memory would be a signal, not a code.
-    connection
-        .query_row("PRAGMA mmap_size = 0", [], |_| Ok(()))
-        .or_else(none_is_fine)?;
-    connection.query_row(
-        &format!("PRAGMA journal_size_limit = {WAL_SIZE_LIMIT_BYTES}"),
-        [],
-        |_| Ok(()),
-    )?;
-    connection.query_row(&format!("PRAGMA wal_autocheckpoint = {BACKSTOP_PAGES}"), [], |_| Ok(()))?;
-    if role == Role::Reader {
-        connection.execute_batch("PRAGMA query_only = 1")?;
-    }
-    Ok(())
-}
-
-fn none_is_fine(error: rusqlite::Error) -> rusqlite::Result<()> {
-    match error {
-        rusqlite::Error::QueryReturnedNoRows => Ok(()),
-        other => Err(other),
-    }
-}
-
-/// Reads a page of the file itself: the cache is dropped first, so that the answer can't come from memory.
-///
-/// # Errors
-/// SQLite's: this is the check that can fail.
-pub fn read_real_page(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA shrink_memory")?;
-    connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-        .map(drop)
-}
-
 /// A connection with what the pool must know of it.
 pub struct Guarded {
     connection: Connection,
@@ -170,6 +109,17 @@ pub struct Manager {
     statements: Arc<Statements>,
 }
 
+/// What bounds a connection.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// How long it may live.
+    pub lifetime: Duration,
+    /// Made before this was raised, it is used no more.
+    pub epoch: Epoch,
+    /// Its page cache, in KiB.
+    pub cache_kib: u32,
+}
+
 /// Raised when the file was isolated: connections made before must not be used again.
 pub type Epoch = Arc<AtomicU64>;
 
@@ -201,7 +151,11 @@ impl Manager {
         path: &Path,
         opened: Identity,
         role: Role,
-        (lifetime, epoch): (Duration, Epoch),
+        Terms {
+            lifetime,
+            epoch,
+            cache_kib,
+        }: Terms,
         holders: Arc<Holders>,
         statements: Arc<Statements>,
     ) -> Self {
@@ -213,7 +167,7 @@ impl Manager {
                 // First, because configuring may wait for a lock already.
                 deadline::obey_scopes(connection)?;
                 configure(connection, role)?;
-                Ok(())
+                limit_cache(connection, cache_kib)
             });
         Self {
             inner,
@@ -312,7 +266,9 @@ impl ManageConnection for Manager {
     fn has_broken(&self, guarded: &mut Guarded) -> bool {
         let now = clock::now();
         guarded.returned_at = now;
-        guarded.poisoned || !guarded.connection.is_autocommit() || self.is_outdated(guarded, now)
+        // A panic of its borrower, whatever it was doing.
+        let panicked = std::thread::panicking();
+        guarded.poisoned || panicked || !guarded.connection.is_autocommit() || self.is_outdated(guarded, now)
     }
 }
 

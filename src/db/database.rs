@@ -5,6 +5,7 @@
 //! for each attempt; there is one retry layer. Anyone above floor 1 may call it; it knows nothing of them.
 
 mod limits;
+mod opening;
 mod reading;
 mod writing;
 
@@ -16,35 +17,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
-use super::active::{Active, ActiveOperation, Caller, OperationId};
-use super::adaptive::Adaptive;
+use super::active::{ActiveOperation, Caller, OperationId};
 use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
-use super::checkpoint::{Keeper, Parts};
-use super::connection::{Epoch, Manager, Role};
+use super::checkpoint::Keeper;
 use super::error::{DbError, ErrorKind};
 use super::health::Health;
-use super::holders::Holders;
-use super::identity::identity;
-use super::limiter::Limiter;
-use super::log::WriteAheadLog;
-use super::migrations::{Migration, prepare};
+use super::migrations::Migration;
 use super::observe::Observer;
-use super::open_error::OpenError;
 use super::operation::{Operation, Origin};
-use super::pool::ConnectionPool;
 use super::readers::Readers;
-use super::reserve::Reserve;
 use super::retry::Budget;
-use super::room::Room;
+use super::sequence::MissingCommits;
 use super::statements::Statements;
-use super::writer::{Shared, Stop, Writer};
+use super::writer::Writer;
 use crate::clock::{self, SharedClock};
-use crate::config::{DatabaseSettings, PoolSettings};
-use crate::quantiles::Quantiles;
-
-use limits::first_limit;
+use crate::config::DatabaseSettings;
 
 pub use limits::PoolChange;
 pub use writing::COMMIT_GRACE;
@@ -73,8 +60,9 @@ pub(super) struct Inner {
     pub(super) read_breaker: Arc<Breaker>,
     pub(super) write_breaker: Arc<Breaker>,
     pub(super) kept: KeptStates,
-    pub(super) budget: Arc<Mutex<Budget>>,
+    pub(super) budget: Arc<Budget>,
     pub(super) health: Health,
+    pub(super) missing: Option<MissingCommits>,
     pub(super) keeper: Keeper,
     pub(super) statements: Arc<Statements>,
 }
@@ -109,120 +97,6 @@ pub(super) fn refused(database: &'static str, operation: &'static str, refusal: 
 }
 
 impl Database {
-    /// Opens, creates or migrates the file and starts its writer. Blocking.
-    ///
-    /// # Errors
-    /// [`OpenError`]: not ours, too new, locked, not allowed. A file that isn't ours is left untouched.
-    pub fn open(mut options: Options, clock: SharedClock, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
-        // A lock budget that doesn't fit into its operation could never be spent, and the breaker would never hear of it.
-        let shortest = options.settings.operation.timeout.min(options.settings.health.timeout);
-        let lock_timeout = &mut options.settings.operation.lock_timeout;
-        *lock_timeout = (*lock_timeout).min(shortest * 3 / 4);
-        for step in prepare(&options.path, options.application_id, options.migrations)? {
-            tracing::info!(database = options.name, step, "schema migrated");
-        }
-        let io = |source| OpenError::Io {
-            path: options.path.display().to_string(),
-            source,
-        };
-        let opened = identity(&options.path).map_err(io)?;
-        let settings = &options.settings;
-        let log = WriteAheadLog::open(&options.path).map_err(|source| OpenError::Sqlite {
-            path: options.path.display().to_string(),
-            what: "open its write-ahead log".to_owned(),
-            source,
-        })?;
-        let epoch = Epoch::default();
-        let holders = Arc::new(Holders::new(&options.path));
-        let statements = Arc::new(Statements::new(settings.operation.slow_query, clock.wall()));
-        let manager = |role| {
-            let ends = (settings.pool.max_lifetime, Arc::clone(&epoch));
-            let (holders, statements) = (Arc::clone(&holders), Arc::clone(&statements));
-            Manager::new(&options.path, opened, role, ends, holders, statements)
-        };
-        let breaker = |direction: &str| {
-            let name = format!("{}.{direction}", options.name);
-            Breaker::new(
-                name,
-                settings.breaker.clone(),
-                Arc::clone(&clock),
-                Arc::clone(&observer),
-            )
-        };
-        let (read_breaker, write_breaker) = (breaker("read"), breaker("write"));
-        let kept = KeptStates::restore(&options.path, &[&read_breaker, &write_breaker]);
-        let budget = Arc::new(Mutex::new(Budget::new(clock::now())));
-        // Each reader and the writer's job have a place.
-        let active = Active::new(settings.pool.max + 1);
-        let readers = Arc::new(Readers {
-            pool: ConnectionPool::new(manager(Role::Reader), &settings.pool, options.name),
-            limiter: Limiter::new(Adaptive::new(first_limit(), settings.pool.min, settings.pool.max)),
-            connection_waits: Quantiles::new(),
-            steps: Quantiles::new(),
-            active: Arc::clone(&active),
-            settings: settings.operation.clone(),
-            connect_timeout: settings.pool.connect_timeout,
-            observer: Arc::clone(&observer),
-            database: options.name,
-            statements: Arc::clone(&statements),
-        });
-        let single = PoolSettings {
-            max: 1,
-            min: 1,
-            ..settings.pool.clone()
-        };
-        let writer = Writer::start(Arc::new(Shared {
-            database: options.name,
-            settings: settings.clone(),
-            breaker: Arc::clone(&write_breaker),
-            read_breaker: Arc::clone(&read_breaker),
-            observer: Arc::clone(&observer),
-            pool: ConnectionPool::new(manager(Role::Writer), &single, options.name),
-            budget: Arc::clone(&budget),
-            active: Arc::clone(&active),
-            metrics: super::writer::Metrics::default(),
-            stop: Stop::default(),
-            room: Room::with(Reserve::beside(&options.path)),
-            statements: Arc::clone(&statements),
-        }))
-        .map_err(io)?;
-        let keeper = Keeper::start(Parts {
-            database: options.name,
-            path: options.path.clone(),
-            pool: ConnectionPool::new(manager(Role::Reader), &PoolSettings { min: 0, ..single }, options.name),
-            breakers: [Arc::clone(&read_breaker), Arc::clone(&write_breaker)],
-            observer: Arc::clone(&observer),
-            holders: Arc::clone(&holders),
-            active,
-            clock: Arc::clone(&clock),
-        })
-        .map_err(io)?;
-        // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
-        let until = clock::now() + settings.pool.connect_timeout;
-        for pool in [&readers.pool, &writer.shared.pool] {
-            drop(pool.checkout("open", until));
-        }
-        let health = Health::new(opened, epoch, log);
-        let inner = Inner {
-            clock,
-            observer,
-            readers,
-            writer,
-            read_breaker,
-            write_breaker,
-            kept,
-            budget,
-            health,
-            keeper,
-            statements,
-            options,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-            origin: None,
-        })
-    }
-
     /// The same database on behalf of a request: what its operations bring about is told with it.
     #[must_use]
     pub fn on_behalf_of(&self, origin: Arc<Origin>) -> Self {
@@ -310,10 +184,25 @@ impl Database {
         [&self.inner.read_breaker, &self.inner.write_breaker]
     }
 
-    /// Drains the writer, checkpoints and closes, within `patience`. Blocking. Later writes are refused.
+    /// Drains the writer, checkpoints and closes within `patience`, and keeps the breakers' states for the next start
+    /// within as much again. Blocking. Later writes are refused.
     pub fn close(&self, patience: Duration) {
         self.inner.keeper.stop();
         self.inner.writer.close(patience);
-        self.inner.kept.keep(&self.breakers());
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            return self.inner.kept.keep(&self.breakers());
+        }
+        // On a thread of its own, which a disk that hangs may keep, but not the caller.
+        let (done, kept) = std::sync::mpsc::channel::<()>();
+        let database = self.clone();
+        let keep = move || {
+            database.inner.kept.keep(&database.breakers());
+            drop(done);
+        };
+        if let Err(error) = std::thread::Builder::new().spawn(keep) {
+            tracing::warn!(%error, "the circuit breakers' states can't be kept");
+        }
+        let _ = kept.recv_timeout(patience);
     }
 }

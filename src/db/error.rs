@@ -121,6 +121,16 @@ impl DbError {
         }
     }
 
+    /// When an attempt that failed so may be repeated.
+    pub fn retry(&self) -> Retry {
+        match &self.kind {
+            ErrorKind::Sqlite { code } => classify(*code).retry,
+            // Its connection may be back in a moment; a pool that is used up stays so.
+            ErrorKind::PoolTimeout => Retry::Once,
+            _ => Retry::Never,
+        }
+    }
+
     /// What a client is told.
     pub fn told(&self) -> Told {
         match &self.kind {

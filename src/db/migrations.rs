@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::connection::{self, Role};
 use super::identity::{Found, identity, log_path, look};
+use super::internal::{self, DatabaseId};
 use super::open_error::OpenError;
 
 /// One step of a schema; steps are applied in order, each in its own transaction, and never edited afterwards.
@@ -24,13 +25,24 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// A file that is ready.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The migrations that were applied.
+    pub applied: Vec<&'static str>,
+    /// Which database it is.
+    pub database: DatabaseId,
+    /// The sequence of its last commit.
+    pub last_commit: u64,
+}
+
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// Makes the file ready: refuses what isn't ours, switches to WAL, migrates. Returns the migrations applied.
+/// Makes the file ready: refuses what isn't ours, switches to WAL, migrates.
 ///
 /// # Errors
 /// [`OpenError`]; the file is untouched unless a migration had begun, which was rolled back.
-pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Result<Vec<&'static str>, OpenError> {
+pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Result<Prepared, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::LibraryTooOld {
             found: rusqlite::version(),
@@ -56,7 +68,13 @@ pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Re
         apply(&mut file, application_id, migration).map_err(sqlite(migration.name))?;
         applied.push(migration.name);
     }
-    Ok(applied)
+    internal::ensure(&mut file, application_id).map_err(sqlite("the layer's own tables"))?;
+    let (database, last_commit) = internal::read(&file).map_err(sqlite("the last commit"))?;
+    Ok(Prepared {
+        applied,
+        database,
+        last_commit,
+    })
 }
 
 /// Refuses what isn't ours before it is opened for writing: closing a writing connection would fold another program's

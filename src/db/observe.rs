@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::sequence::MissingCommits;
 use super::{ActiveOperation, DbError, Origin, PoolStatus};
 
 /// A state change of a circuit breaker.
@@ -55,6 +56,8 @@ pub trait Observer: Send + Sync + 'static {
     fn retrying(&self, _error: &DbError, _attempt: u32, _delay: Duration) {}
     /// A statement took at least the slow threshold. Told at most once a minute of each statement.
     fn slow_statement(&self, _slow: &SlowStatement<'_>) {}
+    /// The file that was opened lacks commits that had been acknowledged.
+    fn commits_missing(&self, _database: &str, _missing: &MissingCommits) {}
     /// An operation holds its connection for suspiciously long; told once for each.
     fn leak_suspected(&self, _database: &str, _operation: &ActiveOperation) {}
     /// Somebody changed the readers' limit or its bounds.

@@ -22,6 +22,17 @@ pub enum Cost {
     Scan,
 }
 
+/// Whether an operation may be repeated when it isn't known what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// A read: always.
+    Read,
+    /// A write that has the same effect and answer however often it is done.
+    Idempotent,
+    /// A write that is repeated only while it is certain that nothing was done.
+    Unsafe,
+}
+
 /// A named operation. The name is constant text such as `documents.get`, used in errors, metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operation {
@@ -31,6 +42,10 @@ pub struct Operation {
     pub cost: Cost,
     /// A deadline of its own, shorter than the configured one.
     pub timeout: Option<Duration>,
+    /// Whether it may be repeated after an unknown outcome.
+    pub repeat: Repeat,
+    /// Whether a write waits for an open breaker where the time to come back lies before its deadline.
+    pub is_patient: bool,
 }
 
 impl Operation {
@@ -40,21 +55,41 @@ impl Operation {
             name,
             cost: Cost::Point,
             timeout: None,
+            repeat: Repeat::Read,
+            is_patient: false,
         }
     }
 
-    /// A read that may take long, or any write.
+    /// A read that may take long.
     pub const fn scan(name: &'static str) -> Self {
         Self {
-            name,
             cost: Cost::Scan,
-            timeout: None,
+            ..Self::point(name)
         }
     }
 
-    /// A write.
+    /// A write. It is never repeated after an unknown outcome, unless it is declared [`Operation::idempotent`].
     pub const fn write(name: &'static str) -> Self {
-        Self::scan(name)
+        Self {
+            repeat: Repeat::Unsafe,
+            ..Self::scan(name)
+        }
+    }
+
+    /// The same for a write that has one effect and one answer however often it is done: an upsert by id, an insert
+    /// that ignores what is there.
+    #[must_use]
+    pub const fn idempotent(mut self) -> Self {
+        self.repeat = Repeat::Idempotent;
+        self
+    }
+
+    /// The same for a write in the background that would rather wait for an open breaker than be refused at once. Who
+    /// answers a user is better served by the refusal.
+    #[must_use]
+    pub const fn patient(mut self) -> Self {
+        self.is_patient = true;
+        self
     }
 
     /// The same with a deadline of its own.

@@ -5,10 +5,13 @@
 //! stay within a budget, so that a failing database isn't hit harder than a working one.
 //! Called by `Database::read` and the writer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::backoff;
-use super::classify::{Class, Retry};
+use super::classify::Retry;
 use crate::config::RetrySettings;
 
 /// What happens after a failed attempt.
@@ -34,14 +37,20 @@ pub enum GiveUp {
 /// What is known of the failed attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Failed {
-    /// What the code means.
-    pub class: Class,
+    /// What the error allows.
+    pub retry: Retry,
+    /// Whether it may be repeated although it isn't known what became of it.
+    pub is_repeatable: bool,
+    /// Whether somebody recovers the log meanwhile.
+    pub awaits_recovery: bool,
     /// Which attempt failed: 1 is the first.
     pub attempt: u32,
     /// Whether it waited its whole lock budget; if not, contention has its own millisecond lane.
     pub lock_budget_spent: bool,
 }
 
+/// The classified name of the code that tells of a recovery.
+pub const RECOVERY: &str = "BUSY_RECOVERY";
 /// Before the next try while the log is being recovered, which takes longer than a lock's everyday hold.
 const RECOVERY_DELAY: Duration = Duration::from_millis(100);
 /// Tries within the millisecond lane before the schedule takes over.
@@ -49,19 +58,19 @@ const LANE_ATTEMPTS: u32 = 3;
 
 /// Decides; `random` is in [0, 1).
 pub fn decide(settings: &RetrySettings, failed: Failed, now: Instant, deadline: Instant, random: f64) -> Decision {
-    let most = match failed.class.retry {
-        Retry::Never | Retry::OnlyIdempotent => return Decision::GiveUp(GiveUp::NotRetryable),
+    let most = match failed.retry {
+        Retry::Never => return Decision::GiveUp(GiveUp::NotRetryable),
+        Retry::OnlyIdempotent if !failed.is_repeatable => return Decision::GiveUp(GiveUp::NotRetryable),
         Retry::Once => settings.max_attempts.min(2),
-        Retry::NewTransaction | Retry::Discard => settings.max_attempts,
+        Retry::NewTransaction | Retry::Discard | Retry::OnlyIdempotent => settings.max_attempts,
     };
     if failed.attempt >= most {
         return Decision::GiveUp(GiveUp::Attempts);
     }
-    let in_lane =
-        failed.class.retry == Retry::NewTransaction && !failed.lock_budget_spent && failed.attempt <= LANE_ATTEMPTS;
-    let delay = if failed.class.name == "BUSY_RECOVERY" {
+    let in_lane = failed.retry == Retry::NewTransaction && !failed.lock_budget_spent && failed.attempt <= LANE_ATTEMPTS;
+    let delay = if failed.awaits_recovery {
         RECOVERY_DELAY
-    } else if in_lane || failed.class.retry == Retry::Once {
+    } else if in_lane || failed.retry == Retry::Once {
         Duration::from_millis(1 + (random * 24.0) as u64)
     } else {
         backoff::delay(settings.base_delay, failed.attempt - 1, random)
@@ -73,11 +82,19 @@ pub fn decide(settings: &RetrySettings, failed: Failed, now: Instant, deadline: 
     }
 }
 
-/// The retry budget: a fifth of the calls plus ten a second, at most ten seconds' worth saved up.
+/// The retry budget: a fifth of the calls plus ten a second, at most ten seconds' worth saved up. Shared by reads and
+/// writes: a call only adds one to a counter, and the sum is made when somebody wants to spend.
 #[derive(Debug)]
 pub struct Budget {
+    calls: AtomicU64,
+    account: Mutex<Account>,
+}
+
+#[derive(Debug)]
+struct Account {
     tokens: f64,
     refilled: Instant,
+    calls_counted: u64,
 }
 
 const TOKENS_PER_CALL: f64 = 0.2;
@@ -88,31 +105,46 @@ impl Budget {
     /// A full budget.
     pub fn new(now: Instant) -> Self {
         Self {
-            tokens: MOST_TOKENS,
-            refilled: now,
+            calls: AtomicU64::new(0),
+            account: Mutex::new(Account {
+                tokens: MOST_TOKENS,
+                refilled: now,
+                calls_counted: 0,
+            }),
         }
     }
 
-    /// A first attempt was made.
-    pub fn earn(&mut self) {
-        self.tokens = (self.tokens + TOKENS_PER_CALL).min(MOST_TOKENS);
+    /// A call began: its first attempt, whether it reads or writes.
+    pub fn earn(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes one retry out of the budget, or says that there is none.
-    pub fn spend(&mut self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.refilled = self.refilled.max(now);
-        self.tokens = (self.tokens + elapsed * TOKENS_PER_SECOND).min(MOST_TOKENS);
-        if self.tokens < 1.0 {
+    pub fn spend(&self, now: Instant) -> bool {
+        let mut account = self.account.lock();
+        account.refill(self.calls.load(Ordering::Relaxed), now);
+        if account.tokens < 1.0 {
             return false;
         }
-        self.tokens -= 1.0;
+        account.tokens -= 1.0;
         true
     }
 
     /// Retries left now.
-    pub fn left(&self) -> u64 {
-        self.tokens as u64
+    pub fn left(&self, now: Instant) -> u64 {
+        let mut account = self.account.lock();
+        account.refill(self.calls.load(Ordering::Relaxed), now);
+        account.tokens as u64
+    }
+}
+
+impl Account {
+    fn refill(&mut self, calls: u64, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
+        let earned = calls.saturating_sub(self.calls_counted) as f64 * TOKENS_PER_CALL;
+        self.tokens = (self.tokens + earned + elapsed * TOKENS_PER_SECOND).min(MOST_TOKENS);
+        self.refilled = self.refilled.max(now);
+        self.calls_counted = self.calls_counted.max(calls);
     }
 }
 
@@ -123,7 +155,9 @@ mod tests {
 
     fn failed(code: i32, attempt: u32, spent: bool) -> Failed {
         Failed {
-            class: classify(code),
+            retry: classify(code).retry,
+            is_repeatable: false,
+            awaits_recovery: classify(code).name == RECOVERY,
             attempt,
             lock_budget_spent: spent,
         }
@@ -189,9 +223,27 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_outcome_is_repeated_only_where_that_is_safe() {
+        let long = Duration::from_secs(60);
+        assert_eq!(
+            decision(failed(1034, 1, false), long),
+            Decision::GiveUp(GiveUp::NotRetryable)
+        );
+        let safe = Failed {
+            is_repeatable: true,
+            ..failed(1034, 1, false)
+        };
+        assert!(matches!(decision(safe, long), Decision::After(_)));
+        assert_eq!(
+            decision(Failed { attempt: 5, ..safe }, long),
+            Decision::GiveUp(GiveUp::Attempts)
+        );
+    }
+
+    #[test]
     fn the_budget_stops_a_storm_and_comes_back() {
         let start = Instant::now();
-        let mut budget = Budget::new(start);
+        let budget = Budget::new(start);
         let granted = (0..1000).filter(|_| budget.spend(start)).count();
         assert_eq!(granted, 100);
         (0..5).for_each(|_| budget.earn());

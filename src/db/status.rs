@@ -10,8 +10,12 @@ use super::database::Database;
 use super::health::{DamageReport, ProbeReport};
 use super::holders::LockHolder;
 use super::reserve::ReserveStatus;
+use super::sequence::MissingCommits;
 use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
+
+/// A lock that is held for longer is told when writes wait for it.
+const LONG_HELD_MS: u64 = 1500;
 
 /// Reader connections and their use.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -66,12 +70,16 @@ impl PoolStatus {
 pub struct WriterStatus {
     /// Jobs waiting now.
     pub queued: usize,
+    /// Jobs taken from the queue and not yet answered: they run, wait for a lock, or between two attempts.
+    pub in_hand: usize,
     /// Jobs refused because the queue was full, since the start.
     pub refused: u64,
     /// Transactions committed since the start.
     pub commits: u64,
     /// Jobs in them.
     pub jobs: u64,
+    /// Jobs that the next commit takes at most; follows measured times.
+    pub batch_limit: usize,
     /// Recent jobs for each commit.
     pub batch_size: Percentiles,
     /// Recent times from `BEGIN` to the end of `COMMIT`, in milliseconds.
@@ -111,6 +119,8 @@ pub struct DatabaseStatus {
     pub breakers: [BreakerStatus; 2],
     /// The latest probe.
     pub probe: Option<ProbeReport>,
+    /// Acknowledged commits that were missing when the file was opened.
+    pub missing_commits: Option<MissingCommits>,
     /// What was found in an isolated file that can't be let back by itself.
     pub damage: Option<DamageReport>,
     /// The room held back for a full disk.
@@ -123,6 +133,15 @@ impl DatabaseStatus {
     /// Whether it reads and writes: both breakers let calls pass and the latest probe found nothing.
     pub fn is_healthy(&self) -> bool {
         self.breakers.iter().all(BreakerStatus::is_healthy) && self.probe.as_ref().is_none_or(|p| p.problem().is_none())
+    }
+
+    /// Why writes wait, when it is somebody else's lock that has kept them for longer than a moment.
+    pub fn writes_wait(&self) -> Option<String> {
+        let holder = self
+            .locks
+            .iter()
+            .find(|holder| holder.lock.blocks(true) && holder.held_ms >= LONG_HELD_MS)?;
+        (self.writer.queued + self.writer.in_hand > 0).then(|| format!("writes wait: {}", holder.sentence()))
     }
 
     /// Whether it can be read.
@@ -175,19 +194,22 @@ impl Database {
             },
             writer: WriterStatus {
                 queued: metrics.queued.load(Ordering::Relaxed),
+                in_hand: metrics.in_hand.load(Ordering::Relaxed),
                 refused: count(&metrics.refused),
                 commits: count(&metrics.commits),
                 jobs: count(&metrics.jobs),
+                batch_limit: metrics.batch_limit.load(Ordering::Relaxed),
                 batch_size: metrics.batch_size.counts(),
                 commit_ms: metrics.commit_time.milliseconds(),
             },
             retries: RetryStatus {
                 attempts: count(&metrics.retries),
                 gave_up: count(&metrics.gave_up),
-                budget_left: inner.budget.lock().left(),
+                budget_left: inner.budget.left(crate::clock::now()),
             },
             breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
             probe: inner.health.latest(),
+            missing_commits: inner.missing,
             damage: inner.health.damage(),
             reserve: inner.writer.shared.room.reserve(),
             disk_is_full: inner.writer.shared.room.is_full(),

@@ -44,9 +44,18 @@ impl DatabaseSink {
 
 impl Sink for DatabaseSink {
     fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>> {
-        let operation = Operation::write("events.ingest").within(self.patience);
+        let operation = Operation::write("events.ingest").within(self.patience).idempotent();
+        let mut earlier = None;
         Box::pin(self.database.write(operation, move |connection| {
-            store::insert(connection, &batch).map(Effect::Commit)
+            let mut inserted = store::insert(connection, &batch)?;
+            // An event that this very write had inserted before, in an attempt that was committed unknown to us, is new.
+            let before = earlier.get_or_insert_with(|| inserted.clone());
+            for (now, before) in inserted.iter_mut().zip(before) {
+                if *now == Inserted::Duplicate {
+                    *now = *before;
+                }
+            }
+            Ok(Effect::Commit(inserted))
         }))
     }
 

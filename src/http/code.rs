@@ -26,6 +26,8 @@ pub enum Code {
     MethodNotAllowed,
     /// Exists already, or conflicts with what exists.
     Conflict,
+    /// The idempotency key belongs to another request.
+    IdempotencyMismatch,
     /// If-Match did not hold.
     PreconditionFailed,
     /// The body is larger than the limit.
@@ -58,7 +60,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation and its test.
-    pub const ALL: [Code; 24] = [
+    pub const ALL: [Code; 25] = [
         Code::InvalidRequest,
         Code::ValidationFailed,
         Code::Unauthorized,
@@ -69,6 +71,7 @@ impl Code {
         Code::CollectionNotFound,
         Code::MethodNotAllowed,
         Code::Conflict,
+        Code::IdempotencyMismatch,
         Code::PreconditionFailed,
         Code::PayloadTooLarge,
         Code::UnsupportedMediaType,
@@ -100,6 +103,11 @@ impl Code {
             Code::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
             Code::RequestTimeout => ("request_timeout", 408, "The request did not arrive in time"),
             Code::Conflict => ("conflict", 409, "Conflicts with existing data"),
+            Code::IdempotencyMismatch => (
+                "idempotency_mismatch",
+                422,
+                "The idempotency key belongs to another request",
+            ),
             Code::PreconditionFailed => ("precondition_failed", 412, "The document has changed"),
             Code::PayloadTooLarge => ("payload_too_large", 413, "The body is too large"),
             Code::UnsupportedMediaType => ("unsupported_media_type", 415, "The body's media type is not understood"),
@@ -142,6 +150,9 @@ impl Code {
             Code::RequestTimeout => "The body stalled on its way. Nothing was done; send it again.",
             Code::MethodNotAllowed => "The path answers to other methods; Allow lists them.",
             Code::Conflict => "It exists already, or a rule of the stored data forbids it. Nothing was changed.",
+            Code::IdempotencyMismatch => {
+                "This Idempotency-Key came with another request before; take a new key. Nothing was changed."
+            }
             Code::PreconditionFailed => "The document changed since you read it; read it again. Nothing was changed.",
             Code::PayloadTooLarge => "The body or a value is larger than allowed. Nothing was changed.",
             Code::UnsupportedMediaType => "Send the Content-Type that the detail names.",

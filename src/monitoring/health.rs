@@ -235,14 +235,19 @@ fn database_component(database: &DatabaseStatus, backups: bool, because: &mut Ve
     {
         because.push(format!("{}: {problem}", database.name));
     }
-    let log_problem = database.wal.problem();
-    because.extend(
-        log_problem
-            .iter()
-            .map(|problem| format!("{}: {problem}", database.name)),
-    );
+    if let Some(missing) = &database.missing_commits {
+        because.push(format!("{}.db: {missing}", database.name));
+    }
+    // The breaker's cause names the lock's holder already.
+    let waits = database.writes_wait().filter(|_| because.len() == before);
+    let hindered = [database.wal.problem(), waits];
+    let told = hindered.iter().flatten();
+    because.extend(told.map(|problem| format!("{}: {problem}", database.name)));
     let status = match (database.is_healthy(), database.can_read()) {
-        (true, _) if log_problem.is_some() => HealthStatus::Degraded,
+        // It works, but not with all that was promised, until somebody has seen it: it is told until the next start.
+        (true, _) if database.missing_commits.is_some() || hindered.iter().any(Option::is_some) => {
+            HealthStatus::Degraded
+        }
         (true, _) => HealthStatus::Healthy,
         (false, true) => HealthStatus::Degraded,
         (false, false) => HealthStatus::Unhealthy,

@@ -9,13 +9,14 @@ mod read;
 pub use change::{create, delete, patch, put};
 pub use read::{PAGE_MAX_BYTES, get, list};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Cursor;
 use crate::clock::{from_epoch_ms, rfc3339_ms};
 
 /// A document as a client sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     /// Its version, from 1.
     pub version: i64,
@@ -33,7 +34,7 @@ pub struct DocumentPage {
 }
 
 /// What PUT did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Put {
     /// There was none.
     Created(Document),
@@ -42,7 +43,7 @@ pub enum Put {
 }
 
 /// Why a document was not read or changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// The collection doesn't exist.
     NoCollection,

@@ -3,6 +3,8 @@
 //! What must stay true: single documents are point reads, lists are scans; a refused job is rolled back. No SQL
 //! and no rules here. Called by the API's handlers.
 use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::documents::Outcome;
@@ -11,7 +13,7 @@ use super::{
     Key, Put, collections, documents,
 };
 use crate::clock::epoch_ms;
-use crate::db::{Database, DbError, Effect, Operation};
+use crate::db::{Answered, Database, DbError, Effect, Once, Operation};
 
 /// Keeps what was done and undoes what was refused.
 fn settle<T, R>(outcome: Result<T, R>) -> Effect<Result<T, R>> {
@@ -67,11 +69,19 @@ pub async fn list(
     db.read(Operation::scan("documents.list"), query).await
 }
 
-/// Creates a document under an id that is free.
-pub async fn create(db: &Database, key: Key, body: Body, wall: Timestamp) -> Result<Outcome<Document>, DbError> {
+/// Creates a document under an id that is free; gives back that id, which a repeated call may not know.
+pub async fn create(
+    db: &Database,
+    key: Key,
+    body: Body,
+    once: Option<Once>,
+    wall: Timestamp,
+) -> Changed<(String, Document)> {
     let now = epoch_ms(wall);
-    let job = move |c: &rusqlite::Connection| documents::create(c, &key, &body, now).map(settle);
-    db.write(Operation::write("documents.create"), job).await
+    let job = move |c: &rusqlite::Connection| {
+        documents::create(c, &key, &body, now).map(|made| settle(made.map(|made| (key.id.to_string(), made))))
+    };
+    change(db, "documents.create", once, job).await
 }
 
 /// Creates or replaces a document.
@@ -80,11 +90,12 @@ pub async fn put(
     key: Key,
     body: Body,
     conditions: Conditions,
+    once: Option<Once>,
     wall: Timestamp,
-) -> Result<Outcome<Put>, DbError> {
+) -> Changed<Put> {
     let now = epoch_ms(wall);
     let job = move |c: &rusqlite::Connection| documents::put(c, &key, &body, &conditions, now).map(settle);
-    db.write(Operation::write("documents.put"), job).await
+    change(db, "documents.put", once, job).await
 }
 
 /// Applies a merge patch to a document.
@@ -93,15 +104,32 @@ pub async fn patch(
     key: Key,
     patch: Map<String, Value>,
     conditions: Conditions,
+    once: Option<Once>,
     wall: Timestamp,
-) -> Result<Outcome<Document>, DbError> {
+) -> Changed<Document> {
     let now = epoch_ms(wall);
     let job = move |c: &rusqlite::Connection| documents::patch(c, &key, &patch, &conditions, now).map(settle);
-    db.write(Operation::write("documents.patch"), job).await
+    change(db, "documents.patch", once, job).await
 }
 
 /// Deletes a document.
-pub async fn delete(db: &Database, key: Key, conditions: Conditions) -> Result<Outcome<()>, DbError> {
+pub async fn delete(db: &Database, key: Key, conditions: Conditions, once: Option<Once>) -> Changed<()> {
     let job = move |c: &rusqlite::Connection| documents::delete(c, &key, &conditions).map(settle);
-    db.write(Operation::write("documents.delete"), job).await
+    change(db, "documents.delete", once, job).await
+}
+
+/// What became of a change that may have come under an idempotency key.
+pub type Changed<T> = Result<Answered<Outcome<T>>, DbError>;
+
+/// Changes once for all calls with the same key, or each time when there is none.
+async fn change<T, F>(db: &Database, name: &'static str, once: Option<Once>, job: F) -> Changed<T>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    F: FnMut(&rusqlite::Connection) -> rusqlite::Result<Effect<Outcome<T>>> + Send + 'static,
+{
+    let operation = Operation::write(name);
+    match once {
+        Some(once) => db.write_once(operation, once, job).await,
+        None => db.write(operation, job).await.map(Answered::First),
+    }
 }

@@ -1,55 +1,90 @@
-//! Files that vanish or rot.
+//! Files that vanish, or are not the ones that they were.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::eventually;
-use crate::common::work::{all_documents, all_events, assert_once, await_breaker, await_empty_spool, member};
-use crate::{NOTES, assert_refused, create, created, numbered, reported, started, until_well};
+use crate::common::work::{
+    OtherProcess, all_documents, all_events, assert_once, await_breaker, await_empty_spool, member, stats,
+};
+use crate::common::{Server, eventually};
+use crate::{
+    NOTES, assert_nothing_refused, assert_refused, create, created, health, numbered, report, reported, settings,
+    started, until_well, with_notes,
+};
 
-#[test]
-fn fault_16_a_renamed_app_db_is_isolated_never_re_created_and_back_when_it_returns() {
-    let (server, client) = started();
+/// What health may take to see what happened to a file.
+const SEEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// The file goes; the way to the file as it was is kept.
+fn take_away(path: &Path, kept: &Path, leave_another: bool) -> Option<Vec<u8>> {
+    if !leave_another {
+        fs::rename(path, kept).expect("renamed");
+        return None;
+    }
+    let other = path.with_extension("other");
+    fs::copy(path, &other).expect("copied");
+    fs::hard_link(path, kept).expect("linked");
+    // In one step, so that there is no moment without a file.
+    fs::rename(&other, path).expect("replaced");
+    Some(fs::read(path).expect("read"))
+}
+
+/// With the default interval between probes: it is the short looks in between that see it.
+fn without_its_file(leave_another: bool) {
+    let server = Server::start(&settings(&[("DB_HEALTH_INTERVAL", "30")]));
+    let client = with_notes(&server);
     let documents = created(&client, numbered("before", 20));
-    let (path, away) = (server.data_dir().join("app.db"), server.data_dir().join("away.db"));
-    std::fs::rename(&path, &away).expect("renamed");
+    let (path, kept) = (server.data_dir().join("app.db"), server.data_dir().join("kept.db"));
+    let gone = Instant::now();
+    let other = take_away(&path, &kept, leave_another);
+    let what = if leave_another { "replaced" } else { "deleted" };
     for name in ["app.write", "app.read"] {
         let isolated = await_breaker(&client, name, "ISOLATED");
-        assert!(
-            isolated["cause"]
-                .as_str()
-                .is_some_and(|cause| cause.contains("deleted")),
-            "{isolated}"
-        );
+        let cause = isolated["cause"].as_str().unwrap_or_default();
+        assert!(cause.contains(what), "{isolated}");
     }
+    println!("{what}: seen after {:?}", gone.elapsed());
+    assert!(gone.elapsed() < SEEN_WITHIN, "{:?}", gone.elapsed());
     assert_refused(create(&client, "never"), &["database_damaged"]);
     assert_refused(client.get(NOTES), &["database_damaged"]);
     client
         .post("/api/monitoring/circuit-breaker/reset", &json!({ "name": "app.write" }))
         .expect(409);
-    let health = client.get("/api/monitoring/health").expect(503).json();
-    assert_eq!(health["status"], "unhealthy");
+    assert_eq!(health(&client)["status"], "unhealthy");
+    client.get("/api/monitoring/health").expect(503);
     let told = reported(&client, ["the log goes on".to_owned()]);
     let isolation = eventually("an event tells", || {
         let is_it = |event: &Value| event["details"]["to"] == "ISOLATED" && event["details"]["breaker"] == "app.write";
         all_events(&client).into_iter().find(is_it)
     });
     assert_eq!(isolation["severity"], "critical");
-    assert!(!path.exists(), "an empty one was made");
+    match &other {
+        None => assert!(!path.exists(), "an empty one was made"),
+        Some(other) => assert!(fs::read(&path).expect("read") == *other, "the other one was written to"),
+    }
 
-    std::fs::rename(&away, &path).expect("back");
+    fs::rename(&kept, &path).expect("back");
     await_breaker(&client, "app.write", "CLOSED");
     await_breaker(&client, "app.read", "CLOSED");
     create(&client, "after").expect(201);
-    assert_once(
-        "documents",
-        &documents,
-        &member(&all_documents(&client, "notes"), "marker"),
-    );
+    let there = member(&all_documents(&client, "notes"), "marker");
+    assert_once("documents", &documents, &there);
+    assert!(!there.iter().any(|marker| marker == "never"));
     assert_once("events", &told, &member(&all_events(&client), "id"));
     until_well(&client);
+}
+
+#[test]
+fn fault_16_a_renamed_app_db_is_isolated_never_re_created_and_back_when_it_returns() {
+    without_its_file(false);
+}
+
+#[test]
+fn fault_16_a_replaced_app_db_is_isolated_never_written_to_and_back_when_it_returns() {
+    without_its_file(true);
 }
 
 #[test]
@@ -57,83 +92,70 @@ fn fault_16_events_reported_while_events_db_is_away_are_found_once_when_it_retur
     let (server, client) = started();
     let mut events = reported(&client, numbered("before", 10));
     let (path, away) = (server.data_dir().join("events.db"), server.data_dir().join("away.db"));
-    std::fs::rename(&path, &away).expect("renamed");
+    fs::rename(&path, &away).expect("renamed");
     events.extend(reported(&client, numbered("between", 10)));
     await_breaker(&client, "events.write", "ISOLATED");
     events.extend(reported(&client, numbered("isolated", 10)));
     create(&client, "the other file is well").expect(201);
     assert!(!path.exists(), "an empty one was made");
 
-    std::fs::rename(&away, &path).expect("back");
+    fs::rename(&away, &path).expect("back");
     await_breaker(&client, "events.write", "CLOSED");
     await_empty_spool(&client);
     assert_once("events", &events, &member(&all_events(&client), "id"));
 }
 
 #[test]
-fn fault_13_a_damaged_page_isolates_app_db_while_events_go_on_until_the_page_is_right_again() {
+fn fault_16_another_programs_data_in_the_same_file_is_seen_and_isolated() {
     let (server, client) = started();
-    let documents = created(&client, numbered("before", 50));
-    let root: i64 = {
-        let other = server.other_party("app.db");
-        // Everything into the file itself, so that the page is read from there.
-        eventually("the WAL is empty", || {
-            let busy: i64 = other
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-                .expect("tried");
-            (busy == 0).then_some(())
-        });
-        other
-            .query_row(
-                "SELECT rootpage FROM sqlite_schema WHERE name = 'documents'",
-                [],
-                |row| row.get(0),
-            )
-            .expect("a root")
-    };
-    let (offset, path) = (
-        u64::try_from(root - 1).expect("a page") * 4096,
-        server.data_dir().join("app.db"),
-    );
-    let right = exchange_page(&path, offset, &[0xA5; 4096]);
-    let refused = eventually("the damage is met", || {
-        Some(client.get(&format!("{NOTES}?limit=500"))).filter(|answer| answer.status != 200)
-    });
-    assert_refused(refused, &["database_damaged"]);
-    let isolated = await_breaker(&client, "app.read", "ISOLATED");
-    assert!(
-        isolated["cause"]
-            .as_str()
-            .is_some_and(|cause| cause.contains("CORRUPT")),
-        "{isolated}"
-    );
-    await_breaker(&client, "app.write", "ISOLATED");
-    assert_refused(create(&client, "never"), &["database_damaged"]);
-    let told = reported(&client, numbered("the log goes on", 3));
-    assert_once("events", &told, &member(&all_events(&client), "id"));
-
-    exchange_page(&path, offset, &right);
-    await_breaker(&client, "app.read", "CLOSED");
+    let other = server.other_party("app.db");
+    let ours: i64 = other
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .expect("read");
+    other.pragma_update(None, "application_id", 7).expect("taken over");
+    let isolated = await_breaker(&client, "app.write", "ISOLATED");
+    let cause = isolated["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains("another program's data"), "{isolated}");
+    other.pragma_update(None, "application_id", ours).expect("given back");
     await_breaker(&client, "app.write", "CLOSED");
     create(&client, "after").expect(201);
-    assert_once(
-        "documents",
-        &documents,
-        &member(&all_documents(&client, "notes"), "marker"),
-    );
 }
 
-/// Overwrites a page; gives what was there.
-fn exchange_page(path: &Path, offset: u64, with: &[u8]) -> Vec<u8> {
-    let mut file = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .expect("opens");
-    let mut there = vec![0; with.len()];
-    file.seek(SeekFrom::Start(offset)).expect("found");
-    file.read_exact(&mut there).expect("read");
-    file.seek(SeekFrom::Start(offset)).expect("found");
-    file.write_all(with).expect("written");
-    there
+#[test]
+fn fault_09_a_spool_whose_folder_is_gone_refuses_and_counts_and_comes_back() {
+    let (server, client) = started();
+    let folder = server.data_dir().join("spool");
+    let lock = OtherProcess::hold(&server, "events.db");
+    let destroyed = reported(&client, numbered("destroyed", 3));
+    // Moved first, in one step, because events of Mainstay's own may just be going there.
+    let aside = server.folder().join("aside");
+    fs::rename(&folder, &aside).expect("moved");
+    fs::remove_dir_all(&aside).expect("removed");
+    // It would be made again by itself, if nothing stood in its place.
+    fs::write(&folder, "in the way").expect("written");
+    for number in 0..10 {
+        assert_refused(report(&client, &format!("never {number}")), &["events_not_accepted"]);
+    }
+    create(&client, "the other file is well").expect(201);
+    let account = stats(&client)["ledger"].clone();
+    assert_eq!(account["balanced"], true, "{account}");
+    assert!(account["dropped"]["spoolFailed"].as_u64() >= Some(10), "{account}");
+
+    fs::remove_file(&folder).expect("out of the way");
+    let kept = reported(&client, numbered("kept", 10));
+    lock.release();
+    let account = eventually("the spool is empty", || {
+        Some(stats(&client)["ledger"].clone()).filter(|seen| seen["spooled"] == 0 && seen["inFlight"] == 0)
+    });
+    assert_eq!(account["balanced"], true, "{account}");
+    // What an operator destroys is gone, as far as replay hadn't read it yet, but not in silence.
+    let found = all_events(&client);
+    let there = member(&found, "id");
+    let gone = destroyed.iter().filter(|id| !there.contains(id)).count();
+    assert!(
+        account["dropped"]["spoolDamaged"].as_u64() >= Some(gone as u64),
+        "{account}"
+    );
+    assert_once("events", &kept, &there);
+    assert_nothing_refused(&found);
 }

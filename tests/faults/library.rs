@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use mainstay::clock::{Clock, SharedClock, SystemClock};
-use mainstay::config::{BreakerSettings, DatabaseSettings, PoolSettings, RetrySettings};
+use mainstay::config::{BreakerSettings, DatabaseSettings, OperationSettings, PoolSettings, RetrySettings};
 use mainstay::db::classify::Told;
 use mainstay::db::rusqlite::{self, Connection, ffi};
 use mainstay::db::{Database, DbError, Effect, ErrorKind, Migration, Operation, Options, Unobserved};
@@ -17,17 +17,17 @@ const SCHEMA: &[Migration] = &[Migration {
     name: "words",
     sql: "CREATE TABLE words(word TEXT PRIMARY KEY)",
 }];
-const WRITE: Operation = Operation::write("words.write");
-const POINT: Operation = Operation::point("words.point");
-const SCAN: Operation = Operation::scan("words.scan");
+pub const WRITE: Operation = Operation::write("words.write");
+pub const POINT: Operation = Operation::point("words.point");
+pub const SCAN: Operation = Operation::scan("words.scan");
 
-struct Bench {
-    database: Database,
+pub struct Bench {
+    pub database: Database,
     _folder: tempfile::TempDir,
 }
 
 /// A database with two readers at most, and short delays.
-fn bench() -> Bench {
+pub fn bench() -> Bench {
     bench_by(SystemClock::shared(), Duration::from_secs(30))
 }
 
@@ -44,6 +44,10 @@ fn bench_by(clock: SharedClock, open_for: Duration) -> Bench {
             max_attempts: 5,
         },
         breaker: BreakerSettings { threshold: 5, open_for },
+        operation: OperationSettings {
+            lock_timeout: Duration::from_millis(100),
+            ..OperationSettings::default()
+        },
         ..DatabaseSettings::default()
     };
     let options = Options {
@@ -66,14 +70,24 @@ fn insert(connection: &Connection, word: &str) -> rusqlite::Result<()> {
         .map(drop)
 }
 
+/// As SQLite itself would say it.
+fn failure(code: i32) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+}
+
 impl Bench {
-    async fn put(&self, word: &'static str) -> Result<(), DbError> {
+    /// Another party's connection to the same file.
+    fn other_party(&self) -> Connection {
+        Connection::open(self.database.path()).expect("opens")
+    }
+
+    pub async fn put(&self, word: &'static str) -> Result<(), DbError> {
         self.database
             .write(WRITE, move |c| insert(c, word).map(Effect::Commit))
             .await
     }
 
-    async fn count(&self) -> Result<i64, DbError> {
+    pub async fn count(&self) -> Result<i64, DbError> {
         self.database
             .read(SCAN, |c| {
                 c.query_row("SELECT count(*) FROM words", [], |row| row.get(0))
@@ -89,23 +103,35 @@ impl Bench {
 }
 
 /// A write begins with `BEGIN IMMEDIATE`, so that SQLite itself has no reason to say so; a statement that says so all the
-/// same has its whole transaction repeated.
+/// same has its whole transaction repeated. What it says here is what another connection was told for real.
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_03_a_snapshot_conflict_restarts_the_transaction_and_has_one_effect() {
     let bench = bench();
+    let other = bench.other_party();
+    other
+        .execute_batch("BEGIN; SELECT count(*) FROM words")
+        .expect("a snapshot");
+    bench.put("newer than the snapshot").await.expect("written");
+    let conflicts: Vec<_> = (0..2)
+        .map(|_| insert(&other, "stale").expect_err("its snapshot is old"))
+        .collect();
+    for conflict in &conflicts {
+        assert_eq!(
+            conflict.sqlite_error().map(|error| error.extended_code),
+            Some(ffi::SQLITE_BUSY_SNAPSHOT)
+        );
+    }
+    drop(other);
     let runs = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&runs);
-    let conflict = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY_SNAPSHOT), None);
+    let (counted, mut conflicts) = (Arc::clone(&runs), conflicts);
     let written = bench.database.write(WRITE, move |c| {
         insert(c, "once")?;
-        match counted.fetch_add(1, Ordering::Relaxed) {
-            0 | 1 => Err(conflict()),
-            _ => Ok(Effect::Commit(())),
-        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        conflicts.pop().map_or(Ok(Effect::Commit(())), Err)
     });
     written.await.expect("written");
     assert_eq!(runs.load(Ordering::Relaxed), 3);
-    assert_eq!(bench.count().await, Ok(1));
+    assert_eq!(bench.count().await, Ok(2));
     bench.assert_closed();
 }
 
@@ -121,31 +147,6 @@ async fn fault_04_a_thousand_constraint_violations_leave_the_breaker_closed() {
     }
     bench.assert_closed();
     assert_eq!(bench.count().await, Ok(1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_22_a_runaway_query_is_stopped_and_the_next_borrower_is_not() {
-    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-    let limit = Duration::from_millis(300);
-    let bench = bench();
-    for _ in 0..3 {
-        let began = Instant::now();
-        let stopped = bench
-            .database
-            .read(SCAN.within(limit), |c| {
-                c.query_row(ENDLESS, [], |row| row.get::<_, i64>(0))
-            })
-            .await
-            .expect_err("endless");
-        assert_eq!(stopped.told(), Told::TooLong);
-        // 100 ms past the deadline; the rest is what a loaded machine may add.
-        assert!(
-            began.elapsed() >= limit && began.elapsed() < limit + Duration::from_millis(600),
-            "{:?}",
-            began.elapsed()
-        );
-        assert_eq!(bench.count().await, Ok(0), "whoever gets its connection next");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,48 +185,39 @@ async fn fault_23_a_panic_in_a_transaction_is_rolled_back_and_costs_no_capacity(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fault_25_leaked_connections_shed_the_others_and_hang_nobody() {
+async fn fault_28_a_success_that_began_before_the_breaker_opened_does_not_close_it() {
     let bench = bench();
     let (release, held) = mpsc::channel::<()>();
-    let held = Arc::new(parking_lot::Mutex::new(held));
-    let (tell, mut begun) = tokio::sync::mpsc::unbounded_channel();
-    let leaks: Vec<_> = (0..2)
-        .map(|_| {
-            let (database, held, tell) = (bench.database.clone(), Arc::clone(&held), tell.clone());
-            tokio::spawn(async move {
-                let leak = move |_: &Connection| {
-                    tell.send(()).expect("told");
-                    // Until everything that can release is gone.
-                    let _ = held.lock().recv();
-                    Ok(())
-                };
-                database.read(SCAN.within(Duration::from_secs(60)), leak).await
-            })
-        })
-        .collect();
-    begun.recv().await.expect("begun");
-    begun.recv().await.expect("begun");
-    let began = Instant::now();
-    let limit = Duration::from_millis(500);
-    let count = |c: &Connection| c.query_row("SELECT count(*) FROM words", [], |row| row.get::<_, i64>(0));
-    let shed = bench
-        .database
-        .read(SCAN.within(limit), count)
-        .await
-        .expect_err("no connection");
-    assert_eq!(shed.kind, ErrorKind::PoolTimeout);
-    assert!(
-        began.elapsed() < limit + Duration::from_secs(1),
-        "{:?}",
-        began.elapsed()
-    );
-    bench.put("writes go on").await.expect("written");
-    drop(release);
-    for leak in leaks {
-        // They were past nothing: a slow read is no error.
-        leak.await.expect("no panic").expect("released");
+    let (begun, began) = tokio::sync::oneshot::channel();
+    let both = parking_lot::Mutex::new((held, Some(begun)));
+    let database = bench.database.clone();
+    let stale = tokio::spawn(async move {
+        let query = move |_: &Connection| {
+            let (held, begun) = &mut *both.lock();
+            begun.take().expect("once").send(()).expect("somebody waits");
+            // Until everything that can release is gone.
+            let _ = held.recv();
+            Ok(())
+        };
+        database.read(SCAN, query).await
+    });
+    began.await.expect("begun");
+    let read_breaker = bench.database.breakers()[0];
+    let broken = |_: &Connection| Err::<(), _>(failure(ffi::SQLITE_IOERR_READ));
+    while read_breaker.status().state == "CLOSED" {
+        bench.database.read(SCAN, broken).await.expect_err("broken");
     }
-    assert_eq!(bench.count().await, Ok(1));
+    let open = read_breaker.status();
+    assert_eq!(open.state, "OPEN");
+    drop(release);
+    stale.await.expect("no panic").expect("it read what there was");
+    let after = read_breaker.status();
+    assert_eq!((after.state, after.since), ("OPEN", open.since));
+    assert_eq!(after.buffered_calls, open.buffered_calls, "it counts for nothing");
+    assert!(matches!(
+        bench.count().await.expect_err("refused").kind,
+        ErrorKind::CircuitOpen { .. }
+    ));
 }
 
 /// A clock whose wall time somebody sets; the monotonic time is the machine's.
@@ -249,11 +241,15 @@ async fn fault_29_a_wall_clock_that_jumps_an_hour_moves_no_timer() {
         let clock = Arc::new(SetClock::default());
         let bench = bench_by(Arc::clone(&clock) as _, OPEN_FOR);
         let write_breaker = bench.database.breakers()[1];
-        let full = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None);
-        let opened = Instant::now();
-        let refused = bench.database.write(WRITE, move |_| Err::<Effect<()>, _>(full())).await;
-        assert_eq!(refused.expect_err("full").told(), Told::ReadOnly);
+        let other = bench.other_party();
+        other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        let mut opened = Instant::now();
+        while write_breaker.status().state == "CLOSED" {
+            opened = Instant::now();
+            bench.put("never").await.expect_err("locked");
+        }
         assert_eq!(write_breaker.status().state, "OPEN");
+        drop(other);
         clock.0.store(jump, Ordering::Relaxed);
         while write_breaker.status().state != "CLOSED" {
             // Refused until its time has come, then the probes that close it.
@@ -269,4 +265,35 @@ async fn fault_29_a_wall_clock_that_jumps_an_hour_moves_no_timer() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// A full disk that was none, or is none any more: held by the breaker until a write of full size has passed, and no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_06_the_breaker_that_a_full_disk_holds_is_let_go_by_the_watch() {
+    let bench = bench_by(SystemClock::shared(), Duration::from_millis(50));
+    let write_breaker = bench.database.breakers()[1];
+    let full = |_: &Connection| Err::<Effect<()>, _>(failure(ffi::SQLITE_FULL));
+    let refused = bench.database.write(WRITE, full).await.expect_err("full");
+    assert_eq!(refused.told(), Told::ReadOnly);
+    // Its time is over again and again, and still nothing small gets through.
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let refused = bench.put("never").await.expect_err("held");
+        assert_eq!(refused.told(), Told::ReadOnly, "{refused}");
+    }
+    let watching = tokio::spawn({
+        let database = bench.database.clone();
+        async move { database.watch().await }
+    });
+    let began = Instant::now();
+    while write_breaker.status().state != "CLOSED" {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            write_breaker.status()
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bench.put("after").await.expect("written");
+    watching.abort();
 }

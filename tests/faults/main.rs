@@ -11,10 +11,14 @@ mod common;
 mod vfs;
 
 mod clients;
+mod damage;
+mod descriptors;
 mod disk;
 mod files;
 mod library;
+mod limits;
 mod load;
+mod rights;
 mod storage_calls;
 
 use std::collections::BTreeSet;
@@ -61,7 +65,11 @@ fn settings<'a>(changed: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 fn create(client: &Client, marker: &str) -> Answer {
-    client.post(NOTES, &json!({ "marker": marker, "text": "x".repeat(1000) }))
+    create_sized(client, marker, 1000)
+}
+
+fn create_sized(client: &Client, marker: &str, bytes: usize) -> Answer {
+    client.post(NOTES, &json!({ "marker": marker, "text": "x".repeat(bytes) }))
 }
 
 fn report(client: &Client, message: &str) -> Answer {
@@ -120,9 +128,24 @@ fn assert_nothing_refused(events: &[Value]) {
     assert!(!events.iter().any(refused), "what was refused is not there");
 }
 
+fn health(client: &Client) -> Value {
+    client.get("/api/monitoring/health").json()
+}
+
+/// Waits until a reason in health contains all of these.
+fn await_reason(client: &Client, parts: &[&str]) -> String {
+    eventually(&format!("health says {parts:?}"), || {
+        let seen = health(client);
+        let reasons = seen["because"].as_array()?.iter().filter_map(Value::as_str);
+        reasons
+            .map(str::to_owned)
+            .find(|reason| parts.iter().all(|part| reason.contains(part)))
+    })
+}
+
 fn until_well(client: &Client) {
     eventually("healthy again", || {
-        (client.get("/api/monitoring/health").json()["status"] == "healthy").then_some(())
+        (health(client)["status"] == "healthy").then_some(())
     });
 }
 

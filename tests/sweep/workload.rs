@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstay::clock::SystemClock;
 use mainstay::config::{BreakerSettings, DatabaseSettings, OperationSettings, PoolSettings, RetrySettings};
 use mainstay::db::rusqlite::{self, Connection};
-use mainstay::db::{Database, DbError, Effect, ErrorKind, Migration, OpenError, Operation, Options, Unobserved};
+use mainstay::db::{
+    Answered, Database, DbError, Effect, ErrorKind, Migration, Once, OpenError, Operation, Options, Unobserved,
+};
 
 const SCHEMA: &[Migration] = &[Migration {
     version: 1,
@@ -27,6 +29,12 @@ const TOGETHER: i64 = 5;
 /// The value of a fresh job's halves, and that of the updated ones.
 const FRESH: i64 = 1;
 const UPDATED: i64 = 2;
+/// The longest that breakers may refuse once the fault is gone: far more than their open time.
+const RECOVERY: Duration = Duration::from_secs(10);
+
+/// The job that is written under a key, and how often its caller tries.
+const KEYED: i64 = 40;
+const KEYED_TRIES: usize = 3;
 
 /// Counts of what happened, by kind.
 pub type Tally = BTreeMap<&'static str, u64>;
@@ -95,6 +103,42 @@ fn came(result: Result<(), DbError>) -> Came {
             assert_eq!(error.kind, ErrorKind::OutcomeUnknown, "the only one that says so");
             Came::Unknown
         }
+    }
+}
+
+/// Writes under a key as a caller does that wants to know: once more while nothing is certain. Done twice, the value
+/// would show it.
+async fn write_keyed(database: &Database) -> Written {
+    let mut came_to = Vec::new();
+    for _ in 0..KEYED_TRIES {
+        let once = Once {
+            key: "keyed".to_owned(),
+            fingerprint: [0; 32],
+        };
+        let add = |c: &Connection| {
+            let mut add = c.prepare_cached(
+                "INSERT INTO halves(job, half, value, filler) VALUES (?1, ?2, ?3, zeroblob(3000))
+                 ON CONFLICT DO UPDATE SET value = value + 1",
+            )?;
+            add.execute((KEYED, 1, FRESH))?;
+            add.execute((KEYED, 2, FRESH)).map(|_| Effect::Commit(()))
+        };
+        came_to.push(came(database.write_once(WRITE, once, add).await.map(|answered| {
+            assert_ne!(answered, Answered::Mismatch);
+        })));
+        if came_to.contains(&Came::Acknowledged) {
+            break;
+        }
+    }
+    let unknown = came_to.contains(&Came::Unknown);
+    let last = came_to.pop().expect("tried");
+    Written {
+        job: KEYED,
+        value: FRESH,
+        came: match last {
+            Came::NotDone(_) if unknown => Came::Unknown,
+            last => last,
+        },
     }
 }
 
@@ -182,6 +226,7 @@ async fn workload(database: &Database, folder: &Path, done: &mut Vec<Written>) {
             c.query_row("SELECT count(*) FROM halves NOT INDEXED", [], |row| row.get(0))
         })
         .await;
+    done.push(write_keyed(database).await);
     checkpoint(folder);
     done.push(write_one(database, 30).await);
     database.probe().await;
@@ -220,6 +265,24 @@ fn halves(connection: &Connection) -> BTreeMap<i64, Vec<i64>> {
         found.entry(job).or_default().push(value);
     }
     found
+}
+
+/// The breakers remember over a restart what they saw, so that they may refuse at first; with the probes that the watch
+/// makes they let go, and nothing else stands in the way.
+async fn refusals_until_it_writes(database: &Database, context: &str) -> u32 {
+    let until = Instant::now() + RECOVERY;
+    let mut refused = 0;
+    while let Err(error) = database.write(WRITE, |c| insert(c, 99).map(Effect::Commit)).await {
+        let by_breaker = matches!(error.kind, ErrorKind::CircuitOpen { .. } | ErrorKind::Isolated { .. });
+        assert!(
+            by_breaker && Instant::now() < until,
+            "{context}: after the fault: {error}"
+        );
+        refused += 1;
+        database.probe().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    refused
 }
 
 /// Judges what a run left, with the fault gone.
@@ -266,8 +329,13 @@ pub fn verify(folder: &Path, done: Vec<Written>, context: &str) -> Tally {
         .enable_all()
         .build()
         .expect("a runtime");
-    let after = runtime.block_on(write_one(&database, 99));
-    assert_eq!(after.came, Came::Acknowledged, "{context}: after the fault");
+    if runtime.block_on(refusals_until_it_writes(&database, context)) > 0 {
+        *tally.entry("refused at first").or_default() += 1;
+    }
+    // Whatever became of it then: under its key it has one effect.
+    let keyed = runtime.block_on(write_keyed(&database));
+    assert_eq!(keyed.came, Came::Acknowledged, "{context}: the key after the fault");
+    assert_eq!(halves(&connection)[&KEYED], [FRESH, FRESH], "{context}: one effect");
     database.close(Duration::from_secs(20));
     tally
 }

@@ -34,9 +34,11 @@ fn database(name: &'static str) -> DatabaseStatus {
         },
         writer: WriterStatus {
             queued: 0,
+            in_hand: 0,
             refused: 0,
             commits: 0,
             jobs: 0,
+            batch_limit: 64,
             batch_size: none,
             commit_ms: none,
         },
@@ -47,6 +49,7 @@ fn database(name: &'static str) -> DatabaseStatus {
         },
         breakers: [breaker("read", "CLOSED"), breaker("write", "CLOSED")],
         probe: None,
+        missing_commits: None,
         damage: None,
         reserve: crate::db::ReserveStatus {
             bytes: 0,

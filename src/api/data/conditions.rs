@@ -6,7 +6,10 @@
 use std::convert::Infallible;
 
 use rocket::request::{FromRequest, Outcome, Request};
+use serde::Serialize;
 
+use super::once;
+use crate::db::Once;
 use crate::http::ApiResult;
 use crate::http::Problem;
 use crate::records::{Conditions, Versions};
@@ -34,6 +37,11 @@ impl Headers<'_> {
             if_match: self.versions("If-Match", Comparison::Strong)?,
             if_none_match: self.versions("If-None-Match", Comparison::Weak)?,
         })
+    }
+
+    /// The idempotency key; 400 when it is malformed.
+    pub fn once(&self, body: &impl Serialize) -> ApiResult<Option<Once>> {
+        once::once(self.request, body)
     }
 
     /// A header that is sent several times is one list.

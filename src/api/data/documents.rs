@@ -2,11 +2,11 @@
 //!
 //! What must stay true: conditions are parsed here and judged in `records`, inside the transaction of the change.
 use rocket::http::Status;
-use rocket::response::status::NoContent;
 use rocket::{Data, State, delete, get, patch, post, put};
 
 use super::conditions::Headers;
 use super::input::{self, collection_name, key, same_id};
+use super::once::answer;
 use super::refusals::{collection_missing, refused, too_large, unmet};
 use super::reply::{Reply, page};
 use crate::clock::SharedClock;
@@ -14,7 +14,7 @@ use crate::http::ApiResult;
 use crate::http::Query;
 use crate::http::body::Media;
 use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs, NoParameters};
-use crate::records::{Body, DocumentId, Key, Put, ReadVerdict, store};
+use crate::records::{Body, CollectionName, DocumentId, Key, Put, ReadVerdict, store};
 
 const JSON: &[&str] = &["application/json"];
 const PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
@@ -37,20 +37,20 @@ pub async fn create_document(
     _none: NoParameters,
     db: AppWrite,
     clock: &State<SharedClock>,
+    headers: Headers<'_>,
     media: Media<'_>,
     collection: &str,
     data: Data<'_>,
 ) -> ApiResult<Reply> {
     let collection = collection_name(collection)?;
     let sent = input::document(media.0, JSON, data).await?;
+    let once = headers.once(&(sent.id.as_ref().map(DocumentId::as_str), &sent.members))?;
     let body = Body::from_members(&sent.members).map_err(too_large)?;
-    let key = Key {
-        collection,
-        id: sent.id.unwrap_or_else(DocumentId::generate),
-    };
-    let outcome = store::create(&db.0, key.clone(), body, clock.wall()).await?;
-    let made = outcome.map_err(|refusal| refused(refusal, &key))?;
-    Ok(Reply::document(Status::Created, made).located(path(&key)))
+    let id = sent.id.unwrap_or_else(DocumentId::generate);
+    let key = Key { collection, id };
+    let answered = store::create(&db.0, key.clone(), body, once, clock.wall()).await?;
+    let created = |(id, made): (String, _)| Reply::document(Status::Created, made).located(path(&key.collection, &id));
+    answer(answered, |refusal| refused(refusal, &key), created)
 }
 
 /// Reads one document; 304 when the client has it already.
@@ -90,12 +90,14 @@ pub async fn put_document(
     let (key, conditions) = (key(collection, id)?, headers.conditions()?);
     let sent = input::document(media.0, JSON, data).await?;
     same_id(&sent, &key)?;
+    let once = headers.once(&sent.members)?;
     let body = Body::from_members(&sent.members).map_err(too_large)?;
-    let outcome = store::put(&db.0, key.clone(), body, conditions, clock.wall()).await?;
-    Ok(match outcome.map_err(|refusal| refused(refusal, &key))? {
-        Put::Created(made) => Reply::document(Status::Created, made).located(path(&key)),
+    let answered = store::put(&db.0, key.clone(), body, conditions, once, clock.wall()).await?;
+    let shape = |put| match put {
+        Put::Created(made) => Reply::document(Status::Created, made).located(path(&key.collection, key.id.as_str())),
         Put::Replaced(made) => Reply::document(Status::Ok, made),
-    })
+    };
+    answer(answered, |refusal| refused(refusal, &key), shape)
 }
 
 /// Applies a merge patch (RFC 7396) to a document.
@@ -114,9 +116,10 @@ pub async fn patch_document(
     let (key, conditions) = (key(collection, id)?, headers.conditions()?);
     let sent = input::document(media.0, PATCH, data).await?;
     same_id(&sent, &key)?;
-    let outcome = store::patch(&db.0, key.clone(), sent.members, conditions, clock.wall()).await?;
-    let made = outcome.map_err(|refusal| refused(refusal, &key))?;
-    Ok(Reply::document(Status::Ok, made))
+    let once = headers.once(&sent.members)?;
+    let answered = store::patch(&db.0, key.clone(), sent.members, conditions, once, clock.wall()).await?;
+    let shape = |made| Reply::document(Status::Ok, made);
+    answer(answered, |refusal| refused(refusal, &key), shape)
 }
 
 /// Deletes a document.
@@ -128,14 +131,13 @@ pub async fn delete_document(
     headers: Headers<'_>,
     collection: &str,
     id: &str,
-) -> ApiResult<NoContent> {
-    let key = key(collection, id)?;
-    let outcome = store::delete(&db.0, key.clone(), headers.conditions()?).await?;
-    outcome.map_err(|refusal| refused(refusal, &key))?;
-    Ok(NoContent)
+) -> ApiResult<Reply> {
+    let (key, conditions) = (key(collection, id)?, headers.conditions()?);
+    let answered = store::delete(&db.0, key.clone(), conditions, headers.once(&())?).await?;
+    answer(answered, |refusal| refused(refusal, &key), |()| Reply::done())
 }
 
 /// A document's path; names and ids need no escaping.
-fn path(key: &Key) -> String {
-    format!("/api/data/{}/{}", key.collection, key.id)
+fn path(collection: &CollectionName, id: &str) -> String {
+    format!("/api/data/{collection}/{id}")
 }

@@ -16,6 +16,7 @@ pub struct Reply {
     json: Option<String>,
     version: Option<i64>,
     location: Option<String>,
+    is_replayed: bool,
 }
 
 impl Reply {
@@ -26,6 +27,18 @@ impl Reply {
             json: Some(json),
             version: None,
             location: None,
+            is_replayed: false,
+        }
+    }
+
+    /// 204: it is done, and there is nothing to show.
+    pub fn done() -> Self {
+        Self {
+            status: Status::NoContent,
+            json: None,
+            version: None,
+            location: None,
+            is_replayed: false,
         }
     }
 
@@ -41,9 +54,8 @@ impl Reply {
     pub fn not_modified(version: i64) -> Self {
         Self {
             status: Status::NotModified,
-            json: None,
             version: Some(version),
-            location: None,
+            ..Self::done()
         }
     }
 
@@ -51,6 +63,13 @@ impl Reply {
     #[must_use]
     pub fn located(mut self, path: String) -> Self {
         self.location = Some(path);
+        self
+    }
+
+    /// The same, marked as the answer of an earlier request with the same idempotency key.
+    #[must_use]
+    pub fn replayed(mut self) -> Self {
+        self.is_replayed = true;
         self
     }
 }
@@ -67,6 +86,9 @@ impl<'r> Responder<'r, 'static> for Reply {
         }
         if let Some(path) = self.location {
             response.header(Header::new("Location", path));
+        }
+        if self.is_replayed {
+            response.raw_header("Idempotency-Replayed", "true");
         }
         if let Some(json) = self.json {
             response

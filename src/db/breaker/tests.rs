@@ -85,7 +85,7 @@ fn a_jump_of_the_wall_clock_does_not_move_the_timer() {
 }
 
 #[test]
-fn a_permit_is_released_when_its_holder_panics() {
+fn fault_27_a_probe_that_panics_gives_its_place_back() {
     let (breaker, clock) = breaker(Arc::new(Unobserved));
     (0..5).for_each(|operation| fail(&breaker, operation));
     clock.advance(Duration::from_secs(34));

@@ -12,10 +12,14 @@ fn pool(most: u32) -> (tempfile::TempDir, ConnectionPool, Arc<AtomicU64>) {
         .expect("made");
     drop(made);
     let opened = identity(&path).expect("there");
-    let ends = (Duration::from_secs(600), Epoch::default());
+    let terms = Terms {
+        lifetime: Duration::from_secs(600),
+        epoch: Epoch::default(),
+        cache_kib: 256,
+    };
     let statements = Arc::new(Statements::new(Duration::MAX, crate::clock::from_epoch_ms(0)));
     let holders = Arc::new(Holders::new(&path));
-    let manager = Manager::new(&path, opened, Role::Reader, ends, holders, statements);
+    let manager = Manager::new(&path, opened, Role::Reader, terms, holders, statements);
     let panics = Arc::clone(&manager.panics);
     let settings = PoolSettings {
         max: most,
@@ -36,7 +40,7 @@ fn all_of(pool: &ConnectionPool, most: u32) {
 }
 
 #[test]
-fn panics_while_connecting_or_checking_cost_no_place() {
+fn fault_24_panics_while_connecting_or_checking_cost_no_place() {
     let (_folder, pool, panics) = pool(3);
     panics.store(3, Ordering::Release);
     all_of(&pool, 3);

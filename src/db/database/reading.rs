@@ -13,7 +13,7 @@ use crate::db::breaker::{BorrowedPermit, Outcome};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
-use crate::db::retry::{Decision, Failed, decide};
+use crate::db::retry::{Decision, Failed, RECOVERY, decide};
 use crate::db::verdict::{Direction, verdict};
 use crate::db::wait;
 
@@ -45,6 +45,7 @@ impl Database {
     {
         let caller = self.caller(site);
         let deadline = self.deadline(operation);
+        self.inner.budget.earn();
         let number = self.inner.read_breaker.operation_number();
         let mut permit = self.read_permit(operation, number)?;
         let mut first = 1;
@@ -81,7 +82,7 @@ impl Database {
     }
 
     /// Sleeps between attempts, unless the database is closed meanwhile.
-    async fn sleep(&self, operation: Operation, delay: Duration) -> Result<(), DbError> {
+    pub(super) async fn sleep(&self, operation: Operation, delay: Duration) -> Result<(), DbError> {
         tokio::select! {
             // In this order, so that a simulation's run follows from its seed alone.
             biased;
@@ -129,15 +130,15 @@ impl Database {
             });
         }
         let failed = Failed {
-            class,
+            retry: class.retry,
+            // What would need it has isolated the file, and a read changes nothing to be doubtful about.
+            is_repeatable: false,
+            awaits_recovery: class.name == RECOVERY,
             attempt,
             lock_budget_spent: failure.lock_budget_spent,
         };
-        let mut budget = self.inner.budget.lock();
-        budget.earn();
         match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
-            Decision::After(delay) if budget.spend(now) => {
-                drop(budget);
+            Decision::After(delay) if self.inner.budget.spend(now) => {
                 self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
                 self.inner.observer.retrying(&error, attempt, delay);
                 Ok(delay)

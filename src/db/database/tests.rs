@@ -1,12 +1,15 @@
 //! The layer as a whole, on real files, with real locks and real damage.
 
+mod writes;
+
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::*;
 use crate::clock::SystemClock;
 use crate::config::{BreakerSettings, OperationSettings, RetrySettings};
 use crate::db::operation::Effect;
-use crate::db::{BreakerChange, Unobserved};
+use crate::db::{BreakerChange, Migration, Unobserved};
 
 const STEPS: &[Migration] = &[Migration {
     version: 1,

@@ -1,13 +1,19 @@
 //! Writing through the handle (floor 1): breaker permit, the writer's queue, and an answer that says what is certain.
 
 use std::panic::Location;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Database;
+use crate::clock;
+use crate::db::breaker::Permit;
 use crate::db::error::{DbError, ErrorKind};
+use crate::db::idempotency::{self, Answered, Once};
 use crate::db::operation::{Effect, Operation};
+use crate::db::verdict::{Direction, verdict};
 use crate::db::wait;
 use crate::db::writer::Submitted;
 
@@ -15,8 +21,8 @@ use crate::db::writer::Submitted;
 pub const COMMIT_GRACE: Duration = Duration::from_secs(2);
 
 impl Database {
-    /// Writes: the job is committed together with others, and answered after it is on disk. It runs in a savepoint
-    /// of its own inside a shared transaction, may be run again from its start, and must not begin or commit.
+    /// Writes: the job is committed together with others, and answered after it is on disk. Its changes are kept or
+    /// undone apart from those of the others; it may be run again from its start, and must not begin or commit.
     ///
     /// # Errors
     /// [`DbError`]; [`ErrorKind::OutcomeUnknown`] when it may have been committed, otherwise nothing was done.
@@ -40,26 +46,102 @@ impl Database {
         F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
     {
         let deadline = self.deadline(operation);
-        let number = self.inner.write_breaker.operation_number();
-        let permit = self.permit(&self.inner.write_breaker, operation, number)?;
-        self.inner.budget.lock().earn();
+        self.inner.budget.earn();
+        let permit = self.write_permit(operation, deadline).await?;
+        let permit = self.unless_stuck(operation, permit)?;
+        let number = permit.operation();
         let Submitted { mut answer, turn } =
             self.inner
                 .writer
                 .submit(operation, self.caller(site), deadline, permit, job)?;
         let error = |kind| DbError::new(self.name(), operation.name, kind);
-        let gone = |_| Err(error(ErrorKind::OutcomeUnknown).with_detail("the writer ended"));
+        let gone = |_| {
+            // It was dropped unanswered. One that was never begun, or was rolled back, can't take effect any more.
+            let kind = if turn.cancel() {
+                ErrorKind::Panicked
+            } else {
+                ErrorKind::OutcomeUnknown
+            };
+            Err(error(kind).with_detail("the writer failed"))
+        };
         if let Ok(answered) = wait::until(deadline, &mut answer).await {
             return answered.unwrap_or_else(gone);
         }
         if turn.cancel() {
+            self.count_stuck(operation, number, self.settings().operation.timeout);
             return Err(error(ErrorKind::NotBegun));
         }
         // Its statements stop by themselves, save where the progress handler isn't asked.
-        self.inner.readers.active.stop_overdue(crate::clock::now());
+        self.inner.readers.active.stop_overdue(clock::now());
         match wait::at_most(COMMIT_GRACE, answer).await {
             Ok(answered) => answered.unwrap_or_else(gone),
-            Err(_) => Err(error(ErrorKind::OutcomeUnknown).with_detail("the commit did not end in time")),
+            Err(_) => {
+                self.count_stuck(operation, number, COMMIT_GRACE);
+                Err(error(ErrorKind::OutcomeUnknown).with_detail("the commit did not end in time"))
+            }
+        }
+    }
+
+    /// Writes once however often it is called: a call with a key that was used before gets the first call's answer,
+    /// without running the job. The answer is kept in the transaction of the job's effect, for 24 hours and as long as
+    /// the ledger's bounds allow (100,000 answers, 64 MiB). An outcome that isn't known is settled by repeating the job
+    /// within the deadline; after that, by calling again with the same key. What a job rolled back is not kept.
+    ///
+    /// # Errors
+    /// [`DbError`], as [`Database::write`]. A key that belongs to another request is no error: [`Answered::Mismatch`].
+    #[track_caller]
+    pub fn write_once<T, F>(
+        &self,
+        operation: Operation,
+        once: Once,
+        mut job: F,
+    ) -> impl Future<Output = Result<Answered<T>, DbError>> + Send
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
+    {
+        let now_ms = clock::epoch_ms(self.inner.clock.wall());
+        let mut has_run = false;
+        let job = move |connection: &Connection| idempotency::run(connection, &once, now_ms, &mut has_run, &mut job);
+        self.write_for(Location::caller(), operation.idempotent(), job)
+    }
+
+    /// A permit; a patient operation waits for one where the breaker says when, and that lies before its deadline.
+    async fn write_permit(&self, operation: Operation, deadline: Instant) -> Result<Permit, DbError> {
+        let number = self.inner.write_breaker.operation_number();
+        loop {
+            let refused = match self.permit(&self.inner.write_breaker, operation, number) {
+                Ok(permit) => return Ok(permit),
+                Err(refused) => refused,
+            };
+            let fits = |after: &Duration| clock::now() + *after < deadline;
+            let Some(after) = refused.retry_after.filter(fits).filter(|_| operation.is_patient) else {
+                return Err(refused);
+            };
+            self.sleep(operation, after.max(Duration::from_millis(1))).await?;
+        }
+    }
+
+    /// Refuses at once while the writer's thread hangs in an attempt for longer than any caller would wait.
+    fn unless_stuck(&self, operation: Operation, permit: Permit) -> Result<Permit, DbError> {
+        let longest = self.settings().operation.timeout + COMMIT_GRACE;
+        if !self.inner.writer.shared.underway.is_longer_than(longest) {
+            return Ok(permit);
+        }
+        let error = DbError::new(self.name(), operation.name, ErrorKind::Stuck);
+        permit.settle(verdict(Direction::Write, &error, false));
+        Err(error)
+    }
+
+    /// A caller waited in vain: where the writer's thread has been in one attempt for at least `limit`, the storage hangs,
+    /// and the breaker hears of it, since the thread can't tell.
+    fn count_stuck(&self, operation: Operation, number: u64, limit: Duration) {
+        if !self.inner.writer.shared.underway.is_longer_than(limit) {
+            return;
+        }
+        let error = DbError::new(self.name(), operation.name, ErrorKind::Stuck);
+        if let Ok(permit) = self.permit(&self.inner.write_breaker, operation, number) {
+            permit.settle(verdict(Direction::Write, &error, false));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The watch (floor 1): probes regularly, and in between sees at once what happens to the file, its log and its disk.
 //!
 //! What must stay true: it never ends by itself; what is written into a file that is gone is lost, so the looks are
-//! short steps apart; each step is bounded. The service keeps [`Database::watch`] running.
+//! short steps apart; each step is bounded, also on a disk that hangs. The service keeps [`Database::watch`] running.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -26,11 +27,25 @@ impl Database {
     /// come, so that recovery needs nobody.
     pub async fn watch(&self) {
         let mut was_there = true;
+        let mut looking: Option<Pin<Box<dyn Future<Output = bool> + Send + '_>>> = None;
         loop {
             self.probe().await;
-            self.keep_breakers().await;
             let regular = clock::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
             loop {
+                self.inner.readers.check_leaks();
+                // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
+                let was_isolated = self.is_isolated();
+                // Where the disk hangs, so does the look: it goes on, no other one begins, and probes keep their time.
+                let look = looking.get_or_insert_with(|| Box::pin(self.look()));
+                let looked = wait::at_most(self.settings().health.timeout, look).await;
+                if looked.is_ok() {
+                    looking = None;
+                }
+                let is_there = looked.unwrap_or(false);
+                if is_there != was_there || self.is_isolated() != was_isolated {
+                    was_there = is_there;
+                    break;
+                }
                 let due = self.next_probe(regular);
                 let now = clock::now();
                 if now >= due {
@@ -38,19 +53,17 @@ impl Database {
                 }
                 // In short steps, because a breaker may open while this sleeps, and a file may go.
                 wait::sleep((due - now).min(STEP)).await;
-                self.inner.readers.check_leaks();
-                self.look_for_room().await;
-                self.keep_breakers().await;
-                // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
-                let was_isolated = self.is_isolated();
-                let is_there = self.check_identity().await;
-                if is_there != was_there || self.is_isolated() != was_isolated {
-                    was_there = is_there;
-                    break;
-                }
             }
             wait::sleep(SOONEST).await;
         }
+    }
+
+    /// One look, which may hang with the disk: for room, after the breakers' file, whether the file is still the right
+    /// one.
+    async fn look(&self) -> bool {
+        self.look_for_room().await;
+        self.keep_breakers().await;
+        self.check_identity().await
     }
 
     /// Keeps what a restart must not undo of the breakers, when it changed.

@@ -33,7 +33,7 @@ impl Lock {
     }
 
     /// Whether it makes writing (or reading) wait.
-    pub(super) const fn blocks(self, writing: bool) -> bool {
+    pub const fn blocks(self, writing: bool) -> bool {
         match self {
             Self::Exclusive | Self::Recovery => true,
             Self::Write => writing,

@@ -22,7 +22,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-pub use self::paths::{content, hold_back, inode, remove, replace, space, stat};
+pub use self::paths::{content, hold_back, inode, remove, replace, space, stat, sync, write};
 use super::wait::{Elapsed, Panicked};
 use super::writer::Unattended;
 use crate::clock;

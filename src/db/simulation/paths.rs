@@ -97,3 +97,18 @@ pub fn remove(path: &Path) -> bool {
     disk.remove(name);
     true
 }
+
+/// Writes into a small file; what was written is durable once it was synced.
+pub fn write(path: &Path, at: usize, bytes: &[u8]) -> Option<io::Result<()>> {
+    let (disk, name) = ours(path)?;
+    let inode = disk.find(name).unwrap_or_else(|| disk.create(name));
+    inode.borrow_mut().write(at, bytes);
+    Some(Ok(()))
+}
+
+/// Makes what was written into a small file durable.
+pub fn sync(path: &Path) {
+    if let Some(Some(file)) = found(path) {
+        file.borrow_mut().sync();
+    }
+}

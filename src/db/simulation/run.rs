@@ -164,6 +164,9 @@ impl Run {
             match opened {
                 Ok(database) => {
                     self.model.tally.borrow_mut().opens += 1;
+                    if let Some(missing) = database.status().missing_commits {
+                        self.world.fail(format!("a false alarm: {missing}"));
+                    }
                     let watched = database.clone();
                     self.world.spawn(async move { watched.watch().await });
                     self.database = Some(database);

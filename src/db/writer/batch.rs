@@ -1,31 +1,47 @@
-//! One attempt at one batch (floor 1): `BEGIN IMMEDIATE`, each job in its own savepoint, one `COMMIT`.
+//! One attempt at one batch (floor 1): `BEGIN IMMEDIATE`, the jobs one after the other, one `COMMIT`.
 //!
 //! What must stay true: after every error it is checked whether SQLite has rolled the transaction back by itself,
 //! because the next statement would otherwise commit on its own; a job that fails for its own reasons undoes only
-//! itself; a job that panics or whose statement was interrupted costs the others one repetition and nothing else.
+//! itself; a job that panics or whose statement was interrupted costs the others one repetition and nothing else; what
+//! is kept carries the number of its commit.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
+use rustix::io::Errno;
 
-use super::job::{Job, Ran};
+use super::fence::{Fence, Own, Watched, execute, far, run_one};
+use super::job::Job;
 use crate::clock;
-use crate::db::active::{Active, Beginning};
-use crate::db::classify::{Impact, Retry, Told, classify_error};
+use crate::db::classify::{Impact, Told, classify_error};
 use crate::db::connection::Guarded;
 use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
-use crate::db::statements::{self, Statements};
+use crate::db::internal::SET_SEQUENCE;
+use crate::db::sequence::Sequence;
 
 /// What an attempt came to.
 pub enum Attempt {
-    /// Committed; one result a job.
-    Committed(Vec<Result<(), DbError>>),
+    /// Committed.
+    Committed(Committed),
     /// Rolled back because of the job at this index alone.
     Culprit(usize, DbError),
+    /// Rolled back because one job must be undone without the others, which takes savepoints.
+    NeedsSavepoints,
     /// Rolled back because of the database.
     Failed(BatchFailure),
+}
+
+/// A committed batch.
+pub struct Committed {
+    /// One a job.
+    pub results: Vec<Result<(), DbError>>,
+    /// The commit's number; `None` when there was nothing to keep.
+    pub sequence: Option<u64>,
+    /// How long the jobs ran.
+    pub work: Duration,
+    /// How long the commit took.
+    pub commit: Duration,
 }
 
 /// Why a whole batch failed.
@@ -38,30 +54,27 @@ pub struct BatchFailure {
     pub outcome_unknown: bool,
 }
 
-/// Where what runs is told: who runs now, and what each statement took.
-pub struct Watched<'a> {
-    /// The operations that run.
-    pub active: &'a Arc<Active>,
-    /// The statements.
-    pub statements: &'a Statements,
+/// What an attempt works with.
+pub struct Bench<'a> {
+    pub database: &'static str,
+    pub connection: &'a mut Guarded,
+    pub lock_budget: Duration,
+    pub fence: Fence,
+    pub sequence: &'a mut Sequence,
+    pub watched: Watched<'a>,
 }
 
 /// Makes the attempt. `jobs` is not empty.
-pub fn attempt(
-    database: &'static str,
-    connection: &mut Guarded,
-    jobs: &mut [Box<dyn Job>],
-    lock_budget: Duration,
-    watched: &Watched<'_>,
-) -> Attempt {
+pub fn attempt(mut bench: Bench<'_>, jobs: &mut [Box<dyn Job>]) -> Attempt {
     let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(clock::now);
     let scope = Scope::enter(Limits {
         deadline: last_deadline,
-        lock_budget,
+        lock_budget: bench.lock_budget,
         cancelled: None,
     })
-    .watching(connection.holders());
-    let made = run_all(database, connection, jobs, &scope, watched);
+    .watching(bench.connection.holders());
+    let made = bench.run_all(jobs, &scope).unwrap_or_else(|other| other);
+    let connection = bench.connection;
     if !matches!(made, Attempt::Committed(_))
         && !connection.is_autocommit()
         && connection.execute_batch("ROLLBACK").is_err()
@@ -71,62 +84,97 @@ pub fn attempt(
     made
 }
 
-fn run_all(
-    database: &'static str,
-    connection: &mut Guarded,
-    jobs: &mut [Box<dyn Job>],
-    scope: &Scope,
-    watched: &Watched<'_>,
-) -> Attempt {
-    let lead = jobs[0].operation().name;
-    let failed = |connection: &mut Guarded, error: rusqlite::Error, outcome_unknown: bool| {
-        let error = with_true_code(connection, error);
+impl Bench<'_> {
+    fn run_all(&mut self, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Result<Attempt, Attempt> {
+        let lead = jobs[0].operation().name;
+        execute(self.connection, "BEGIN IMMEDIATE").map_err(|error| self.failed(lead, error, scope, false))?;
+        let (began, alone) = (clock::now(), jobs.len() == 1);
+        let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
+        for (index, job) in jobs.iter_mut().enumerate() {
+            let ran = run_one(self.connection, job.as_mut(), scope, self.fence, &self.watched);
+            let own = ran.map_err(|error| self.failed(lead, error, scope, false))?;
+            let operation = job.operation().name;
+            results.push(match own {
+                Own::Kept => {
+                    sequence.get_or_insert_with(|| self.sequence.next());
+                    Ok(())
+                }
+                Own::Undone => Ok(()),
+                Own::Refused(error) => Err(DbError::from_sqlite(self.database, operation, &error)),
+                // Alone, all there is to undo is the transaction: it ends below without anything to commit.
+                Own::Unfenced(error) if alone => {
+                    let undone = execute(self.connection, "ROLLBACK");
+                    undone.map_err(|error| self.failed(lead, error, scope, false))?;
+                    error.map_or(Ok(()), |error| {
+                        Err(DbError::from_sqlite(self.database, operation, &error))
+                    })
+                }
+                Own::Unfenced(_) => return Err(Attempt::NeedsSavepoints),
+                own => return Err(Attempt::Culprit(index, self.culprit(operation, own))),
+            });
+        }
+        // From here on nothing may interrupt: a commit that was begun is carried to its end.
+        scope.set_deadline(far());
+        let worked = clock::now();
+        self.commit(sequence)
+            .map_err(|(error, unknown)| self.failed(lead, error, scope, unknown))?;
+        Ok(Attempt::Committed(Committed {
+            results,
+            sequence,
+            work: worked - began,
+            commit: clock::now().saturating_duration_since(worked),
+        }))
+    }
+
+    /// Ends the transaction, with its number where it changed anything; the flag says whether a failure leaves open what
+    /// became of it.
+    fn commit(&self, sequence: Option<u64>) -> Result<(), (rusqlite::Error, bool)> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        if let Some(sequence) = sequence {
+            let number = sequence as i64;
+            let mut set = self
+                .connection
+                .prepare_cached(SET_SEQUENCE)
+                .map_err(|error| (error, false))?;
+            set.execute([number]).map_err(|error| (error, false))?;
+        }
+        execute(self.connection, "COMMIT").map_err(|error| (error, true))
+    }
+
+    fn failed(&mut self, lead: &'static str, error: rusqlite::Error, scope: &Scope, outcome_unknown: bool) -> Attempt {
+        let error = with_true_code(self.connection, error);
         let class = classify_error(&error);
         let outcome_unknown = outcome_unknown && !is_certain(&error);
-        if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
-            connection.poison();
+        // What became of a commit is asked on another connection.
+        if outcome_unknown || matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
+            self.connection.poison();
         }
-        let holder = lock_holder(&error, scope, connection.holders(), true);
-        let error = DbError::from_sqlite(database, lead, &error).with_holder(holder);
+        let holder = lock_holder(&error, scope, self.connection.holders(), true);
         Attempt::Failed(BatchFailure {
-            error,
-            lock_budget_spent: scope.lock_budget_spent(),
             outcome_unknown,
+            error: DbError::from_sqlite(self.database, lead, &error).with_holder(holder),
+            lock_budget_spent: scope.lock_budget_spent(),
         })
-    };
-    if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
-        return failed(connection, error, false);
     }
-    let mut results = Vec::with_capacity(jobs.len());
-    for (index, job) in jobs.iter_mut().enumerate() {
-        match run_one(connection, job.as_mut(), scope, watched) {
-            Ok(Own::Done) => results.push(Ok(())),
-            Ok(Own::Refused(error)) => results.push(Err(DbError::from_sqlite(database, job.operation().name, &error))),
-            Ok(Own::Panicked(text)) => {
-                connection.poison();
-                let error = DbError::new(database, job.operation().name, ErrorKind::Panicked).with_detail(text);
-                return Attempt::Culprit(index, error);
+
+    /// The error of a job that takes the whole transaction with it.
+    fn culprit(&mut self, operation: &'static str, own: Own) -> DbError {
+        let error = |kind| DbError::new(self.database, operation, kind);
+        match own {
+            Own::Panicked(text) => {
+                self.connection.poison();
+                error(ErrorKind::Panicked).with_detail(text)
             }
-            Ok(Own::Stopped(kind)) => {
-                let error = DbError::new(database, job.operation().name, kind);
-                return Attempt::Culprit(index, error);
+            Own::Stopped(kind) => error(kind),
+            Own::RolledBack(refused) => DbError::from_sqlite(self.database, operation, &refused),
+            // What it did then is not known.
+            _ => {
+                self.connection.poison();
+                error(ErrorKind::OutcomeUnknown).with_detail("the job went on outside its transaction")
             }
-            Ok(Own::RolledBack(error)) => {
-                return Attempt::Culprit(index, DbError::from_sqlite(database, job.operation().name, &error));
-            }
-            Ok(Own::LeftTheTransaction) => {
-                connection.poison();
-                let error = DbError::new(database, job.operation().name, ErrorKind::OutcomeUnknown);
-                return Attempt::Culprit(index, error.with_detail("the job went on outside its transaction"));
-            }
-            Err(error) => return failed(connection, error, false),
         }
-    }
-    // From here on nothing may interrupt: a commit that was begun is carried to its end.
-    scope.set_deadline(far());
-    match execute(connection, "COMMIT") {
-        Ok(()) => Attempt::Committed(results),
-        Err(error) => failed(connection, error, true),
     }
 }
 
@@ -141,100 +189,41 @@ fn is_certain(error: &rusqlite::Error) -> bool {
 /// reach SQLite as a failed write like any other, and only the system's number tells. A failed growth of the shared
 /// memory is not among them: it may come after the commit is on disk. Must be asked before the connection is used again.
 fn with_true_code(connection: &Connection, error: rusqlite::Error) -> rusqlite::Error {
-    use rustix::io::Errno;
     const IOERR_WRITE: i32 = 778;
     if crate::db::classify::code_of(&error) != Some(IOERR_WRITE) {
         return error;
     }
     // SAFETY: the handle belongs to this open connection, and the call only reads a number from it.
     let number = unsafe { ffi::sqlite3_system_errno(connection.handle()) };
-    // Compared as plain numbers: SQLite may have none (0), which `Errno::from_raw_os_error` panics at.
-    let is = |errno: Errno| errno.raw_os_error() == number;
-    let (code, what) = if is(Errno::DQUOT) || is(Errno::FBIG) {
-        (ffi::SQLITE_FULL, "a quota or file-size limit was reached")
+    true_code(number).map_or(error, |(code, what)| {
+        let number = std::io::Error::from_raw_os_error(number);
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(format!("{what} ({number})")))
+    })
+}
+
+/// What the system's number says of a failed write; it is 0 where the system has none to say.
+fn true_code(number: i32) -> Option<(i32, &'static str)> {
+    let is = |errno: Errno| number == errno.raw_os_error();
+    if is(Errno::DQUOT) || is(Errno::FBIG) {
+        Some((ffi::SQLITE_FULL, "a quota or file-size limit was reached"))
     } else if is(Errno::ROFS) {
-        (ffi::SQLITE_READONLY, "the file system is read-only")
+        Some((ffi::SQLITE_READONLY, "the file system is read-only"))
     } else {
-        return error;
-    };
-    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(format!("{what} ({number})")))
-}
-
-/// How one job ended, for its own reasons.
-enum Own {
-    Done,
-    Refused(rusqlite::Error),
-    /// Refused, and it rolled the whole transaction back (`ON CONFLICT ROLLBACK`).
-    RolledBack(rusqlite::Error),
-    /// It went on after SQLite had rolled back, or ended the transaction itself: what it did then is not known.
-    LeftTheTransaction,
-    Panicked(String),
-    /// At its deadline, or by an operator.
-    Stopped(ErrorKind),
-}
-
-/// Runs a job in its savepoint; an `Err` concerns the whole transaction. The job's deadline is in force for the job
-/// alone: a savepoint's own statements must not fail because one caller is late.
-fn run_one(connection: &Connection, job: &mut dyn Job, scope: &Scope, watched: &Watched<'_>) -> rusqlite::Result<Own> {
-    execute(connection, "SAVEPOINT job")?;
-    scope.set_deadline(job.deadline());
-    let running = watched.active.begin(&beginning(job), Some(connection));
-    scope.set_cancelled(Some(running.flag()));
-    statements::now_for(job.operation().name);
-    let ran = job.run(connection);
-    if let Ran::Failed(error) = &ran {
-        statements::failed(watched.statements, error);
-    }
-    let was_cancelled = running.was_cancelled();
-    // From here on it can't be stopped: neither its savepoint's end nor the others' work.
-    drop(running);
-    scope.set_cancelled(None);
-    scope.set_deadline(far());
-    // SQLite has rolled everything back by itself, or the job ended the transaction: the batch is gone.
-    let is_gone = connection.is_autocommit();
-    match ran {
-        Ran::Keep | Ran::Undo if is_gone => Ok(Own::LeftTheTransaction),
-        Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Done),
-        Ran::Undo => undo(connection).map(|()| Own::Done),
-        Ran::Panicked(text) => Ok(Own::Panicked(text)),
-        Ran::Failed(error) if crate::db::classify::code_of(&error) == Some(9) => Ok(Own::Stopped(if was_cancelled {
-            ErrorKind::Cancelled
-        } else {
-            ErrorKind::DeadlineExceeded
-        })),
-        Ran::Failed(error) => {
-            let class = classify_error(&error);
-            let own = class.retry == Retry::Never && matches!(class.impact, Impact::Ignored | Impact::Success);
-            match (own, is_gone) {
-                (false, _) => Err(error),
-                (true, true) => Ok(Own::RolledBack(error)),
-                (true, false) => undo(connection).map(|()| Own::Refused(error)),
-            }
-        }
+        None
     }
 }
 
-fn beginning(job: &dyn Job) -> Beginning<'_> {
-    Beginning {
-        operation: job.operation().name,
-        writes: true,
-        snapshot: true,
-        caller: job.caller(),
-        now: clock::now(),
-        deadline: job.deadline(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_number_tells_a_quota_from_a_broken_disk() {
+        let code = |number| true_code(number).map(|(code, _)| code);
+        assert_eq!(code(Errno::DQUOT.raw_os_error()), Some(ffi::SQLITE_FULL));
+        assert_eq!(code(Errno::FBIG.raw_os_error()), Some(ffi::SQLITE_FULL));
+        assert_eq!(code(Errno::ROFS.raw_os_error()), Some(ffi::SQLITE_READONLY));
+        assert_eq!(code(Errno::IO.raw_os_error()), None);
+        assert_eq!(code(0), None, "nothing came from the system");
     }
-}
-
-/// Later than anything that is carried to its end.
-fn far() -> Instant {
-    clock::now() + Duration::from_secs(3600)
-}
-
-fn undo(connection: &Connection) -> rusqlite::Result<()> {
-    execute(connection, "ROLLBACK TO job")?;
-    execute(connection, "RELEASE job")
-}
-
-fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
 }

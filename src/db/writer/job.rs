@@ -74,6 +74,11 @@ pub trait Job: Send {
     fn is_abandoned(&self) -> bool;
     /// The breaker's permit it came in with, once.
     fn take_permit(&mut self) -> Option<Permit>;
+    /// Whether an earlier attempt may have been committed.
+    fn is_uncertain(&self) -> bool;
+    /// An attempt failed in a way that doesn't tell whether it was committed. From then on the caller can't be told that
+    /// nothing was done.
+    fn set_uncertain(&mut self);
     /// Runs it and keeps its value for the answer.
     fn run(&mut self, connection: &Connection) -> Ran;
     /// Answers the caller: with the kept value, or with the error.
@@ -88,6 +93,7 @@ pub struct TypedJob<T, F> {
     pub(super) turn: Turn,
     pub(super) permit: Option<Permit>,
     pub(super) work: F,
+    pub(super) uncertain: bool,
     pub(super) value: Option<T>,
     pub(super) reply: oneshot::Sender<Result<T, DbError>>,
 }
@@ -119,6 +125,14 @@ where
 
     fn take_permit(&mut self) -> Option<Permit> {
         self.permit.take()
+    }
+
+    fn is_uncertain(&self) -> bool {
+        self.uncertain
+    }
+
+    fn set_uncertain(&mut self) {
+        self.uncertain = true;
     }
 
     fn run(&mut self, connection: &Connection) -> Ran {

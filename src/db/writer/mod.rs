@@ -5,7 +5,10 @@
 //! shutdown the queue is drained before the file is closed. Called by `Database::write` and the probe.
 
 mod batch;
+mod fence;
 mod job;
+mod pace;
+mod repeat;
 mod worker;
 
 use std::sync::Arc;
@@ -27,8 +30,9 @@ use super::operation::{Effect, Operation};
 use super::pool::ConnectionPool;
 use super::retry::Budget;
 use super::room::Room;
+use super::sequence::Sequence;
 use super::statements::Statements;
-use crate::clock;
+use crate::clock::{self, SharedClock};
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
 
@@ -43,24 +47,64 @@ pub struct Shared {
     pub(super) read_breaker: Arc<Breaker>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) pool: ConnectionPool,
-    pub(super) budget: Arc<Mutex<Budget>>,
+    pub(super) budget: Arc<Budget>,
     pub(super) active: Arc<Active>,
     pub(super) metrics: Metrics,
+    pub(super) underway: Underway,
     pub(super) stop: Stop,
     /// Told of every failed attempt, so that a full disk is known at once.
     pub(super) room: Room,
     pub(super) statements: Arc<Statements>,
+    pub(super) clock: SharedClock,
+}
+
+/// Since when the thread is in an attempt: what a hanging disk looks like from outside.
+pub struct Underway {
+    began: Instant,
+    /// Milliseconds after `began`, plus one; 0 between attempts.
+    since_ms: AtomicU64,
+}
+
+impl Default for Underway {
+    fn default() -> Self {
+        Self {
+            began: clock::now(),
+            since_ms: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Underway {
+    fn milliseconds(&self) -> u64 {
+        clock::now().saturating_duration_since(self.began).as_millis() as u64
+    }
+
+    fn begin(&self) {
+        self.since_ms.store(self.milliseconds() + 1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.since_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether one attempt has lasted for at least `limit`.
+    pub(super) fn is_longer_than(&self, limit: Duration) -> bool {
+        let since = self.since_ms.load(Ordering::Relaxed);
+        since > 0 && self.milliseconds().saturating_sub(since - 1) >= limit.as_millis() as u64
+    }
 }
 
 /// Counters and recent sizes and times.
 #[derive(Default)]
 pub struct Metrics {
     pub(super) queued: AtomicUsize,
+    pub(super) in_hand: AtomicUsize,
     pub(super) refused: AtomicU64,
     pub(super) commits: AtomicU64,
     pub(super) jobs: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) gave_up: AtomicU64,
+    pub(super) batch_limit: AtomicUsize,
     pub(super) batch_size: Quantiles,
     pub(super) commit_time: Quantiles,
 }
@@ -115,7 +159,7 @@ pub struct Writer {
 /// A writer without a thread, which a simulation runs turn by turn.
 #[cfg(test)]
 pub struct Unattended {
-    shared: Arc<Shared>,
+    desk: Mutex<worker::Desk>,
     queue: std::sync::mpsc::Receiver<Box<dyn Job>>,
 }
 
@@ -123,14 +167,13 @@ pub struct Unattended {
 impl Unattended {
     /// Runs one batch, if anything is queued.
     pub fn turn(&self) -> bool {
-        let Ok(first) = self.queue.try_recv() else { return false };
-        worker::batch_of(&self.shared, &self.queue, first);
-        true
+        // Taken while it runs: its own sleep gave somebody else this turn.
+        self.desk.try_lock().is_some_and(|mut desk| desk.turn(&self.queue))
     }
 
     /// What the thread does once the queue is closed.
     pub fn finish(&self) {
-        worker::run(&self.shared, &self.queue);
+        worker::run(&mut self.desk.lock(), &self.queue);
     }
 }
 
@@ -145,13 +188,13 @@ impl Writer {
     ///
     /// # Errors
     /// The operating system's, when it gives no thread.
-    pub fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
+    pub fn start(shared: Arc<Shared>, sequence: Sequence) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE_CAPACITY);
-        let of_thread = Arc::clone(&shared);
+        let mut desk = worker::Desk::new(Arc::clone(&shared), sequence);
         #[cfg(test)]
         if super::simulation::is_running() {
             super::simulation::adopt(Unattended {
-                shared: of_thread,
+                desk: Mutex::new(desk),
                 queue: receiver,
             });
             let (queue, thread) = (RwLock::new(Some(sender)), std::thread::spawn(|| ()));
@@ -159,7 +202,7 @@ impl Writer {
         }
         let thread = std::thread::Builder::new()
             .name(format!("{}-writer", shared.database))
-            .spawn(move || worker::run(&of_thread, &receiver))?;
+            .spawn(move || worker::run(&mut desk, &receiver))?;
         Ok(Self {
             shared,
             queue: RwLock::new(Some(sender)),
@@ -192,6 +235,7 @@ impl Writer {
             turn: turn.clone(),
             permit: Some(permit),
             work,
+            uncertain: false,
             value: None,
             reply,
         };

@@ -1,36 +1,73 @@
 //! The writer's thread (floor 1): takes what is queued, tries it as one batch, and repeats the whole batch where
 //! that can help.
 //!
-//! What must stay true: jobs whose caller left or whose deadline passed are skipped before they run; a job is
-//! repeated only while nothing can have been committed; no sleep outlasts shutdown or crosses a job's deadline.
+//! What must stay true: jobs whose caller left or whose deadline passed are skipped before they run; the commit's number
+//! is beside the file before anybody is answered; no panic ends the thread. Started by `Writer::start`; what a failure means is `repeat`'s matter.
 
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::Shared;
-use super::batch::{Attempt, BatchFailure, Watched, attempt};
-use super::job::Job;
+use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
+use super::fence::{Fence, Watched};
+use super::job::{Job, Turn, TypedJob};
+use super::pace::Pace;
+use super::repeat::{Jobs, again, answer, answer_all};
 use crate::clock;
+use crate::db::active::Caller;
 use crate::db::breaker::{Outcome, Permit};
 use crate::db::checkpoint::BUSY_CAP;
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
-use crate::db::retry::{Decision, Failed, decide};
+use crate::db::idempotency;
+use crate::db::operation::Operation;
+use crate::db::readers::panic_text;
+use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
 use crate::db::verdict::{Direction, verdict};
 
-/// Most jobs in one transaction.
-const MOST_JOBS: usize = 512;
 const CHECKPOINT_CAP: Duration = Duration::from_millis(900);
+/// Idle looks: for a number that waits to be synced, and for answers that are too old.
+const SYNC_AFTER: Duration = Duration::from_secs(1);
+const PRUNE_AFTER: Duration = Duration::from_secs(60);
+const PRUNE: Operation = Operation::write("idempotency.prune").idempotent();
+/// Batches that are run with savepoints after one that had something to undo.
+const FENCED_BATCHES: u32 = 64;
 
-type Jobs = Vec<Box<dyn Job>>;
+/// What the thread keeps from batch to batch.
+pub struct Desk {
+    shared: Arc<Shared>,
+    sequence: Sequence,
+    pace: Pace,
+    fenced_batches: u32,
+    prune_at: Instant,
+}
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
-pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
-    while let Ok(first) = queue.recv() {
-        batch_of(shared, queue, first);
+pub fn run(desk: &mut Desk, queue: &Receiver<Box<dyn Job>>) {
+    let shared = &*Arc::clone(&desk.shared);
+    // Jobs answer for their own panics. Any other, such as an observer's, costs the batch at hand and no more: its jobs
+    // are dropped, their callers know from their turns what is certain, and the connection goes with its transaction.
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| desk.serve(queue))) {
+        shared.underway.end();
+        shared.metrics.in_hand.store(0, Ordering::Relaxed);
+        let panic = panic_text(&*panic);
+        tracing::error!(
+            database = shared.database,
+            panic,
+            "the writer panicked outside a job; it goes on"
+        );
     }
+    desk.sequence.sync();
+    checkpoint(shared);
+}
+
+fn checkpoint(shared: &Shared) {
     if shared.breaker.status().state == "ISOLATED" {
         return; // The write-ahead log is evidence.
     }
@@ -39,14 +76,6 @@ pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>) {
         let _ = connection.busy_timeout(BUSY_CAP);
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
-}
-
-/// Runs what is queued as one batch.
-pub fn batch_of(shared: &Shared, queue: &Receiver<Box<dyn Job>>, first: Box<dyn Job>) {
-    let mut jobs = vec![first];
-    jobs.extend(queue.try_iter().take(MOST_JOBS - 1));
-    shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
-    run_batch(shared, jobs);
 }
 
 /// Answers those who can't be helped any more and keeps the rest.
@@ -61,8 +90,7 @@ fn still_wanted(shared: &Shared, jobs: Jobs) -> Jobs {
         if !late && job.turn().start() {
             kept.push(job);
         } else {
-            let error = DbError::new(shared.database, job.operation().name, ErrorKind::NotBegun);
-            job.answer(Err(error));
+            answer(job, &DbError::new(shared.database, "", ErrorKind::NotBegun));
         }
     }
     kept
@@ -103,162 +131,190 @@ impl Permits {
     }
 }
 
-fn run_batch(shared: &Shared, mut jobs: Jobs) {
-    let mut attempts = 0;
-    let mut number = None;
-    loop {
-        jobs = still_wanted(shared, jobs);
-        if jobs.is_empty() {
-            return;
+impl Desk {
+    /// With nothing done yet.
+    pub fn new(shared: Arc<Shared>, sequence: Sequence) -> Self {
+        Self {
+            shared,
+            sequence,
+            pace: Pace::default(),
+            fenced_batches: 0,
+            prune_at: clock::now() + PRUNE_AFTER,
         }
-        let permits = match Permits::gather(shared, &mut jobs, &mut number) {
-            Ok(permits) => permits,
-            Err(error) => return answer_all(jobs, &error),
+    }
+
+    /// Runs one batch in a simulation, if anything is queued.
+    #[cfg(test)]
+    pub fn turn(&mut self, queue: &Receiver<Box<dyn Job>>) -> bool {
+        let Ok(first) = queue.try_recv() else {
+            self.idle();
+            return false;
         };
-        attempts += 1;
-        let started = clock::now();
-        match try_once(shared, &mut jobs) {
-            Attempt::Committed(results) => {
-                let slow = clock::since(started) >= shared.settings.operation.timeout / 2;
-                permits.settle(Outcome::Success { slow });
-                return committed(shared, jobs, results, clock::since(started));
+        self.batch_of(first, queue);
+        true
+    }
+
+    /// Takes batch after batch until every sender is gone and the queue is empty.
+    fn serve(&mut self, queue: &Receiver<Box<dyn Job>>) {
+        loop {
+            let patience = if self.sequence.is_unsynced() {
+                SYNC_AFTER
+            } else {
+                PRUNE_AFTER
+            };
+            match queue.recv_timeout(patience) {
+                Ok(first) => self.batch_of(first, queue),
+                Err(RecvTimeoutError::Timeout) => self.idle(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            Attempt::Culprit(index, error) => {
-                permits.settle(Outcome::Ignored);
-                // The others keep their order: who came first goes first.
-                jobs.remove(index).answer(Err(error));
+        }
+    }
+
+    fn batch_of(&mut self, first: Box<dyn Job>, queue: &Receiver<Box<dyn Job>>) {
+        let shared = &*Arc::clone(&self.shared);
+        let limit = self.pace.limit();
+        shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
+        let mut jobs = vec![first];
+        jobs.extend(queue.try_iter().take(limit - 1));
+        shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
+        shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
+        self.run_batch(jobs);
+        shared.metrics.in_hand.store(0, Ordering::Relaxed);
+        self.sequence.sync_if_due();
+    }
+
+    fn run_batch(&mut self, mut jobs: Jobs) {
+        let shared = &*Arc::clone(&self.shared);
+        let (mut attempts, mut number) = (0, None);
+        loop {
+            jobs = still_wanted(shared, jobs);
+            if jobs.is_empty() {
+                return;
             }
-            Attempt::Failed(failure) => {
-                shared.room.failed(&failure.error, &shared.breaker);
-                let outcome = verdict(Direction::Write, &failure.error, failure.lock_budget_spent);
-                if let Outcome::Isolate { cause } = &outcome {
-                    shared.read_breaker.isolate(cause);
+            let permits = match Permits::gather(shared, &mut jobs, &mut number) {
+                Ok(permits) => permits,
+                Err(error) => return answer_all(jobs, &error),
+            };
+            let started = clock::now();
+            match self.try_once(&mut jobs) {
+                Attempt::Committed(committed) => {
+                    let took = clock::since(started);
+                    let slow = took >= shared.settings.operation.timeout / 2;
+                    permits.settle(Outcome::Success { slow });
+                    return self.committed(jobs, committed, took);
                 }
-                permits.settle(outcome);
-                jobs = match again(shared, jobs, &failure, attempts) {
-                    Some(jobs) => jobs,
-                    None => return,
-                };
+                Attempt::Culprit(index, error) => {
+                    permits.settle(Outcome::Ignored);
+                    // The others keep their order: who came first goes first.
+                    jobs.remove(index).answer(Err(error));
+                }
+                Attempt::NeedsSavepoints => {
+                    permits.settle(Outcome::Ignored);
+                    self.fenced_batches = FENCED_BATCHES;
+                }
+                Attempt::Failed(failure) => {
+                    attempts += 1;
+                    shared.room.failed(&failure.error, &shared.breaker);
+                    let outcome = verdict(Direction::Write, &failure.error, failure.lock_budget_spent);
+                    if let Outcome::Isolate { cause } = &outcome {
+                        shared.read_breaker.isolate(cause);
+                    }
+                    permits.settle(outcome);
+                    match again(shared, jobs, &failure, attempts) {
+                        Some(waited) => jobs = waited,
+                        None => return,
+                    }
+                }
             }
         }
     }
-}
 
-fn try_once(shared: &Shared, jobs: &mut Jobs) -> Attempt {
-    let operation = jobs[0].operation().name;
-    let now = clock::now();
-    let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or(now);
-    let until = last_deadline.min(now + shared.settings.pool.connect_timeout);
-    let mut connection = match shared.pool.checkout(operation, until) {
-        Ok(connection) => connection,
-        Err(error) => {
-            return Attempt::Failed(BatchFailure {
-                error,
-                lock_budget_spent: false,
-                outcome_unknown: false,
-            });
-        }
-    };
-    let acquire = clock::now().saturating_duration_since(now);
-    let watch = Watch::enter(operation);
-    let made = attempt(
-        shared.database,
-        &mut connection,
-        jobs,
-        shared.settings.operation.lock_timeout,
-        &Watched {
-            active: &shared.active,
-            statements: &shared.statements,
-        },
-    );
-    drop(connection);
-    let waits = (acquire, Duration::ZERO);
-    statements::report(shared.database, &shared.statements, &*shared.observer, &watch, waits);
-    made
-}
-
-fn committed(shared: &Shared, jobs: Jobs, results: Vec<Result<(), DbError>>, took: Duration) {
-    shared.metrics.commits.fetch_add(1, Ordering::Relaxed);
-    shared.metrics.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
-    shared.metrics.batch_size.record_count(jobs.len() as u64);
-    shared.metrics.commit_time.record(took);
-    for (job, result) in jobs.into_iter().zip(results) {
-        job.answer(result);
-    }
-}
-
-/// Sleeps where repeating can help; gives back those who wait for it, having answered the others.
-fn again(shared: &Shared, jobs: Jobs, failure: &BatchFailure, attempts: u32) -> Option<Jobs> {
-    if failure.outcome_unknown {
-        let unknown = DbError {
-            kind: ErrorKind::OutcomeUnknown,
-            ..failure.error.clone()
-        };
-        answer_all(jobs, &unknown);
-        return None;
-    }
-    let now = clock::now();
-    let random = fastrand::f64();
-    let Some(class) = failure.error.class() else {
-        answer_all(jobs, &failure.error);
-        return None;
-    };
-    let failed = Failed {
-        class,
-        attempt: attempts,
-        lock_budget_spent: failure.lock_budget_spent,
-    };
-    let mut delay = None;
-    let mut kept = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        match decide(&shared.settings.retry, failed, now, job.deadline(), random) {
-            Decision::After(wait) => {
-                delay = Some(wait);
-                job.turn().pause();
-                kept.push(job);
+    fn try_once(&mut self, jobs: &mut Jobs) -> Attempt {
+        let shared = &*Arc::clone(&self.shared);
+        let operation = jobs[0].operation().name;
+        let now = clock::now();
+        let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or(now);
+        let until = last_deadline.min(now + shared.settings.pool.connect_timeout);
+        let mut connection = match shared.pool.checkout(operation, until) {
+            Ok(connection) => connection,
+            Err(error) => {
+                return Attempt::Failed(BatchFailure {
+                    error,
+                    lock_budget_spent: false,
+                    outcome_unknown: false,
+                });
             }
-            Decision::GiveUp(_) => give_up(shared, job, &failure.error),
+        };
+        let fence = if self.fenced_batches == 0 {
+            Fence::Transaction
+        } else {
+            Fence::Savepoints
+        };
+        let bench = Bench {
+            database: shared.database,
+            connection: &mut connection,
+            lock_budget: shared.settings.operation.lock_timeout,
+            fence,
+            sequence: &mut self.sequence,
+            watched: Watched {
+                active: &shared.active,
+                statements: &shared.statements,
+            },
+        };
+        let acquire = clock::now().saturating_duration_since(now);
+        let watch = Watch::enter(operation);
+        shared.underway.begin();
+        let made = attempt(bench, jobs);
+        shared.underway.end();
+        drop(connection);
+        let waits = (acquire, Duration::ZERO);
+        statements::report(shared.database, &shared.statements, &*shared.observer, &watch, waits);
+        made
+    }
+
+    fn committed(&mut self, jobs: Jobs, committed: Committed, took: Duration) {
+        if let Some(sequence) = committed.sequence {
+            self.sequence.acknowledge(sequence);
+        }
+        self.fenced_batches = self.fenced_batches.saturating_sub(1);
+        self.pace.measured(jobs.len(), committed.work, committed.commit);
+        let metrics = &self.shared.metrics;
+        metrics.commits.fetch_add(1, Ordering::Relaxed);
+        metrics.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+        metrics.batch_size.record_count(jobs.len() as u64);
+        metrics.commit_time.record(took);
+        for (job, result) in jobs.into_iter().zip(committed.results) {
+            job.answer(result);
         }
     }
-    let delay = delay?;
-    if let Err(refusal) = shared.breaker.peek() {
-        // This very failure opened the breaker: sleeping now would only delay the refusal.
-        let error = refused(shared.database, failure.error.operation, refusal);
-        answer_all(kept, &error);
-        return None;
-    }
-    if !shared.budget.lock().spend(now) {
-        kept.into_iter().for_each(|job| give_up(shared, job, &failure.error));
-        return None;
-    }
-    shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
-    shared.observer.retrying(&failure.error, attempts, delay);
-    if shared.stop.sleep(delay) {
-        let stopping = DbError {
-            kind: ErrorKind::ShuttingDown,
-            ..failure.error.clone()
-        };
-        answer_all(kept, &stopping);
-        return None;
-    }
-    Some(kept)
-}
 
-fn give_up(shared: &Shared, job: Box<dyn Job>, error: &DbError) {
-    shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
-    let own = DbError {
-        operation: job.operation().name,
-        ..error.clone()
-    };
-    job.answer(Err(own));
-}
+    /// Nobody wants anything for the moment.
+    fn idle(&mut self) {
+        self.sequence.sync();
+        if clock::now() >= self.prune_at {
+            self.prune_at = clock::now() + PRUNE_AFTER;
+            while self.prune() {}
+        }
+    }
 
-fn answer_all(jobs: Jobs, error: &DbError) {
-    for job in jobs {
-        let own = DbError {
-            operation: job.operation().name,
-            ..error.clone()
-        };
-        job.answer(Err(own));
+    /// Removes a chunk of old answers, as a job like any other; whether there may be more.
+    fn prune(&mut self) -> bool {
+        let now_ms = clock::epoch_ms(self.shared.clock.wall());
+        let (reply, mut answer) = oneshot::channel();
+        self.run_batch(vec![Box::new(TypedJob {
+            operation: PRUNE,
+            caller: Caller {
+                site: Location::caller(),
+                origin: None,
+            },
+            deadline: clock::now() + self.shared.settings.operation.timeout,
+            turn: Turn::default(),
+            permit: None,
+            work: move |connection: &rusqlite::Connection| idempotency::prune_chunk(connection, now_ms),
+            uncertain: false,
+            value: None,
+            reply,
+        })]);
+        matches!(answer.try_recv(), Ok(Ok(true)))
     }
 }

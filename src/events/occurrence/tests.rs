@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::from_epoch_ms;
+use crate::db::{BreakerChange, DbError, ErrorKind};
 use crate::events::group::{Fingerprints, Grouper};
 
 fn change(to: &'static str) -> BreakerChange {

@@ -160,7 +160,7 @@ fn a_failed_probe_reopens_for_half_as_long_again_up_to_five_minutes() {
 }
 
 #[test]
-fn a_hung_probe_loses_its_lease_and_its_late_result_counts_for_nothing() {
+fn fault_27_a_hung_probe_loses_its_lease_and_its_late_result_counts_for_nothing() {
     let start = Instant::now();
     let mut m = opened(start);
     let at = start + OPEN_FOR;
@@ -175,7 +175,7 @@ fn a_hung_probe_loses_its_lease_and_its_late_result_counts_for_nothing() {
 }
 
 #[test]
-fn an_ignored_probe_gives_its_place_back() {
+fn fault_27_a_probe_without_a_verdict_gives_its_place_back() {
     let start = Instant::now();
     let mut m = opened(start);
     let at = start + OPEN_FOR;
@@ -185,7 +185,7 @@ fn an_ignored_probe_gives_its_place_back() {
 }
 
 #[test]
-fn a_result_of_an_older_generation_changes_nothing() {
+fn fault_28_a_result_of_an_older_generation_changes_nothing() {
     let start = Instant::now();
     let mut m = machine();
     let old = m.acquire(start).0.expect("closed");

@@ -1,6 +1,7 @@
 //! What runs: seen with its call site, stopped by its name, bounded by its deadline.
 
 use super::*;
+use crate::config::PoolSettings;
 use crate::db::ActiveOperation;
 
 const RUNAWAY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
@@ -92,7 +93,7 @@ async fn a_count_that_runs_without_steps_ends_at_its_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leaked_connections_are_told_of_once_and_shed_rather_than_hang() {
+async fn fault_25_leaked_connections_are_told_of_once_and_shed_rather_than_hang() {
     #[derive(Default)]
     struct Leaks(Mutex<Vec<String>>);
     impl Observer for Leaks {

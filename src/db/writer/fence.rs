@@ -1,0 +1,154 @@
+//! One job of a batch and the fence around it (floor 1): what it leaves behind when it isn't kept.
+//!
+//! What must stay true: a job's deadline and a stop are in force only while its own statements run; whoever goes on
+//! after SQLite has rolled back is found out; a deferred violation is told to the job that made it. Called by `batch`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ffi};
+
+use super::job::{Job, Ran};
+use crate::clock;
+use crate::db::active::{Active, Beginning};
+use crate::db::classify::{Impact, Retry, classify_error, code_of};
+use crate::db::deadline::Scope;
+use crate::db::error::ErrorKind;
+use crate::db::statements::{self, Statements};
+
+/// How one job's changes are kept apart from those of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// Not at all: almost every job is kept, and a batch with one that isn't is run again with savepoints. It saves two
+    /// statements and the copies of pages that a savepoint makes.
+    Transaction,
+    /// Each in its savepoint.
+    Savepoints,
+}
+
+/// Where what runs is told: who runs now, and what each statement took.
+pub struct Watched<'a> {
+    /// The operations that run.
+    pub active: &'a Arc<Active>,
+    /// The statements.
+    pub statements: &'a Statements,
+}
+
+/// How one job ended, for its own reasons.
+pub enum Own {
+    Kept,
+    Undone,
+    Refused(rusqlite::Error),
+    /// It must be undone or was refused, and there is no savepoint to go back to.
+    Unfenced(Option<rusqlite::Error>),
+    /// Refused, and it rolled the whole transaction back (`ON CONFLICT ROLLBACK`).
+    RolledBack(rusqlite::Error),
+    /// It went on after SQLite had rolled back, or ended the transaction itself: what it did then is not known.
+    LeftTheTransaction,
+    Panicked(String),
+    /// At its deadline, or by an operator.
+    Stopped(ErrorKind),
+}
+
+/// Runs a job behind its fence; an `Err` concerns the whole transaction. The job's deadline is in force for the job
+/// alone: a savepoint's own statements must not fail because one caller is late.
+pub fn run_one(
+    connection: &Connection,
+    job: &mut dyn Job,
+    scope: &Scope,
+    fence: Fence,
+    watched: &Watched<'_>,
+) -> rusqlite::Result<Own> {
+    if fence == Fence::Savepoints {
+        execute(connection, "SAVEPOINT job")?;
+    }
+    scope.set_deadline(job.deadline());
+    let running = watched.active.begin(&beginning(job), Some(connection));
+    scope.set_cancelled(Some(running.flag()));
+    statements::now_for(job.operation().name);
+    let ran = job.run(connection);
+    if let Ran::Failed(error) = &ran {
+        statements::failed(watched.statements, error);
+    }
+    let was_cancelled = running.was_cancelled();
+    // From here on it can't be stopped: neither its savepoint's end nor the others' work.
+    drop(running);
+    scope.set_cancelled(None);
+    scope.set_deadline(far());
+    // SQLite has rolled everything back by itself, or the job ended the transaction: the batch is gone.
+    let is_gone = connection.is_autocommit();
+    match ran {
+        Ran::Keep | Ran::Undo if is_gone => Ok(Own::LeftTheTransaction),
+        Ran::Keep if has_deferred_violation(connection) => {
+            let refused = Some(foreign_key_error());
+            undo(connection, fence, refused)
+        }
+        Ran::Keep if fence == Fence::Transaction => Ok(Own::Kept),
+        Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Kept),
+        Ran::Undo => undo(connection, fence, None),
+        Ran::Panicked(text) => Ok(Own::Panicked(text)),
+        Ran::Failed(error) if code_of(&error) == Some(9) => Ok(Own::Stopped(if was_cancelled {
+            ErrorKind::Cancelled
+        } else {
+            ErrorKind::DeadlineExceeded
+        })),
+        Ran::Failed(error) => {
+            let class = classify_error(&error);
+            let own = class.retry == Retry::Never && matches!(class.impact, Impact::Ignored | Impact::Success);
+            match (own, is_gone) {
+                (false, _) => Err(error),
+                (true, true) => Ok(Own::RolledBack(error)),
+                (true, false) => undo(connection, fence, Some(error)),
+            }
+        }
+    }
+}
+
+/// Whether a deferred foreign key is violated. Asked after each job, because the COMMIT would fail for all of them, and
+/// because a job that another one happens to mend would have failed in a transaction of its own.
+fn has_deferred_violation(connection: &Connection) -> bool {
+    let (mut violated, mut highest) = (0, 0);
+    // SAFETY: the handle belongs to this open connection; the call writes two numbers.
+    unsafe {
+        let wanted = ffi::SQLITE_DBSTATUS_DEFERRED_FKS;
+        ffi::sqlite3_db_status(connection.handle(), wanted, &raw mut violated, &raw mut highest, 0);
+    }
+    violated != 0
+}
+
+/// What the job's own COMMIT would have said.
+fn foreign_key_error() -> rusqlite::Error {
+    let code = ffi::Error::new(ffi::SQLITE_CONSTRAINT_FOREIGNKEY);
+    rusqlite::Error::SqliteFailure(code, Some("FOREIGN KEY constraint failed".to_owned()))
+}
+
+fn beginning(job: &dyn Job) -> Beginning<'_> {
+    Beginning {
+        operation: job.operation().name,
+        writes: true,
+        snapshot: true,
+        caller: job.caller(),
+        now: clock::now(),
+        deadline: job.deadline(),
+    }
+}
+
+/// Later than anything that is carried to its end.
+pub fn far() -> Instant {
+    clock::now() + Duration::from_secs(3600)
+}
+
+/// Undoes one job, where its fence allows, for the reason it was refused or because it wants so.
+fn undo(connection: &Connection, fence: Fence, refused: Option<rusqlite::Error>) -> rusqlite::Result<Own> {
+    if fence == Fence::Transaction {
+        return Ok(Own::Unfenced(refused));
+    }
+    execute(connection, "ROLLBACK TO job")?;
+    execute(connection, "RELEASE job")?;
+    Ok(refused.map_or(Own::Undone, Own::Refused))
+}
+
+/// Runs a statement that every batch needs: prepared once a connection.
+pub fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}

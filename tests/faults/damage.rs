@@ -1,0 +1,158 @@
+//! Files that rot: a page, an index.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::work::{all_documents, all_events, assert_once, await_breaker, member, stats};
+use crate::common::{Server, eventually};
+use crate::{NOTES, assert_refused, await_reason, create, created, numbered, report, reported, started, until_well};
+
+/// Several times the open time of a breaker in these tests: one that is not isolated would have let a probe through.
+const LONG_ENOUGH_FOR_PROBES: Duration = Duration::from_secs(4);
+
+/// Everything into the file itself, so that its pages are read from there.
+fn empty_log(server: &Server, file: &str) {
+    let other = server.other_party(file);
+    eventually("the log is empty", || {
+        let tried = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        (tried.expect("tried") == 0).then_some(())
+    });
+}
+
+fn only_evidence(data_dir: &Path) -> PathBuf {
+    let mut all: Vec<_> = fs::read_dir(data_dir.join("evidence"))
+        .expect("a folder")
+        .map(|entry| entry.expect("read").path())
+        .collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+/// Where the root page of the documents begins.
+fn page_of_documents(server: &Server) -> u64 {
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'documents'";
+    let page: i64 = server
+        .other_party("app.db")
+        .query_row(sql, [], |row| row.get(0))
+        .expect("a page");
+    u64::try_from(page - 1).expect("a page") * 4096
+}
+
+#[test]
+fn fault_13_a_corrupt_page_is_isolated_with_its_evidence_while_events_go_on_and_back_when_it_is_right() {
+    let (server, client) = started();
+    let documents = created(&client, numbered("before", 50));
+    until_well(&client);
+    let (path, offset) = (server.data_dir().join("app.db"), page_of_documents(&server));
+    // A probe's write may come in between and have the page in the log again.
+    let (refused, right) = eventually("the damage is met", || {
+        empty_log(&server, "app.db");
+        let file = fs::File::options().read(true).write(true).open(&path).expect("opens");
+        let mut right = vec![0; 4096];
+        file.read_exact_at(&mut right, offset).expect("read");
+        file.write_all_at(&[0xA5; 4096], offset).expect("written");
+        let answer = client.get(&format!("{NOTES}?limit=500"));
+        (answer.status != 200).then_some((answer, right))
+    });
+    assert_refused(refused, &["database_damaged"]);
+    let isolated = await_breaker(&client, "app.read", "ISOLATED");
+    let cause = isolated["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains("CORRUPT"), "{isolated}");
+    await_breaker(&client, "app.write", "ISOLATED");
+    assert_refused(create(&client, "never"), &["database_damaged"]);
+    let told = await_reason(&client, &["app: a copy of the file", "evidence/"]);
+    let evidence = only_evidence(&server.data_dir());
+    assert!(
+        told.ends_with(evidence.file_name().expect("a name").to_str().expect("text")),
+        "{told}"
+    );
+    let copy = fs::read(evidence.join("app.db")).expect("copied");
+    let start = usize::try_from(offset).expect("small");
+    assert!(
+        copy[start..start + 4096].iter().all(|byte| *byte == 0xA5),
+        "as it was found"
+    );
+    let found = fs::read_to_string(evidence.join("found.txt")).expect("a text");
+    assert!(found.contains("Database: app"), "{found}");
+    let told = reported(&client, numbered("the log goes on", 3));
+    assert_once("events", &told, &member(&all_events(&client), "id"));
+    // There is no index to make anew, and only a good verdict lets it back.
+    client
+        .post("/api/monitoring/databases/app/reindex", &json!({}))
+        .expect(409);
+
+    let file = fs::File::options().write(true).open(&path).expect("opens");
+    file.write_all_at(&right, offset).expect("written");
+    await_breaker(&client, "app.read", "CLOSED");
+    await_breaker(&client, "app.write", "CLOSED");
+    until_well(&client);
+    create(&client, "after").expect(201);
+    let there = member(&all_documents(&client, "notes"), "marker");
+    assert_once("documents", &documents, &there);
+}
+
+/// Rows change while the index doesn't look: a file whose data is whole and whose index is wrong.
+fn spoil_index(server: &Server, file: &str, index: &str, change: &str) {
+    let other = server.other_party(file);
+    let read = "SELECT rootpage, tbl_name, sql FROM sqlite_schema WHERE name = ?1";
+    let (root, table, sql): (i64, String, String) = other
+        .query_row(read, [index], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .expect("an index");
+    other.execute_batch("PRAGMA writable_schema = ON").expect("set");
+    other
+        .execute("DELETE FROM sqlite_schema WHERE name = ?1", [index])
+        .expect("hidden");
+    drop(other);
+    let other = server.other_party(file);
+    other.execute_batch(change).expect("changed");
+    other.execute_batch("PRAGMA writable_schema = ON").expect("set");
+    other
+        .execute(
+            "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES ('index', ?1, ?2, ?3, ?4)",
+            (index, table, root, sql),
+        )
+        .expect("shown again");
+}
+
+#[test]
+fn fault_14_a_corrupt_index_is_named_and_made_anew_on_request() {
+    let (server, client) = started();
+    let reindex = |name: &str| client.post(&format!("/api/monitoring/databases/{name}/reindex"), &json!({}));
+    reindex("app").expect(409);
+    reindex("nothing").expect(404);
+    report(&client, "again and again").expect(201);
+    eventually("it is stored", || {
+        (stats(&client)["ledger"]["stored"].as_u64() > Some(0)).then_some(())
+    });
+    spoil_index(
+        &server,
+        "events.db",
+        "groups_by_count",
+        "UPDATE groups SET count = count + 1000",
+    );
+    report(&client, "again and again").expect(201);
+    await_breaker(&client, "events.write", "ISOLATED");
+    await_reason(
+        &client,
+        &[
+            "events: ",
+            "the index groups_by_count is wrong",
+            "/databases/events/reindex",
+        ],
+    );
+    // Its pages are in order, and still it is not let back by itself.
+    std::thread::sleep(LONG_ENOUGH_FOR_PROBES);
+    await_breaker(&client, "events.write", "ISOLATED");
+    assert!(only_evidence(&server.data_dir()).join("events.db").exists());
+
+    let made = reindex("events").expect(200).json();
+    assert_eq!(made["reindexed"], json!(["groups_by_count"]), "{made}");
+    await_breaker(&client, "events.write", "CLOSED");
+    until_well(&client);
+    report(&client, "again and again").expect(201);
+    reindex("events").expect(409);
+}

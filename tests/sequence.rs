@@ -1,0 +1,61 @@
+//! Fault 17 at the front door of the real binary: acknowledged changes that the file has lost are told, by number.
+
+mod common;
+
+use common::{Server, eventually};
+use serde_json::json;
+
+const HEADER_BYTES: usize = 32;
+
+#[test]
+fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
+    let mut server = Server::start(&[]);
+    let client = server.client();
+    client.put("/api/data/notes", &json!({})).expect(201);
+    for number in 0..10 {
+        let path = format!("/api/data/notes/n{number}");
+        client.put(&path, &json!({ "n": number })).expect(201);
+    }
+    server.kill();
+    let log = server.data_dir().join("app.db-wal");
+    let mut bytes = std::fs::read(&log).expect("a log");
+    // In the middle of its frames: what comes before is whole, what comes after is lost with it.
+    let middle = HEADER_BYTES + (bytes.len() - HEADER_BYTES) / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&log, bytes).expect("written");
+
+    server.restart();
+    let client = server.client();
+    let health = client.get("/api/monitoring/health").json();
+    assert_eq!(health["status"], "degraded", "{health}");
+    let because = health["because"].to_string();
+    assert!(
+        because.contains("app.db: acknowledged commits") && because.contains("are missing"),
+        "{because}"
+    );
+    let left = client.get("/api/data/notes").json()["items"]
+        .as_array()
+        .map_or(0, Vec::len);
+    assert!(left < 10, "the bit lost nothing, so this shows nothing");
+    let event = eventually("the event", || {
+        let events = client.get("/api/monitoring/errors?severity=critical").json();
+        let items = events["errors"].as_array()?.clone();
+        items
+            .into_iter()
+            .find(|e| e["message"].as_str().is_some_and(|m| m.contains("are missing")))
+    });
+    assert!(
+        event["details"]["expected"].as_u64() > event["details"]["found"].as_u64(),
+        "{event}"
+    );
+
+    client.put("/api/data/notes", &json!({}));
+    client.put("/api/data/notes/after", &json!({})).expect(201);
+    server.stop();
+    server.restart();
+    let health = server.client().get("/api/monitoring/health").json();
+    assert_eq!(
+        health["status"], "healthy",
+        "told once, and gone on from there: {health}"
+    );
+}
