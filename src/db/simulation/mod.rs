@@ -121,7 +121,7 @@ fn run_seeds(first: u64, seeds: u64, steps: u64) {
     println!("{seeds} seeds from {first}, {steps} steps each: {:?}", totals.lock());
     if let Some((seed, report)) = failures.lock().first() {
         panic!(
-            "seed {seed} failed: {report}\nalone: SIMULATION_SEED={seed} SIMULATION_STEPS={steps} cargo test --release --lib simulation -- --nocapture"
+            "seed {seed} failed: {report}\nalone: SIMULATION_SEED={seed} SIMULATION_STEPS={steps} cargo test --release --locked --lib simulation::seeds -- --nocapture"
         );
     }
 }
