@@ -5,8 +5,8 @@
 
 mod common;
 mod permits;
+mod reads;
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,11 +17,10 @@ use mainstay::db::rusqlite::{Connection, params};
 use mainstay::db::{Database, Effect, Migration, Operation, Options, Unobserved};
 use rocket::tokio;
 
-use common::{Extent, Table, cores, folder, median, quantile, ratio};
+use common::{Extent, Table, cores, folder, median, ratio};
 
 const CALLERS: usize = 64;
 const ROWS: i64 = 1000;
-const SELECT: &str = "SELECT n, body FROM rows WHERE id = ?1";
 const INSERT: &str = "INSERT INTO rows (n, body) VALUES (?1, ?2)";
 const SCHEMA: &str = "CREATE TABLE rows (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, body TEXT NOT NULL) STRICT";
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -29,8 +28,6 @@ const MIGRATIONS: &[Migration] = &[Migration {
     name: "rows",
     sql: SCHEMA,
 }];
-
-type Row = (i64, String);
 
 fn body() -> String {
     format!(
@@ -62,68 +59,12 @@ fn main() {
         permits::compare(extent);
     }
     if extent.wants("reads") {
-        runtime.block_on(reads(extent, &db));
+        runtime.block_on(reads::compare(extent, &db));
     }
     if extent.wants("writes") {
         writes(extent, &runtime, &db);
     }
     db.close(Duration::from_secs(5));
-}
-
-fn row(row: &mainstay::db::rusqlite::Row<'_>) -> mainstay::db::rusqlite::Result<Row> {
-    Ok((row.get(0)?, row.get(1)?))
-}
-
-/// One row by its key: the same statement on the same file, bare and through the layer.
-async fn reads(extent: Extent, db: &Database) {
-    let fill = |connection: &Connection| {
-        let mut insert = connection.prepare_cached(INSERT)?;
-        for n in 0..ROWS {
-            insert.execute(params![n, body()])?;
-        }
-        Ok(Effect::Commit(()))
-    };
-    db.write(Operation::write("fill"), fill).await.expect("filled");
-    let connection = Connection::open(db.path()).expect("opens");
-    let mut statement = connection.prepare(SELECT).expect("prepares");
-    let (mut bare, mut ours) = (Vec::new(), Vec::new());
-    let calls = extent.pick(20_000_i64, 500);
-    // The first round warms the pool and both caches.
-    for round in 0..extent.pick(11, 2) {
-        for call in 0..calls {
-            let started = Instant::now();
-            black_box(statement.query_row([call % ROWS + 1], row).expect("a row"));
-            bare.push(nanoseconds(started));
-        }
-        for call in 0..calls {
-            let started = Instant::now();
-            let query = move |c: &Connection| c.prepare_cached(SELECT)?.query_row([call % ROWS + 1], row);
-            black_box(db.read(Operation::point("row"), query).await.expect("a row"));
-            ours.push(nanoseconds(started));
-        }
-        if round == 0 {
-            bare.clear();
-            ours.clear();
-        }
-    }
-    let mut table = Table::new(&["read of one row", "p50 ns", "p99 ns", "added at p50", "ratio"]);
-    let (bare50, ours50) = (quantile(&mut bare, 0.5), quantile(&mut ours, 0.5));
-    let cells = |name: &str, samples: &mut [u32]| {
-        vec![
-            name.into(),
-            quantile(samples, 0.5).to_string(),
-            quantile(samples, 0.99).to_string(),
-        ]
-    };
-    table.row([cells("bare rusqlite", &mut bare), vec![String::new(), String::new()]].concat());
-    let added = format!("{} ns", i64::from(ours50) - i64::from(bare50));
-    let times = format!("{:.2}", ratio(f64::from(ours50), f64::from(bare50)));
-    table.row([cells("Database::read", &mut ours), vec![added, times]].concat());
-    table.print();
-}
-
-fn nanoseconds(since: Instant) -> u32 {
-    u32::try_from(since.elapsed().as_nanos()).unwrap_or(u32::MAX)
 }
 
 /// Durable writes: one commit for each against one commit for all who wait.

@@ -3,6 +3,7 @@
 //! The files of `src/db/breaker` are compiled here once more, with the model checker's atomics and mutex in the place
 //! of `sync.rs` and a window small enough to be explored; a few seconds in all. Without the test harness, because with
 //! it those files would bring their own unit tests along.
+#![allow(clippy::modulo_one, reason = "a window of one second here")]
 #![allow(dead_code, unused_imports, reason = "the models use a part of each file")]
 #![allow(clippy::modulo_one, reason = "the window of the models is one second wide")]
 
@@ -29,6 +30,7 @@ mod db {
         pub mod machine;
         pub mod state;
         pub mod tally;
+        #[allow(clippy::modulo_one, reason = "a window of one second has one bucket")]
         pub mod window;
 
         /// As `sync.rs`, for the model checker.

@@ -37,7 +37,9 @@ fn plan(file: &rusqlite::Connection, sql: &str) -> String {
 
 #[test]
 fn a_slow_statement_is_found_with_its_plan_and_an_index_that_works() {
-    let server = Server::start(&[("DB_SLOW_QUERY_MS", "5")]);
+    // Well above the 2 ms after which a read in place is stopped, to be begun anew on a thread: what was stopped has made
+    // only some of its steps.
+    let server = Server::start(&[("DB_SLOW_QUERY_MS", "12")]);
     let client = server.client();
     make_slow(&server);
     let found = eventually("an explained slow statement", || {
@@ -50,7 +52,7 @@ fn a_slow_statement_is_found_with_its_plan_and_an_index_that_works() {
     assert_eq!(found["operations"], serde_json::json!(["events.list"]), "{found}");
     assert!(found["fullScanSteps"].as_u64() >= Some(u64::from(ROWS)), "{found}");
     assert!(
-        found["maxMs"].as_f64() >= Some(5.0) && found["slow"].as_u64() >= Some(1),
+        found["maxMs"].as_f64() >= Some(12.0) && found["slow"].as_u64() >= Some(1),
         "{found}"
     );
     let words = found["advice"]["summary"].as_str().expect("words");

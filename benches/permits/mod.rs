@@ -1,15 +1,18 @@
 //! What a breaker takes of every call: ours beside the `recloser` and `failsafe` crates, by one thread and by two at once.
 //!
 //! What must stay true: each side does the same for a call: permit, an empty call, settle its success; all are closed.
-//! Rounds of all sides take turns.
+//! Rounds of all sides take turns. A round's figure is the median of short stretches, so that what else the machine
+//! does meanwhile, which takes the core away for milliseconds, is nobody's cost. The first lines are what the parts of
+//! a settled permit cost by themselves: a look at the coarse clock and one compare-and-swap.
 
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 use failsafe::CircuitBreaker;
-use mainstay::clock::SystemClock;
+use mainstay::clock::{Clock, SystemClock};
 use mainstay::config::BreakerSettings;
 use mainstay::db::Unobserved;
 use mainstay::db::breaker::{Breaker, Outcome};
@@ -19,7 +22,20 @@ use crate::common::{Extent, Table, median, ratio};
 /// The breakers under test; `Call` is one permit and the settling of its success.
 type Call = Arc<dyn Fn(u64) + Send + Sync>;
 
+/// Calls timed together: some microseconds.
+const STRETCH: u64 = 500;
+
 const SUCCESS: Outcome = Outcome::Success { slow: false };
+
+/// Which of the sides are ours.
+const BORROWED: usize = 3;
+const OWNED: usize = 4;
+
+fn swap(number: u64) {
+    static WORD: AtomicU64 = AtomicU64::new(0);
+    let seen = WORD.load(Ordering::Acquire);
+    _ = black_box(WORD.compare_exchange(seen, number, Ordering::AcqRel, Ordering::Acquire));
+}
 
 fn nothing() -> Result<(), Infallible> {
     black_box(Ok(()))
@@ -44,6 +60,11 @@ fn sides() -> Vec<(&'static str, Call)> {
     let failsafe = failsafe::Config::new().build();
     vec![
         ("one look at the clock", repeated(|_| _ = black_box(Instant::now()))),
+        (
+            "one look at the coarse clock",
+            repeated(|_| _ = black_box(SystemClock.second())),
+        ),
+        ("one compare-and-swap", repeated(swap)),
         (
             "mainstay, permit borrowed",
             repeated(move |number| {
@@ -73,9 +94,12 @@ fn measure(call: &Call, threads: usize, calls: u64) -> f64 {
             let (ready, call) = (Arc::clone(&ready), Arc::clone(call));
             std::thread::spawn(move || {
                 ready.wait();
-                let started = Instant::now();
-                call(calls);
-                started.elapsed().as_secs_f64() * 1e9 / calls as f64
+                let stretch = |_| {
+                    let started = Instant::now();
+                    call(STRETCH);
+                    started.elapsed().as_secs_f64() * 1e9 / STRETCH as f64
+                };
+                median(&(0..calls / STRETCH).map(stretch).collect::<Vec<_>>())
             })
         })
         .collect();
@@ -102,7 +126,12 @@ pub fn compare(extent: Extent) {
         let mut table = Table::new(&[heading, "ns a call", "over ours borrowed", "over ours owned"]);
         for (index, (name, _)) in sides.iter().enumerate() {
             let over = |ours: usize| format!("{:.2}", ratio(medians[index], medians[ours]));
-            table.row(vec![(*name).into(), format!("{:.1}", medians[index]), over(1), over(2)]);
+            table.row(vec![
+                (*name).into(),
+                format!("{:.1}", medians[index]),
+                over(BORROWED),
+                over(OWNED),
+            ]);
         }
         table.print();
     }

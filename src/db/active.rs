@@ -10,6 +10,7 @@
 //! SQLite's loops (a bare `count(*)`) run without a step and so without the handler. SQLite drops an interrupt that
 //! finds no statement running: <https://sqlite.org/c3ref/interrupt.html>.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +21,6 @@ use rusqlite::{Connection, InterruptHandle};
 use crate::clock;
 
 mod shown;
-
 pub use shown::{ActiveOperation, Caller, OperationId};
 
 /// A connection held this long is suspected to be leaked.
@@ -50,7 +50,7 @@ struct Entry {
 
 struct Slot {
     generation: u64,
-    flag: Arc<AtomicBool>,
+    flag: Flag,
     entry: Option<Entry>,
 }
 
@@ -81,12 +81,15 @@ pub struct Beginning<'a> {
     pub deadline: Instant,
 }
 
-/// The entry of a running operation; dropping it ends the entry.
-pub struct Running {
-    active: Arc<Active>,
+/// The entry of a running operation; dropping it ends the entry. It owns the table, to travel to a thread, or borrows
+/// it, which costs less.
+pub struct Running<A: Borrow<Active> = Arc<Active>> {
+    active: A,
     id: OperationId,
-    flag: Arc<AtomicBool>,
 }
+
+/// Raised when an operation must stop; valid as long as its [`Running`].
+pub type Flag = Arc<AtomicBool>;
 
 impl Active {
     /// For at most `places` operations at once to begin with; more are made when they are needed.
@@ -102,8 +105,12 @@ impl Active {
         })
     }
 
-    /// Begins an entry; with `connection` it holds that one from the start.
-    pub fn begin(self: &Arc<Self>, beginning: &Beginning<'_>, connection: Option<&Connection>) -> Running {
+    /// Begins an entry in `active`; with `connection` it holds that one from the start.
+    pub fn begin<A: Borrow<Self>>(
+        active: A,
+        beginning: &Beginning<'_>,
+        connection: Option<&Connection>,
+    ) -> (Running<A>, Flag) {
         let mut entry = Entry {
             operation: beginning.operation,
             writes: beginning.writes,
@@ -116,7 +123,7 @@ impl Active {
             leak_suspected: false,
         };
         entry.holding = connection.map(|connection| (beginning.now, connection.get_interrupt_handle()));
-        let mut table = self.table.lock();
+        let mut table = active.borrow().table.lock();
         if table.free.is_empty() {
             table.grow();
         }
@@ -125,14 +132,20 @@ impl Active {
         slot.generation += 1;
         slot.flag.store(false, Ordering::Relaxed);
         slot.entry = Some(entry);
-        Running {
-            active: Arc::clone(self),
-            id: OperationId {
-                slot: number,
-                generation: slot.generation,
-            },
-            flag: Arc::clone(&slot.flag),
-        }
+        let id = OperationId {
+            slot: number,
+            generation: slot.generation,
+        };
+        let flag = Arc::clone(&slot.flag);
+        drop(table);
+        (Running { active, id }, flag)
+    }
+
+    /// Whether somebody asked for a running operation to be stopped, rather than its time being over or its caller gone.
+    pub fn was_cancelled(&self, id: OperationId) -> bool {
+        let mut table = self.table.lock();
+        let entry = table.slot(id).and_then(|slot| slot.entry.as_ref());
+        entry.is_some_and(|entry| entry.stop == Some(Stop::Cancelled))
     }
 
     /// Stops an operation that somebody wants stopped; `false` when it is over.
@@ -256,11 +269,11 @@ impl Entry {
     }
 }
 
-impl Running {
+impl<A: Borrow<Active>> Running<A> {
     /// It has got its connection.
     pub fn holds(&self, connection: &Connection) {
         let handle = connection.get_interrupt_handle();
-        let mut table = self.active.table.lock();
+        let mut table = self.active.borrow().table.lock();
         if let Some(entry) = table.slot(self.id).and_then(|slot| slot.entry.as_mut()) {
             entry.holding = Some((clock::now(), handle));
         }
@@ -270,23 +283,11 @@ impl Running {
     pub fn id(&self) -> OperationId {
         self.id
     }
-
-    /// Raised when it must stop; valid until this is dropped.
-    pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.flag)
-    }
-
-    /// Whether somebody asked for it to be stopped, rather than its time being over or its caller gone.
-    pub fn was_cancelled(&self) -> bool {
-        let mut table = self.active.table.lock();
-        let entry = table.slot(self.id).and_then(|slot| slot.entry.as_ref());
-        entry.is_some_and(|entry| entry.stop == Some(Stop::Cancelled))
-    }
 }
 
-impl Drop for Running {
+impl<A: Borrow<Active>> Drop for Running<A> {
     fn drop(&mut self) {
-        let mut table = self.active.table.lock();
+        let mut table = self.active.borrow().table.lock();
         let ended = table.slot(self.id).and_then(|slot| slot.entry.take());
         table.free.push(self.id.slot);
         drop(table);

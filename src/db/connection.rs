@@ -28,7 +28,7 @@ use crate::clock;
 
 /// A failure to connect explains waits that begin at most this much later.
 const STILL_RELEVANT: Duration = Duration::from_secs(3);
-/// A connection idle for less than this is trusted at checkout without a look.
+/// A connection last asked for less than this ago is trusted at checkout without a look.
 const BYPASS: Duration = Duration::from_millis(500);
 /// A connection with what the pool must know of it.
 pub struct Guarded {
@@ -38,7 +38,8 @@ pub struct Guarded {
     poisoned: bool,
     holders: Arc<Holders>,
     epoch: u64,
-    returned_at: Instant,
+    /// When it was last asked for.
+    used_at: Instant,
     expires_at: Instant,
 }
 
@@ -183,9 +184,9 @@ impl Manager {
         }
     }
 
-    /// Whether it has lived long enough, or was made before the file was last isolated.
-    fn is_outdated(&self, guarded: &Guarded, now: Instant) -> bool {
-        now >= guarded.expires_at || guarded.epoch != self.epoch.load(Ordering::Acquire)
+    /// Whether it was made before the file was last isolated.
+    fn is_foreign(&self, guarded: &Guarded) -> bool {
+        guarded.epoch != self.epoch.load(Ordering::Acquire)
     }
 
     /// Whether the path still names the file that was opened first.
@@ -223,7 +224,7 @@ impl Manager {
             poisoned: false,
             holders: Arc::clone(&self.holders),
             epoch: self.epoch.load(Ordering::Acquire),
-            returned_at: now,
+            used_at: now,
             expires_at,
         })
     }
@@ -250,10 +251,12 @@ impl ManageConnection for Manager {
 
     fn is_valid(&self, guarded: &mut Guarded) -> Result<(), ConnectError> {
         let now = clock::now();
-        if self.is_outdated(guarded, now) {
+        if now >= guarded.expires_at || self.is_foreign(guarded) {
             return Err(ConnectError::Expired);
         }
-        if now.saturating_duration_since(guarded.returned_at) < BYPASS {
+        let unused = now.saturating_duration_since(guarded.used_at);
+        guarded.used_at = now;
+        if unused < BYPASS {
             return Ok(());
         }
         caught("checking", || {
@@ -264,11 +267,10 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, guarded: &mut Guarded) -> bool {
-        let now = clock::now();
-        guarded.returned_at = now;
-        // A panic of its borrower, whatever it was doing.
+        // Without a look at the clock, because this is on every operation's way: its lifetime is the next checkout's.
+        // A panic of its borrower counts, whatever it was doing.
         let panicked = std::thread::panicking();
-        guarded.poisoned || panicked || !guarded.connection.is_autocommit() || self.is_outdated(guarded, now)
+        guarded.poisoned || panicked || !guarded.connection.is_autocommit() || self.is_foreign(guarded)
     }
 }
 

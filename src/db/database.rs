@@ -121,9 +121,9 @@ impl Database {
         &self.inner.options.settings
     }
 
-    fn deadline(&self, operation: Operation) -> Instant {
+    fn deadline(&self, operation: Operation, now: Instant) -> Instant {
         let most = self.inner.options.settings.operation.timeout;
-        clock::now() + operation.timeout.map_or(most, |own| own.min(most))
+        now + operation.timeout.map_or(most, |own| own.min(most))
     }
 
     fn caller(&self, site: &'static Location<'static>) -> Caller {

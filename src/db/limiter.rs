@@ -10,6 +10,7 @@
 //! stays free. The target is no shorter than a usual step, as RFC 8289 (4.4) has it for slow links: where a step takes 50
 //! ms, a wait of 10 ms is no overload.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +50,8 @@ struct State {
     shed: u64,
 }
 
-struct Shared {
+/// What a limiter and its places share.
+pub struct Shared {
     state: Mutex<State>,
     waits: Quantiles,
 }
@@ -59,10 +61,11 @@ pub struct Limiter {
     shared: Arc<Shared>,
 }
 
-/// A place among the admitted; dropping it lets the next one in.
-pub struct Admission {
+/// A place among the admitted; dropping it lets the next one in. It owns the limiter, to travel to a thread, or borrows
+/// it, which costs less.
+pub struct Admission<S: Borrow<Arc<Shared>> = Arc<Shared>> {
     // None once the place was taken back.
-    shared: Option<Arc<Shared>>,
+    shared: Option<S>,
 }
 
 /// Takes the waiter out of the queue when its future ends or is dropped.
@@ -172,16 +175,18 @@ impl Limiter {
     }
 
     /// A place that is free at once, or none. Nobody overtakes those who wait.
-    pub fn try_admit(&self) -> Option<Admission> {
+    pub fn try_admit(&self) -> Option<Admission<&Arc<Shared>>> {
+        self.admit_at_once(&self.shared)
+    }
+
+    fn admit_at_once<S: Borrow<Arc<Shared>>>(&self, shared: S) -> Option<Admission<S>> {
         let mut state = self.shared.state.lock();
         if state.in_use >= state.adaptive.limit() || !state.waiters.is_empty() {
             return None;
         }
         state.in_use += 1;
         drop(state);
-        Some(Admission {
-            shared: Some(Arc::clone(&self.shared)),
-        })
+        Some(Admission { shared: Some(shared) })
     }
 
     /// Waits for a place, at most `patience`, and under overload at most the target.
@@ -189,7 +194,7 @@ impl Limiter {
     /// # Errors
     /// Why there was none.
     pub async fn admit(&self, patience: Duration) -> Result<Admission, Refused> {
-        if let Some(admission) = self.try_admit() {
+        if let Some(admission) = self.admit_at_once(Arc::clone(&self.shared)) {
             return Ok(admission);
         }
         let asked = clock::now();
@@ -273,9 +278,10 @@ impl Limiter {
     }
 }
 
-impl Drop for Admission {
+impl<S: Borrow<Arc<Shared>>> Drop for Admission<S> {
     fn drop(&mut self) {
-        let Some(shared) = self.shared.take() else { return };
+        let Some(shared) = &self.shared else { return };
+        let shared = shared.borrow();
         let mut state = shared.state.lock();
         state.in_use -= 1;
         if state.waiters.is_empty() {

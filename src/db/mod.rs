@@ -31,6 +31,7 @@ mod migrations;
 mod observe;
 mod open_error;
 mod operation;
+mod panic_text;
 mod pool;
 mod readers;
 mod reserve;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::active::{Active, Beginning, Caller, OperationId, Running};
+use super::active::{Active, Beginning, Caller, Flag, OperationId, Running};
 use super::classify::{Impact, classify_error, code_of};
 use super::connection::Guarded;
 use super::deadline::{Limits, Scope, lock_holder};
@@ -18,6 +18,7 @@ use super::error::{DbError, ErrorKind};
 use super::limiter::{Admission, Limiter, Refused};
 use super::observe::Observer;
 use super::operation::{Cost, Operation};
+use super::panic_text::panic_text;
 use super::pool::ConnectionPool;
 use super::statements::{self, Statements, Watch};
 use super::wait;
@@ -88,23 +89,24 @@ impl Drop for StopOnDrop {
 
 impl Readers {
     /// Reads in place, if admission and a connection are free at once and the read is short. `None`: use a thread.
+    /// `now` is when the read began: nothing has been waited for since.
     pub fn in_place<T>(
         &self,
         operation: Operation,
         caller: &Caller,
+        now: Instant,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Option<Result<T, ReadFailure>> {
         let _place = self.limiter.try_admit()?;
         let mut connection = self.pool.try_checkout()?;
-        let now = clock::now();
         let beginning = self.beginning(operation, caller, now, now + IN_PLACE);
-        let running = self.active.begin(&beginning, Some(&connection));
+        let (running, flag) = Active::begin(&*self.active, &beginning, Some(&connection));
         let limits = Limits {
             deadline: beginning.deadline,
             lock_budget: Duration::ZERO,
-            cancelled: Some(running.flag()),
+            cancelled: Some(flag),
         };
-        match self.run(operation, &mut connection, &running, limits, Duration::ZERO, query) {
+        match self.run(operation, &mut connection, running.id(), limits, Duration::ZERO, query) {
             // Contention, an unfinished recovery or a read that isn't short: a thread can wait for it.
             Err(failure) if matches!(failure.error.kind, ErrorKind::Sqlite { code } if WAITS.contains(&code)) => None,
             done => Some(done),
@@ -130,13 +132,15 @@ impl Readers {
             Ok(admission) => admission,
             Err(refused) => return Err(self.not_admitted(operation, refused).into()),
         };
-        let running = self
-            .active
-            .begin(&self.beginning(operation, caller, clock::now(), deadline), None);
+        let (running, flag) = Active::begin(
+            Arc::clone(&self.active),
+            &self.beginning(operation, caller, clock::now(), deadline),
+            None,
+        );
         let _stop = StopOnDrop(Arc::clone(&self.active), running.id());
         let readers = Arc::clone(self);
         let mut handle = std::pin::pin!(wait::blocking(move || {
-            readers.admitted(operation, deadline, &running, &*query, admission)
+            readers.admitted(operation, deadline, (&running, flag), &*query, admission)
         }));
         let failed = |kind| Err(DbError::new(self.database, operation.name, kind).into());
         // The statement deadline ends everything but I/O that hangs; then the thread keeps its place until it returns.
@@ -177,7 +181,7 @@ impl Readers {
         &self,
         operation: Operation,
         deadline: Instant,
-        running: &Running,
+        (running, flag): (&Running, Flag),
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
         _admission: Admission,
     ) -> Result<T, ReadFailure> {
@@ -194,18 +198,25 @@ impl Readers {
         let limits = Limits {
             deadline,
             lock_budget: self.settings.lock_timeout,
-            cancelled: Some(running.flag()),
+            cancelled: Some(flag),
         };
         let began = clock::now();
         let done = if operation.cost == Cost::Point {
-            self.run(operation, &mut connection, running, limits, acquire, query)
+            self.run(operation, &mut connection, running.id(), limits, acquire, query)
         } else {
             // One snapshot for all statements of the operation.
-            self.run(operation, &mut connection, running, limits, acquire, &|connection| {
-                let snapshot = connection.unchecked_transaction()?;
-                let value = query(&snapshot)?;
-                snapshot.finish().map(|()| value)
-            })
+            self.run(
+                operation,
+                &mut connection,
+                running.id(),
+                limits,
+                acquire,
+                &|connection| {
+                    let snapshot = connection.unchecked_transaction()?;
+                    let value = query(&snapshot)?;
+                    snapshot.finish().map(|()| value)
+                },
+            )
         };
         self.note_step(began, deadline, &done);
         done
@@ -241,13 +252,17 @@ impl Readers {
         &self,
         operation: Operation,
         connection: &mut Guarded,
-        running: &Running,
+        running: OperationId,
         limits: Limits,
         acquire: Duration,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, ReadFailure> {
         let in_place = limits.lock_budget.is_zero();
-        let scope = Scope::enter(limits).watching(connection.holders());
+        let mut scope = Scope::enter(limits);
+        if !in_place {
+            // Who doesn't wait for locks doesn't ask who holds them either.
+            scope = scope.watching(connection.holders());
+        }
         let watch = Watch::enter(operation.name);
         let outcome = catch_unwind(AssertUnwindSafe(|| query(connection)));
         if let Ok(Err(error)) = &outcome
@@ -260,7 +275,7 @@ impl Readers {
         statements::report(self.database, &self.statements, &*self.observer, &watch, waits);
         match outcome {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) if code_of(&error) == Some(INTERRUPT) && running.was_cancelled() => {
+            Ok(Err(error)) if code_of(&error) == Some(INTERRUPT) && self.active.was_cancelled(running) => {
                 Err(DbError::new(self.database, operation.name, ErrorKind::Cancelled).into())
             }
             Ok(Err(error)) => {
@@ -283,11 +298,4 @@ impl Readers {
             }
         }
     }
-}
-
-/// The message of a panic.
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

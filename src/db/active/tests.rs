@@ -14,6 +14,15 @@ fn caller() -> Caller {
 }
 
 fn begin(active: &Arc<Active>, now: Instant, time: Duration, connection: Option<&Connection>) -> Running {
+    begin_with_flag(active, now, time, connection).0
+}
+
+fn begin_with_flag(
+    active: &Arc<Active>,
+    now: Instant,
+    time: Duration,
+    connection: Option<&Connection>,
+) -> (Running, Flag) {
     let beginning = Beginning {
         operation: "t.get",
         writes: false,
@@ -22,7 +31,7 @@ fn begin(active: &Arc<Active>, now: Instant, time: Duration, connection: Option<
         now,
         deadline: now + time,
     };
-    active.begin(&beginning, connection)
+    Active::begin(Arc::clone(active), &beginning, connection)
 }
 
 #[test]
@@ -53,18 +62,15 @@ fn a_stale_name_stops_nobody() {
     let first = begin(&active, Instant::now(), Duration::from_secs(1), None);
     let stale = first.id();
     drop(first);
-    let second = begin(&active, Instant::now(), Duration::from_secs(1), None);
+    let (second, flag) = begin_with_flag(&active, Instant::now(), Duration::from_secs(1), None);
     assert_eq!(second.id().slot, stale.slot, "the same place");
     assert!(!active.cancel(stale));
-    assert!(!second.flag().load(Ordering::Relaxed) && !second.was_cancelled());
+    assert!(!flag.load(Ordering::Relaxed) && !active.was_cancelled(second.id()));
     assert!(active.cancel(second.id()));
-    assert!(second.flag().load(Ordering::Relaxed) && second.was_cancelled());
+    assert!(flag.load(Ordering::Relaxed) && active.was_cancelled(second.id()));
     drop(second);
-    let third = begin(&active, Instant::now(), Duration::from_secs(1), None);
-    assert!(
-        !third.flag().load(Ordering::Relaxed),
-        "a place is clean when it is used again"
-    );
+    let (_third, flag) = begin_with_flag(&active, Instant::now(), Duration::from_secs(1), None);
+    assert!(!flag.load(Ordering::Relaxed), "a place is clean when it is used again");
 }
 
 #[test]

@@ -46,6 +46,9 @@ impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Permit<B, O> {
         self.tell(outcome);
     }
 
+    // Out of line, so that the quick way stays small enough to become a part of its caller.
+    #[cold]
+    #[inline(never)]
     fn tell(&self, outcome: Outcome) {
         let breaker = self.breaker.borrow();
         let now = breaker.moment();

@@ -44,13 +44,15 @@ impl Database {
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
     {
         let caller = self.caller(site);
-        let deadline = self.deadline(operation);
+        // One look at the clock serves all that begins here.
+        let now = clock::now();
+        let deadline = self.deadline(operation, now);
         self.inner.budget.earn();
         let number = self.inner.read_breaker.operation_number();
         let mut permit = self.read_permit(operation, number)?;
         let mut first = 1;
         if operation.cost == Cost::Point
-            && let Some(done) = self.inner.readers.in_place(operation, &caller, &query)
+            && let Some(done) = self.inner.readers.in_place(operation, &caller, now, &query)
         {
             match self.settle_read(permit, done) {
                 Ok(value) => return Ok(value),

@@ -45,7 +45,7 @@ impl Database {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
     {
-        let deadline = self.deadline(operation);
+        let deadline = self.deadline(operation, crate::clock::now());
         self.inner.budget.earn();
         let permit = self.write_permit(operation, deadline).await?;
         let permit = self.unless_stuck(operation, permit)?;

@@ -338,7 +338,7 @@ pub fn run(seed: u64, steps: u64) -> Result<Done, String> {
     world::install(Some(Rc::clone(&world)));
     let ran = catch_unwind(AssertUnwindSafe(|| run.steps(steps)));
     if let Err(panic) = &ran {
-        world.fail(format!("panicked: {}", crate::db::readers::panic_text(&**panic)));
+        world.fail(format!("panicked: {}", crate::db::panic_text::panic_text(&**panic)));
     }
     let mut tally = *run.model.tally.borrow();
     tally.transitions = run.observer.transitions.load(Ordering::Relaxed);

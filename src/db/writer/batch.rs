@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ffi};
 use rustix::io::Errno;
 
-use super::fence::{Fence, Own, Watched, execute, far, run_one};
+use super::fence::{Own, Watched, execute, far, run_one};
 use super::job::Job;
 use crate::clock;
 use crate::db::classify::{Impact, Told, classify_error};
@@ -26,8 +26,6 @@ pub enum Attempt {
     Committed(Committed),
     /// Rolled back because of the job at this index alone.
     Culprit(usize, DbError),
-    /// Rolled back because one job must be undone without the others, which takes savepoints.
-    NeedsSavepoints,
     /// Rolled back because of the database.
     Failed(BatchFailure),
 }
@@ -59,7 +57,6 @@ pub struct Bench<'a> {
     pub database: &'static str,
     pub connection: &'a mut Guarded,
     pub lock_budget: Duration,
-    pub fence: Fence,
     pub sequence: &'a mut Sequence,
     pub watched: Watched<'a>,
 }
@@ -88,10 +85,10 @@ impl Bench<'_> {
     fn run_all(&mut self, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Result<Attempt, Attempt> {
         let lead = jobs[0].operation().name;
         execute(self.connection, "BEGIN IMMEDIATE").map_err(|error| self.failed(lead, error, scope, false))?;
-        let (began, alone) = (clock::now(), jobs.len() == 1);
+        let began = clock::now();
         let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
         for (index, job) in jobs.iter_mut().enumerate() {
-            let ran = run_one(self.connection, job.as_mut(), scope, self.fence, &self.watched);
+            let ran = run_one(self.connection, job.as_mut(), scope, &self.watched);
             let own = ran.map_err(|error| self.failed(lead, error, scope, false))?;
             let operation = job.operation().name;
             results.push(match own {
@@ -101,15 +98,6 @@ impl Bench<'_> {
                 }
                 Own::Undone => Ok(()),
                 Own::Refused(error) => Err(DbError::from_sqlite(self.database, operation, &error)),
-                // Alone, all there is to undo is the transaction: it ends below without anything to commit.
-                Own::Unfenced(error) if alone => {
-                    let undone = execute(self.connection, "ROLLBACK");
-                    undone.map_err(|error| self.failed(lead, error, scope, false))?;
-                    error.map_or(Ok(()), |error| {
-                        Err(DbError::from_sqlite(self.database, operation, &error))
-                    })
-                }
-                Own::Unfenced(_) => return Err(Attempt::NeedsSavepoints),
                 own => return Err(Attempt::Culprit(index, self.culprit(operation, own))),
             });
         }
@@ -129,9 +117,6 @@ impl Bench<'_> {
     /// Ends the transaction, with its number where it changed anything; the flag says whether a failure leaves open what
     /// became of it.
     fn commit(&self, sequence: Option<u64>) -> Result<(), (rusqlite::Error, bool)> {
-        if self.connection.is_autocommit() {
-            return Ok(());
-        }
         if let Some(sequence) = sequence {
             let number = sequence as i64;
             let mut set = self

@@ -15,7 +15,7 @@ use crate::db::active::Caller;
 use crate::db::breaker::Permit;
 use crate::db::error::DbError;
 use crate::db::operation::{Effect, Operation};
-use crate::db::readers::panic_text;
+use crate::db::panic_text::panic_text;
 
 const QUEUED: u8 = 0;
 const RUNNING: u8 = 1;

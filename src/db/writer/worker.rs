@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
-use super::fence::{Fence, Watched};
+use super::fence::Watched;
 use super::job::{Job, Turn, TypedJob};
 use super::pace::Pace;
 use super::repeat::{Jobs, again, answer, answer_all};
@@ -26,7 +26,7 @@ use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency;
 use crate::db::operation::Operation;
-use crate::db::readers::panic_text;
+use crate::db::panic_text::panic_text;
 use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
 use crate::db::verdict::{Direction, verdict};
@@ -36,15 +36,12 @@ const CHECKPOINT_CAP: Duration = Duration::from_millis(900);
 const SYNC_AFTER: Duration = Duration::from_secs(1);
 const PRUNE_AFTER: Duration = Duration::from_secs(60);
 const PRUNE: Operation = Operation::write("idempotency.prune").idempotent();
-/// Batches that are run with savepoints after one that had something to undo.
-const FENCED_BATCHES: u32 = 64;
 
 /// What the thread keeps from batch to batch.
 pub struct Desk {
     shared: Arc<Shared>,
     sequence: Sequence,
     pace: Pace,
-    fenced_batches: u32,
     prune_at: Instant,
 }
 
@@ -138,7 +135,6 @@ impl Desk {
             shared,
             sequence,
             pace: Pace::default(),
-            fenced_batches: 0,
             prune_at: clock::now() + PRUNE_AFTER,
         }
     }
@@ -208,10 +204,6 @@ impl Desk {
                     // The others keep their order: who came first goes first.
                     jobs.remove(index).answer(Err(error));
                 }
-                Attempt::NeedsSavepoints => {
-                    permits.settle(Outcome::Ignored);
-                    self.fenced_batches = FENCED_BATCHES;
-                }
                 Attempt::Failed(failure) => {
                     attempts += 1;
                     shared.room.failed(&failure.error, &shared.breaker);
@@ -245,16 +237,10 @@ impl Desk {
                 });
             }
         };
-        let fence = if self.fenced_batches == 0 {
-            Fence::Transaction
-        } else {
-            Fence::Savepoints
-        };
         let bench = Bench {
             database: shared.database,
             connection: &mut connection,
             lock_budget: shared.settings.operation.lock_timeout,
-            fence,
             sequence: &mut self.sequence,
             watched: Watched {
                 active: &shared.active,
@@ -276,7 +262,6 @@ impl Desk {
         if let Some(sequence) = committed.sequence {
             self.sequence.acknowledge(sequence);
         }
-        self.fenced_batches = self.fenced_batches.saturating_sub(1);
         self.pace.measured(jobs.len(), committed.work, committed.commit);
         let metrics = &self.shared.metrics;
         metrics.commits.fetch_add(1, Ordering::Relaxed);
