@@ -85,10 +85,13 @@ mod reserve;
 mod retry;
 mod room;
 mod sequence;
+#[cfg(test)]
+mod simulation;
 pub mod statements;
 mod status;
 mod verdict;
 mod verify;
+mod wait;
 mod wal;
 mod writer;
 

@@ -21,6 +21,7 @@ use super::operation::{Cost, Operation};
 use super::panic_text::panic_text;
 use super::pool::ConnectionPool;
 use super::statements::{self, Statements, Watch};
+use super::wait;
 use crate::clock;
 use crate::config::OperationSettings;
 use crate::quantiles::Quantiles;
@@ -138,14 +139,14 @@ impl Readers {
         );
         let _stop = StopOnDrop(Arc::clone(&self.active), running.id());
         let readers = Arc::clone(self);
-        let mut handle = tokio::task::spawn_blocking(move || {
+        let mut handle = std::pin::pin!(wait::blocking(move || {
             readers.admitted(operation, deadline, (&running, flag), &*query, admission)
-        });
+        }));
         let failed = |kind| Err(DbError::new(self.database, operation.name, kind).into());
         // The statement deadline ends everything but I/O that hangs; then the thread keeps its place until it returns.
         let mut look_at = deadline + LATE;
         while look_at < deadline + HUNG_AFTER {
-            if let Ok(done) = tokio::time::timeout_at(look_at.into(), &mut handle).await {
+            if let Ok(done) = wait::until(look_at, &mut handle).await {
                 return done.unwrap_or_else(|_| failed(ErrorKind::Panicked));
             }
             // It runs where the progress handler isn't asked. Again and again, because an interrupt between two

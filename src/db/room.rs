@@ -16,6 +16,7 @@ use super::database::Database;
 use super::deadline::{Limits, Scope};
 use super::error::{DbError, ErrorKind};
 use super::reserve::{Reserve, ReserveStatus};
+use super::wait;
 use crate::clock;
 
 /// SQLite's FULL; the writer names a quota and a file-size limit so too.
@@ -95,7 +96,7 @@ impl Database {
             return;
         }
         let database = self.clone();
-        let looked = tokio::task::spawn_blocking(move || database.find_room()).await;
+        let looked = wait::blocking(move || database.find_room()).await;
         if let Ok(Err(error)) = looked {
             tracing::debug!(%error, "no room yet");
         }

@@ -15,6 +15,7 @@ use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
 use crate::db::retry::{Decision, Failed, RECOVERY, decide};
 use crate::db::verdict::{Direction, verdict};
+use crate::db::wait;
 
 impl Database {
     /// Reads. The query runs on a `query_only` connection and may be repeated. A [`Cost::Scan`] sees one snapshot;
@@ -85,10 +86,12 @@ impl Database {
     /// Sleeps between attempts, unless the database is closed meanwhile.
     pub(super) async fn sleep(&self, operation: Operation, delay: Duration) -> Result<(), DbError> {
         tokio::select! {
-            () = tokio::time::sleep(delay) => Ok(()),
+            // In this order, so that a simulation's run follows from its seed alone.
+            biased;
             () = self.inner.writer.shared.stop.raised() => {
                 Err(DbError::new(self.name(), operation.name, ErrorKind::ShuttingDown))
             }
+            () = wait::sleep(delay) => Ok(()),
         }
     }
 

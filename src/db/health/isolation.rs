@@ -16,6 +16,7 @@ use crate::db::deadline::{Limits, Scope};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::evidence;
 use crate::db::verify::{Depth, Verdict, check, limit_of};
+use crate::db::wait;
 
 /// A check reads the whole file: the next one comes after so many times as long.
 const REST: u32 = 10;
@@ -80,7 +81,7 @@ impl Database {
         }
         let awaited = WhileAwaited::default();
         let (database, cancelled) = (self.clone(), Arc::clone(&awaited.0));
-        let examined = tokio::task::spawn_blocking(move || database.examine(&cancelled));
+        let examined = wait::blocking(move || database.examine(&cancelled));
         if examined.await.is_err() {
             tracing::error!(database = self.name(), "the check of the isolated file panicked");
         }
@@ -186,7 +187,7 @@ impl Database {
     /// SQLite's, after which nothing was changed; [`ErrorKind::Isolated`] when the check still finds something.
     pub async fn reindex(&self) -> Result<Option<Vec<String>>, DbError> {
         let database = self.clone();
-        let made = tokio::task::spawn_blocking(move || database.make_indexes_anew());
+        let made = wait::blocking(move || database.make_indexes_anew());
         made.await
             .unwrap_or_else(|_| Err(DbError::new(self.name(), "health.reindex", ErrorKind::Panicked)))
     }

@@ -15,6 +15,7 @@ use crate::db::database::Database;
 use crate::db::error::DbError;
 use crate::db::identity::identity;
 use crate::db::verify::SHORTEST_CHECK;
+use crate::db::wait;
 
 /// Soonest next probe, so that a breaker whose time has come is not hammered.
 const SOONEST: Duration = Duration::from_millis(50);
@@ -36,7 +37,7 @@ impl Database {
                 let was_isolated = self.is_isolated();
                 // Where the disk hangs, so does the look: it goes on, no other one begins, and probes keep their time.
                 let look = looking.get_or_insert_with(|| Box::pin(self.look()));
-                let looked = tokio::time::timeout(self.settings().health.timeout, look).await;
+                let looked = wait::at_most(self.settings().health.timeout, look).await;
                 if looked.is_ok() {
                     looking = None;
                 }
@@ -51,9 +52,9 @@ impl Database {
                     break;
                 }
                 // In short steps, because a breaker may open while this sleeps, and a file may go.
-                tokio::time::sleep((due - now).min(STEP)).await;
+                wait::sleep((due - now).min(STEP)).await;
             }
-            tokio::time::sleep(SOONEST).await;
+            wait::sleep(SOONEST).await;
         }
     }
 
@@ -70,7 +71,7 @@ impl Database {
         if self.inner.kept.is_due(&self.breakers()) {
             let database = self.clone();
             // A panic in there is the panic hook's to tell; the next look tries again.
-            let _ = tokio::task::spawn_blocking(move || database.inner.kept.keep(&database.breakers())).await;
+            let _ = wait::blocking(move || database.inner.kept.keep(&database.breakers())).await;
         }
     }
 
@@ -87,7 +88,7 @@ impl Database {
     /// Isolates a file that is gone or another one; whether it is the right one.
     pub(super) async fn check_identity(&self) -> bool {
         let (path, opened) = (self.path().to_owned(), self.inner.health.opened);
-        let found = tokio::task::spawn_blocking(move || identity(&path)).await;
+        let found = wait::blocking(move || identity(&path)).await;
         let Ok(found) = found else { return false };
         let what = match found {
             Ok(found) if found == opened => {
@@ -114,7 +115,7 @@ impl Database {
         self.isolate_from_outside("the write-ahead log was deleted or replaced; what it held is being saved");
         let database = self.clone();
         let limit = clock::now() + self.settings().operation.timeout;
-        let saved = tokio::task::spawn_blocking(move || {
+        let saved = wait::blocking(move || {
             let shared = &database.inner.writer.shared;
             let mut writer = shared.pool.checkout("health.save", limit)?;
             let saved = save_log(&writer);

@@ -102,6 +102,15 @@ impl Drop for Watch {
     }
 }
 
+/// Runs what stands for another thread: what is watched here is set aside meanwhile.
+#[cfg(test)]
+pub fn aside<T>(other: impl FnOnce() -> T) -> T {
+    let run = RUN.take();
+    let done = other();
+    RUN.set(run);
+    done
+}
+
 /// The statements that follow in the present [`Watch`] are another operation's.
 pub fn now_for(operation: &'static str) {
     RUN.with_borrow_mut(|run| {

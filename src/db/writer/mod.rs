@@ -137,6 +137,11 @@ impl Stop {
 
     /// Sleeps; `true` when shutdown cut the sleep short.
     fn sleep(&self, delay: Duration) -> bool {
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            clock::sleep(delay);
+            return *self.stopping.lock();
+        }
         let mut stopping = self.stopping.lock();
         let until = clock::now() + delay;
         while !*stopping && !self.woken.wait_until(&mut stopping, until).timed_out() {}
@@ -149,6 +154,27 @@ pub struct Writer {
     pub(super) shared: Arc<Shared>,
     queue: RwLock<Option<SyncSender<Box<dyn Job>>>>,
     thread: std::thread::JoinHandle<()>,
+}
+
+/// A writer without a thread, which a simulation runs turn by turn.
+#[cfg(test)]
+pub struct Unattended {
+    desk: Mutex<worker::Desk>,
+    queue: std::sync::mpsc::Receiver<Box<dyn Job>>,
+}
+
+#[cfg(test)]
+impl Unattended {
+    /// Runs one batch, if anything is queued.
+    pub fn turn(&self) -> bool {
+        // Taken while it runs: its own sleep gave somebody else this turn.
+        self.desk.try_lock().is_some_and(|mut desk| desk.turn(&self.queue))
+    }
+
+    /// What the thread does once the queue is closed.
+    pub fn finish(&self) {
+        worker::run(&mut self.desk.lock(), &self.queue);
+    }
 }
 
 /// A submitted job's answer and its turn.
@@ -164,10 +190,19 @@ impl Writer {
     /// The operating system's, when it gives no thread.
     pub fn start(shared: Arc<Shared>, sequence: Sequence) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE_CAPACITY);
-        let of_thread = Arc::clone(&shared);
+        let mut desk = worker::Desk::new(Arc::clone(&shared), sequence);
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            super::simulation::adopt(Unattended {
+                desk: Mutex::new(desk),
+                queue: receiver,
+            });
+            let (queue, thread) = (RwLock::new(Some(sender)), std::thread::spawn(|| ()));
+            return Ok(Self { shared, queue, thread });
+        }
         let thread = std::thread::Builder::new()
             .name(format!("{}-writer", shared.database))
-            .spawn(move || worker::run(&of_thread, &receiver, sequence))?;
+            .spawn(move || worker::run(&mut desk, &receiver))?;
         Ok(Self {
             shared,
             queue: RwLock::new(Some(sender)),

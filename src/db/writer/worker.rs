@@ -5,6 +5,7 @@
 //! is beside the file before anybody is answered; no panic ends the thread. Started by `Writer::start`; what a failure means is `repeat`'s matter.
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -37,21 +38,16 @@ const PRUNE_AFTER: Duration = Duration::from_secs(60);
 const PRUNE: Operation = Operation::write("idempotency.prune").idempotent();
 
 /// What the thread keeps from batch to batch.
-struct Desk<'a> {
-    shared: &'a Shared,
+pub struct Desk {
+    shared: Arc<Shared>,
     sequence: Sequence,
     pace: Pace,
     prune_at: Instant,
 }
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
-pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>, sequence: Sequence) {
-    let mut desk = Desk {
-        shared,
-        sequence,
-        pace: Pace::default(),
-        prune_at: clock::now() + PRUNE_AFTER,
-    };
+pub fn run(desk: &mut Desk, queue: &Receiver<Box<dyn Job>>) {
+    let shared = &*Arc::clone(&desk.shared);
     // Jobs answer for their own panics. Any other, such as an observer's, costs the batch at hand and no more: its jobs
     // are dropped, their callers know from their turns what is certain, and the connection goes with its transaction.
     while let Err(panic) = catch_unwind(AssertUnwindSafe(|| desk.serve(queue))) {
@@ -132,36 +128,59 @@ impl Permits {
     }
 }
 
-impl Desk<'_> {
+impl Desk {
+    /// With nothing done yet.
+    pub fn new(shared: Arc<Shared>, sequence: Sequence) -> Self {
+        Self {
+            shared,
+            sequence,
+            pace: Pace::default(),
+            prune_at: clock::now() + PRUNE_AFTER,
+        }
+    }
+
+    /// Runs one batch in a simulation, if anything is queued.
+    #[cfg(test)]
+    pub fn turn(&mut self, queue: &Receiver<Box<dyn Job>>) -> bool {
+        let Ok(first) = queue.try_recv() else {
+            self.idle();
+            return false;
+        };
+        self.batch_of(first, queue);
+        true
+    }
+
     /// Takes batch after batch until every sender is gone and the queue is empty.
     fn serve(&mut self, queue: &Receiver<Box<dyn Job>>) {
-        let shared = self.shared;
         loop {
-            let limit = self.pace.limit();
-            shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
             let patience = if self.sequence.is_unsynced() {
                 SYNC_AFTER
             } else {
                 PRUNE_AFTER
             };
             match queue.recv_timeout(patience) {
-                Ok(first) => {
-                    let mut jobs = vec![first];
-                    jobs.extend(queue.try_iter().take(limit - 1));
-                    shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
-                    shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
-                    self.run_batch(jobs);
-                    shared.metrics.in_hand.store(0, Ordering::Relaxed);
-                    self.sequence.sync_if_due();
-                }
+                Ok(first) => self.batch_of(first, queue),
                 Err(RecvTimeoutError::Timeout) => self.idle(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
+    fn batch_of(&mut self, first: Box<dyn Job>, queue: &Receiver<Box<dyn Job>>) {
+        let shared = &*Arc::clone(&self.shared);
+        let limit = self.pace.limit();
+        shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
+        let mut jobs = vec![first];
+        jobs.extend(queue.try_iter().take(limit - 1));
+        shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
+        shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
+        self.run_batch(jobs);
+        shared.metrics.in_hand.store(0, Ordering::Relaxed);
+        self.sequence.sync_if_due();
+    }
+
     fn run_batch(&mut self, mut jobs: Jobs) {
-        let shared = self.shared;
+        let shared = &*Arc::clone(&self.shared);
         let (mut attempts, mut number) = (0, None);
         loop {
             jobs = still_wanted(shared, jobs);
@@ -175,14 +194,15 @@ impl Desk<'_> {
             let started = clock::now();
             match self.try_once(&mut jobs) {
                 Attempt::Committed(committed) => {
-                    let took = started.elapsed();
+                    let took = clock::since(started);
                     let slow = took >= shared.settings.operation.timeout / 2;
                     permits.settle(Outcome::Success { slow });
                     return self.committed(jobs, committed, took);
                 }
                 Attempt::Culprit(index, error) => {
                     permits.settle(Outcome::Ignored);
-                    jobs.swap_remove(index).answer(Err(error));
+                    // The others keep their order: who came first goes first.
+                    jobs.remove(index).answer(Err(error));
                 }
                 Attempt::Failed(failure) => {
                     attempts += 1;
@@ -202,7 +222,7 @@ impl Desk<'_> {
     }
 
     fn try_once(&mut self, jobs: &mut Jobs) -> Attempt {
-        let shared = self.shared;
+        let shared = &*Arc::clone(&self.shared);
         let operation = jobs[0].operation().name;
         let now = clock::now();
         let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or(now);
