@@ -122,7 +122,7 @@ impl Breaker {
     }
 }
 
-const SUCCESS: Outcome = Outcome::Success { slow: false };
+const SUCCESS: Outcome = Outcome::Success;
 
 fn cause() -> Cause {
     Cause {

@@ -112,14 +112,14 @@ impl Readers {
         }
     }
 
-    /// Reads on a thread, waiting for admission, a connection and locks until the deadline.
+    /// Reads on a thread, waiting for admission, a connection and locks until the deadline; with how long its step took.
     pub async fn on_thread<T, F>(
         self: &Arc<Self>,
         operation: Operation,
         caller: &Caller,
         deadline: Instant,
         query: Arc<F>,
-    ) -> Result<T, ReadFailure>
+    ) -> Result<(T, Duration), ReadFailure>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
@@ -183,7 +183,7 @@ impl Readers {
         (running, flag): (&Running, Flag),
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
         _admission: Admission,
-    ) -> Result<T, ReadFailure> {
+    ) -> Result<(T, Duration), ReadFailure> {
         let until = deadline.min(clock::now() + self.connect_timeout);
         let asked = clock::now();
         let connected = self.pool.checkout(operation.name, until).map_err(|error| ReadFailure {
@@ -217,12 +217,12 @@ impl Readers {
                 },
             )
         };
-        self.note_step(began, deadline, &done);
-        done
+        let took = self.note_step(began, deadline, &done);
+        done.map(|value| (value, took))
     }
 
     /// Tells the limiter how long the step took. What runs in place has no say: its number is bounded by the cores.
-    fn note_step<T>(&self, began: Instant, deadline: Instant, done: &Result<T, ReadFailure>) {
+    fn note_step<T>(&self, began: Instant, deadline: Instant, done: &Result<T, ReadFailure>) -> Duration {
         let now = clock::now();
         let took = now.saturating_duration_since(began);
         let ran_out = matches!(done, Err(failure) if failure.error.kind == ErrorKind::Sqlite { code: INTERRUPT });
@@ -232,6 +232,7 @@ impl Readers {
             self.steps.record(took);
             self.limiter.step_ended(took);
         }
+        took
     }
 
     fn not_admitted(&self, operation: Operation, refused: Refused) -> DbError {

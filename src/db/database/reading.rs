@@ -14,7 +14,7 @@ use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
 use crate::db::retry::{Decision, Failed, RECOVERY, decide};
-use crate::db::verdict::{Direction, verdict};
+use crate::db::verdict::{Direction, verdict, worked};
 
 impl Database {
     /// Reads. The query runs on a `query_only` connection and may be repeated. A [`Cost::Scan`] sees one snapshot;
@@ -53,7 +53,9 @@ impl Database {
         if operation.cost == Cost::Point
             && let Some(done) = self.inner.readers.in_place(operation, &caller, now, &query)
         {
-            match self.settle_read(permit, done) {
+            // In place is over in milliseconds or goes to a thread.
+            let done = done.map(|value| (value, Duration::ZERO));
+            match self.settle_read(operation, permit, done) {
                 Ok(value) => return Ok(value),
                 Err(failure) => {
                     self.sleep(operation, self.pause(operation, deadline, failure, 1)?)
@@ -70,7 +72,7 @@ impl Database {
                 .readers
                 .on_thread(operation, &caller, deadline, Arc::clone(&query))
                 .await;
-            match self.settle_read(permit, done) {
+            match self.settle_read(operation, permit, done) {
                 Ok(value) => return Ok(value),
                 Err(failure) => {
                     self.sleep(operation, self.pause(operation, deadline, failure, attempt)?)
@@ -92,9 +94,15 @@ impl Database {
         }
     }
 
-    fn settle_read<T>(&self, permit: BorrowedPermit<'_>, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
+    /// Tells the breaker what became of an attempt and how long its step took: waits for a reader are not the database's.
+    fn settle_read<T>(
+        &self,
+        operation: Operation,
+        permit: BorrowedPermit<'_>,
+        done: Result<(T, Duration), ReadFailure>,
+    ) -> Result<T, ReadFailure> {
         match &done {
-            Ok(_) => permit.settle(Outcome::Success { slow: false }),
+            Ok((_, took)) => permit.settle(worked(operation.name, *took, self.limit(operation))),
             Err(failure) => {
                 let outcome = verdict(Direction::Read, &failure.error, failure.lock_budget_spent);
                 if let Outcome::Isolate { cause } = &outcome {
@@ -103,7 +111,7 @@ impl Database {
                 permit.settle(outcome);
             }
         }
-        done
+        done.map(|(value, _)| value)
     }
 
     /// How long to wait before a failed read is repeated, or its error when it isn't.

@@ -154,3 +154,26 @@ async fn fault_25_leaked_connections_are_told_of_once_and_shed_rather_than_hang(
     let _ = leaked.await.expect("joined");
     bench.count().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_runaway_query_called_over_and_over_does_not_open_the_breaker_and_slowness_all_over_does() {
+    let bench = bench();
+    let soon = Duration::from_millis(10);
+    let run_away = |operation: Operation| {
+        let database = bench.database.clone();
+        async move { database.read(operation.within(soon), runaway).await }
+    };
+    for _ in 0..25 {
+        let error = run_away(COUNT).await.expect_err("stopped");
+        assert_eq!(error.kind, ErrorKind::DeadlineExceeded);
+    }
+    let breaker = bench.database.status().breakers[0].clone();
+    assert_eq!((breaker.state, breaker.buffered_calls), ("CLOSED", 25));
+    assert!(breaker.slow_call_rate > 0.99, "{breaker:?}");
+    run_away(Operation::scan("t.search")).await.expect_err("stopped");
+    let breaker = bench.database.status().breakers[0].clone();
+    assert_eq!(
+        (breaker.state, breaker.cause.as_str()),
+        ("OPEN", "26 of 26 calls were slow")
+    );
+}
