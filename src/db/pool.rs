@@ -98,8 +98,12 @@ impl ConnectionPool {
                 return Err(self.connect_failure(operation, &error));
             }
             if clock::now() >= until {
-                return Err(DbError::new(self.database, operation, ErrorKind::PoolTimeout)
-                    .with_detail(format!("{:?}", self.pool.state())));
+                let state = self.pool.state();
+                let at_ceiling = state.connections >= self.most() && state.idle_connections == 0;
+                return Err(
+                    DbError::new(self.database, operation, ErrorKind::PoolTimeout { at_ceiling })
+                        .with_detail(format!("{state:?}")),
+                );
             }
         }
     }
@@ -114,8 +118,16 @@ impl ConnectionPool {
                     cause: error.to_string(),
                 },
             ),
-            other => DbError::new(self.database, operation, ErrorKind::PoolTimeout).with_detail(other.to_string()),
+            other => {
+                let kind = ErrorKind::PoolTimeout { at_ceiling: false };
+                DbError::new(self.database, operation, kind).with_detail(other.to_string())
+            }
         }
+    }
+
+    /// Connections that there may be.
+    pub fn most(&self) -> u32 {
+        self.pool.max_size()
     }
 
     /// Connections that exist, and of these the idle ones.

@@ -27,10 +27,8 @@ use crate::quantiles::Quantiles;
 
 /// Longest stay of a read on an async worker; past it the read starts anew on a thread.
 const IN_PLACE: Duration = Duration::from_millis(2);
-
 /// What is not back this long after its deadline runs where the progress handler isn't asked, and is interrupted.
 const LATE: Duration = Duration::from_millis(20);
-
 /// A read that is not back this long after its deadline hangs in the storage.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
@@ -187,7 +185,7 @@ impl Readers {
         let until = deadline.min(clock::now() + self.connect_timeout);
         let asked = clock::now();
         let connected = self.pool.checkout(operation.name, until).map_err(|error| ReadFailure {
-            may_wait_again: error.kind == ErrorKind::PoolTimeout,
+            may_wait_again: matches!(error.kind, ErrorKind::PoolTimeout { .. }),
             ..error.into()
         });
         let acquire = clock::now().saturating_duration_since(asked);
@@ -236,11 +234,12 @@ impl Readers {
     }
 
     fn not_admitted(&self, operation: Operation, refused: Refused) -> DbError {
+        let view = self.limiter.view();
+        let at_ceiling = view.in_use >= self.pool.most();
         let (kind, wait) = match refused {
             Refused::Shed => (ErrorKind::Overloaded, Some(SHED_FOR)),
-            Refused::TimedOut => (ErrorKind::PoolTimeout, None),
+            Refused::TimedOut => (ErrorKind::PoolTimeout { at_ceiling }, None),
         };
-        let view = self.limiter.view();
         let ahead = format!("{} run of {}, {} wait", view.in_use, view.limit, view.waiting);
         DbError {
             retry_after: wait,

@@ -13,7 +13,7 @@ use crate::db::breaker::{BorrowedPermit, Outcome};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
-use crate::db::retry::{Decision, Failed, RECOVERY, decide};
+use crate::db::retry::{Decision, Failed, GiveUp, RECOVERY, decide};
 use crate::db::verdict::{Direction, verdict, worked};
 
 impl Database {
@@ -123,41 +123,38 @@ impl Database {
         attempt: u32,
     ) -> Result<Duration, DbError> {
         let error = failure.error;
-        let now = clock::now();
-        if failure.may_wait_again && attempt == 1 && now < deadline {
-            self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
-            self.inner.observer.retrying(&error, attempt, Duration::ZERO);
-            return Ok(Duration::ZERO);
-        }
-        let Some(class) = error.class() else { return Err(error) };
-        if class.name == "INTERRUPT" {
+        let name = error.class().map(|class| class.name);
+        if name == Some("INTERRUPT") {
             return Err(DbError {
                 kind: ErrorKind::DeadlineExceeded,
                 ..error
             });
         }
+        // Only what came from SQLite, and a connection that may be back in a moment; who wasn't admitted has waited.
+        if name.is_none() && !failure.may_wait_again {
+            return Err(error);
+        }
+        let now = clock::now();
         let failed = Failed {
-            retry: class.retry,
+            retry: error.retry(),
             // What would need it has isolated the file, and a read changes nothing to be doubtful about.
             is_repeatable: false,
-            awaits_recovery: class.name == RECOVERY,
+            awaits_recovery: name == Some(RECOVERY),
             attempt,
             lock_budget_spent: failure.lock_budget_spent,
         };
-        match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
+        let why = match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
             Decision::After(delay) if self.inner.budget.spend(now) => {
                 self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
                 self.inner.observer.retrying(&error, attempt, delay);
-                Ok(delay)
+                return Ok(delay);
             }
-            _ => {
-                self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
-                Err(DbError {
-                    operation: operation.name,
-                    ..error
-                })
-            }
-        }
+            Decision::After(_) => GiveUp::Budget,
+            Decision::GiveUp(why) => why,
+        };
+        self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
+        let operation = operation.name;
+        Err(DbError { operation, ..error }.given_up(why))
     }
 
     /// Like [`Database::read`], with a substitute (and its age) when the database gives nothing.
