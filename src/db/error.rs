@@ -40,7 +40,8 @@ pub enum ErrorKind {
     Cancelled,
     /// Too many wait for a reader; this one was turned away: nothing was tried.
     Overloaded,
-    /// The storage didn't answer, long after the deadline: a hanging disk. Nothing was changed.
+    /// It, or what it waited for, did not come back, long after the deadline: a disk that hangs, or code of ours that
+    /// blocks outside SQLite. Which of them can't be seen from here. Nothing was changed.
     Stuck,
     /// SQLite refused with this extended code; nothing was changed.
     Sqlite {
@@ -215,7 +216,7 @@ impl fmt::Display for DbError {
             ErrorKind::Isolated { cause } => write!(f, "isolated: {cause}")?,
             ErrorKind::QueueFull => f.write_str("the writer's queue is full")?,
             ErrorKind::PoolTimeout { .. } => f.write_str("no connection became free in time")?,
-            ErrorKind::Stuck => f.write_str("the storage does not answer")?,
+            ErrorKind::Stuck => f.write_str("did not come back, long after the deadline")?,
             ErrorKind::Cancelled => f.write_str("stopped by an operator")?,
             ErrorKind::Overloaded => f.write_str("too many operations wait for a reader")?,
             ErrorKind::NotBegun => f.write_str("not begun by its deadline")?,

@@ -29,7 +29,7 @@ use crate::quantiles::Quantiles;
 const IN_PLACE: Duration = Duration::from_millis(2);
 /// What is not back this long after its deadline runs where the progress handler isn't asked, and is interrupted.
 const LATE: Duration = Duration::from_millis(20);
-/// A read that is not back this long after its deadline hangs in the storage.
+/// A read that is not back this long after its deadline hangs: in the storage, or in code outside SQLite.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
 /// The readers of one database.

@@ -58,7 +58,9 @@ pub fn verdict(direction: Direction, error: &DbError, lock_budget_spent: bool) -
         ErrorKind::Isolated { cause } => return Outcome::Isolate { cause: cause.clone() },
         ErrorKind::DeadlineExceeded => return stopped(error),
         ErrorKind::Stuck => {
-            let text = "the storage does not answer".to_owned();
+            // No more than is known: a closure that blocks in its own code looks the same. It counts all the same, because
+            // where only such closures hang, others succeed in between, and each success ends the row of failures.
+            let text = "operations did not come back, long after their deadlines".to_owned();
             return Outcome::Failure {
                 cause: Cause {
                     text,
@@ -78,7 +80,7 @@ pub fn verdict(direction: Direction, error: &DbError, lock_budget_spent: bool) -
     match class.impact {
         // SQLite is at work on it and ends by itself; only one that lasts is a failure.
         Impact::LockBudget if code == BUSY_RECOVERY && recovery_ms(error) < LONG_RECOVERY_MS => Outcome::Ignored,
-        Impact::LockBudget if lock_budget_spent => Outcome::Failure {
+        Impact::LockBudget if lock_budget_spent || code == BUSY_RECOVERY => Outcome::Failure {
             cause: cause(&lock_cause(error)),
         },
         Impact::Ignored if code == INTERRUPT => stopped(error),
@@ -175,7 +177,7 @@ mod tests {
                 lock: Lock::Recovery,
                 held_ms,
             };
-            verdict(Direction::Read, &error.with_holder(Some(holder)), true)
+            verdict(Direction::Read, &error.with_holder(Some(holder)), false)
         };
         assert_eq!(of(Direction::Read, BUSY_RECOVERY, true), Outcome::Ignored);
         assert_eq!(after(29_000), Outcome::Ignored);
