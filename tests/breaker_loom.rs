@@ -121,7 +121,7 @@ impl Breaker {
     }
 }
 
-const SUCCESS: Outcome = Outcome::Success { slow: false };
+const SUCCESS: Outcome = Outcome::Success;
 
 fn cause() -> Cause {
     Cause {

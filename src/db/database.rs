@@ -121,9 +121,14 @@ impl Database {
         &self.inner.options.settings
     }
 
-    fn deadline(&self, operation: Operation, now: Instant) -> Instant {
+    /// How long an operation may take.
+    fn limit(&self, operation: Operation) -> Duration {
         let most = self.inner.options.settings.operation.timeout;
-        now + operation.timeout.map_or(most, |own| own.min(most))
+        operation.timeout.map_or(most, |own| own.min(most))
+    }
+
+    fn deadline(&self, operation: Operation, now: Instant) -> Instant {
+        now + self.limit(operation)
     }
 
     fn caller(&self, site: &'static Location<'static>) -> Caller {

@@ -150,8 +150,12 @@ impl ConnectionPool {
                 return Err(self.connect_failure(operation, &error));
             }
             if clock::now() >= until {
-                return Err(DbError::new(self.database, operation, ErrorKind::PoolTimeout)
-                    .with_detail(format!("{:?}", self.counts())));
+                let (open, idle) = self.counts();
+                let at_ceiling = open >= self.most() && idle == 0;
+                return Err(
+                    DbError::new(self.database, operation, ErrorKind::PoolTimeout { at_ceiling })
+                        .with_detail(format!("{open} connections, {idle} of them idle")),
+                );
             }
         }
     }
@@ -174,7 +178,20 @@ impl ConnectionPool {
                     cause: error.to_string(),
                 },
             ),
-            other => DbError::new(self.database, operation, ErrorKind::PoolTimeout).with_detail(other.to_string()),
+            other => {
+                let kind = ErrorKind::PoolTimeout { at_ceiling: false };
+                DbError::new(self.database, operation, kind).with_detail(other.to_string())
+            }
+        }
+    }
+
+    /// Connections that there may be.
+    pub fn most(&self) -> u32 {
+        match &self.source {
+            Source::Pooled(pool) => pool.max_size(),
+            // As many as are asked for at once: it never waits.
+            #[cfg(test)]
+            Source::Direct(_) => u32::MAX,
         }
     }
 

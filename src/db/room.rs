@@ -1,9 +1,9 @@
 //! A full disk (floor 1): from the moment SQLite says FULL until there is room for a write of full size again.
 //!
 //! What must stay true: a full disk still takes small writes, so the write breaker is held open from the first FULL until
-//! the reserve could be made again (where there was one) and a full-size write has passed; the reserve is given up at the
-//! first FULL, so that SQLite can shrink its log and the spool can take events. The writer tells of FULL;
-//! [`Database::watch`] looks for room.
+//! the reserve could be made again (where there was one) and a full-size write has passed, also over a restart; the
+//! reserve is given up at the first FULL, so that SQLite can shrink its log and the spool can take events. The writer
+//! tells of FULL; [`Database::watch`] looks for room.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -38,14 +38,18 @@ pub struct Room {
 }
 
 impl Room {
-    /// For the database with this reserve, which is made here where there is ample room.
-    pub fn with(reserve: Reserve) -> Self {
-        if !reserve.make() {
+    /// For the database with this reserve, which is made here where there is ample room. Where the disk was full before a
+    /// restart it still is, until room was seen: then the reserve stays given up, or is given up now.
+    pub fn with(reserve: Reserve, is_full: bool) -> Self {
+        if is_full {
+            reserve.release();
+        } else if !reserve.make() {
             tracing::warn!(why = ?reserve.status().missing, "no room is held back for a full disk");
         }
         Self {
             reserve,
-            is_full: AtomicBool::new(false),
+            is_full: AtomicBool::new(is_full),
+            // After a restart nobody knows; the write of full size is proof enough.
             had_reserve: AtomicBool::new(false),
             next_look: Mutex::new(clock::now()),
         }
@@ -161,3 +165,6 @@ fn write_full_size(writer: &Connection) -> rusqlite::Result<()> {
     writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     writer.execute_batch("DELETE FROM heartbeat WHERE id = 2")
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,7 +143,7 @@ impl Common {
             metrics: Metrics::default(),
             underway: Underway::default(),
             stop: Stop::default(),
-            room: Room::with(Reserve::beside(&self.options.path)),
+            room: Room::with(Reserve::beside(&self.options.path), self.write_breaker.is_held()),
             statements: Arc::clone(&self.statements),
             clock: Arc::clone(&self.clock),
         })

@@ -13,8 +13,8 @@ use crate::db::breaker::{BorrowedPermit, Outcome};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
-use crate::db::retry::{Decision, Failed, RECOVERY, decide};
-use crate::db::verdict::{Direction, verdict};
+use crate::db::retry::{Decision, Failed, GiveUp, RECOVERY, decide};
+use crate::db::verdict::{Direction, verdict, worked};
 use crate::db::wait;
 
 impl Database {
@@ -54,7 +54,9 @@ impl Database {
         if operation.cost == Cost::Point
             && let Some(done) = self.inner.readers.in_place(operation, &caller, now, &query)
         {
-            match self.settle_read(permit, done) {
+            // In place is over in milliseconds or goes to a thread.
+            let done = done.map(|value| (value, Duration::ZERO));
+            match self.settle_read(operation, permit, done) {
                 Ok(value) => return Ok(value),
                 Err(failure) => {
                     self.sleep(operation, self.pause(operation, deadline, failure, 1)?)
@@ -71,7 +73,7 @@ impl Database {
                 .readers
                 .on_thread(operation, &caller, deadline, Arc::clone(&query))
                 .await;
-            match self.settle_read(permit, done) {
+            match self.settle_read(operation, permit, done) {
                 Ok(value) => return Ok(value),
                 Err(failure) => {
                     self.sleep(operation, self.pause(operation, deadline, failure, attempt)?)
@@ -95,9 +97,15 @@ impl Database {
         }
     }
 
-    fn settle_read<T>(&self, permit: BorrowedPermit<'_>, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
+    /// Tells the breaker what became of an attempt and how long its step took: waits for a reader are not the database's.
+    fn settle_read<T>(
+        &self,
+        operation: Operation,
+        permit: BorrowedPermit<'_>,
+        done: Result<(T, Duration), ReadFailure>,
+    ) -> Result<T, ReadFailure> {
         match &done {
-            Ok(_) => permit.settle(Outcome::Success { slow: false }),
+            Ok((_, took)) => permit.settle(worked(operation.name, *took, self.limit(operation))),
             Err(failure) => {
                 let outcome = verdict(Direction::Read, &failure.error, failure.lock_budget_spent);
                 if let Outcome::Isolate { cause } = &outcome {
@@ -106,7 +114,7 @@ impl Database {
                 permit.settle(outcome);
             }
         }
-        done
+        done.map(|(value, _)| value)
     }
 
     /// How long to wait before a failed read is repeated, or its error when it isn't.
@@ -118,41 +126,38 @@ impl Database {
         attempt: u32,
     ) -> Result<Duration, DbError> {
         let error = failure.error;
-        let now = clock::now();
-        if failure.may_wait_again && attempt == 1 && now < deadline {
-            self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
-            self.inner.observer.retrying(&error, attempt, Duration::ZERO);
-            return Ok(Duration::ZERO);
-        }
-        let Some(class) = error.class() else { return Err(error) };
-        if class.name == "INTERRUPT" {
+        let name = error.class().map(|class| class.name);
+        if name == Some("INTERRUPT") {
             return Err(DbError {
                 kind: ErrorKind::DeadlineExceeded,
                 ..error
             });
         }
+        // Only what came from SQLite, and a connection that may be back in a moment; who wasn't admitted has waited.
+        if name.is_none() && !failure.may_wait_again {
+            return Err(error);
+        }
+        let now = clock::now();
         let failed = Failed {
-            retry: class.retry,
+            retry: error.retry(),
             // What would need it has isolated the file, and a read changes nothing to be doubtful about.
             is_repeatable: false,
-            awaits_recovery: class.name == RECOVERY,
+            awaits_recovery: name == Some(RECOVERY),
             attempt,
             lock_budget_spent: failure.lock_budget_spent,
         };
-        match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
+        let why = match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
             Decision::After(delay) if self.inner.budget.spend(now) => {
                 self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
                 self.inner.observer.retrying(&error, attempt, delay);
-                Ok(delay)
+                return Ok(delay);
             }
-            _ => {
-                self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
-                Err(DbError {
-                    operation: operation.name,
-                    ..error
-                })
-            }
-        }
+            Decision::After(_) => GiveUp::Budget,
+            Decision::GiveUp(why) => why,
+        };
+        self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
+        let operation = operation.name;
+        Err(DbError { operation, ..error }.given_up(why))
     }
 
     /// Like [`Database::read`], with a substitute (and its age) when the database gives nothing.

@@ -446,7 +446,7 @@ async fn readers_are_bounded_and_refuse_in_time() {
     });
     gate.wait_for_arrival().await;
     let refused = bench.database.read(COUNT, |_| Ok(())).await.expect_err("none free");
-    assert_eq!(refused.kind, ErrorKind::PoolTimeout);
+    assert_eq!(refused.kind, ErrorKind::PoolTimeout { at_ceiling: true });
     let pool = bench.database.status().pool;
     assert_eq!((pool.timeouts, pool.in_use, pool.waiting), (1, 1, 0));
     gate.open();

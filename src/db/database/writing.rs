@@ -133,8 +133,8 @@ impl Database {
         Err(error)
     }
 
-    /// A caller waited in vain: where the writer's thread has been in one attempt for at least `limit`, the storage hangs,
-    /// and the breaker hears of it, since the thread can't tell.
+    /// A caller waited in vain: where the writer's thread has been in one attempt for at least `limit`, the storage or a
+    /// job hangs, and the breaker hears of it, since the thread can't tell: either way nobody's write comes back.
     fn count_stuck(&self, operation: Operation, number: u64, limit: Duration) {
         if !self.inner.writer.shared.underway.is_longer_than(limit) {
             return;

@@ -51,7 +51,8 @@ impl Database {
             waited && commits() > commits_before
         };
         // Every reader is taken: a lot to do again, unless none of them comes back, which the breaker counts.
-        let readers_are_busy = |error: &DbError| matches!(error.kind, ErrorKind::PoolTimeout | ErrorKind::Overloaded);
+        let readers_are_busy =
+            |error: &DbError| matches!(error.kind, ErrorKind::PoolTimeout { .. } | ErrorKind::Overloaded);
         let hung = looked.is_err().then(|| "the storage does not answer".to_owned());
         let read_problem = match read {
             Ok(owner) => self.check_owner(owner),

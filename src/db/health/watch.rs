@@ -22,6 +22,9 @@ const SOONEST: Duration = Duration::from_millis(50);
 /// Between two looks at which files are there: what is written into a file that is gone is lost, so this is short.
 const STEP: Duration = Duration::from_millis(250);
 
+/// Longest wait for the file of the breakers' states before a setting by hand is answered without it.
+const KEEP_WITHIN: Duration = Duration::from_secs(2);
+
 impl Database {
     /// Probes for as long as it is polled: at the configured interval ±10 %, and as soon as an open breaker's time has
     /// come, so that recovery needs nobody.
@@ -69,9 +72,26 @@ impl Database {
     /// Keeps what a restart must not undo of the breakers, when it changed.
     async fn keep_breakers(&self) {
         if self.inner.kept.is_due(&self.breakers()) {
-            let database = self.clone();
-            // A panic in there is the panic hook's to tell; the next look tries again.
-            let _ = wait::blocking(move || database.inner.kept.keep(&database.breakers())).await;
+            self.write_breakers().await;
+        }
+    }
+
+    async fn write_breakers(&self) {
+        let database = self.clone();
+        // A panic in there is the panic hook's to tell; the next look tries again.
+        let _ = wait::blocking(move || database.inner.kept.keep(&database.breakers())).await;
+    }
+
+    /// Brings what was set by hand to the disk before that is acknowledged, within [`KEEP_WITHIN`]. What can't be kept is
+    /// logged, holds all the same until the process ends, and is tried again by [`Database::watch`].
+    pub async fn keep_breakers_now(&self) {
+        if wait::at_most(KEEP_WITHIN, self.write_breakers()).await.is_err() {
+            let seconds = KEEP_WITHIN.as_secs();
+            tracing::warn!(
+                database = self.name(),
+                seconds,
+                "the circuit breakers' states are not on disk yet"
+            );
         }
     }
 

@@ -278,7 +278,7 @@ impl Run {
 
 fn shown(error: &DbError) -> String {
     match &error.kind {
-        ErrorKind::PoolTimeout | ErrorKind::Panicked => format!("{:?}", error.kind),
+        ErrorKind::PoolTimeout { .. } | ErrorKind::Panicked => format!("{:?}", error.kind),
         _ => error.to_string(),
     }
 }

@@ -29,7 +29,7 @@ use crate::db::operation::Operation;
 use crate::db::panic_text::panic_text;
 use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
-use crate::db::verdict::{Direction, verdict};
+use crate::db::verdict::{Direction, verdict, worked};
 
 const CHECKPOINT_CAP: Duration = Duration::from_millis(900);
 /// Idle looks: for a number that waits to be synced, and for answers that are too old.
@@ -195,8 +195,8 @@ impl Desk {
             match self.try_once(&mut jobs) {
                 Attempt::Committed(committed) => {
                     let took = clock::since(started);
-                    let slow = took >= shared.settings.operation.timeout / 2;
-                    permits.settle(Outcome::Success { slow });
+                    let lead = jobs[0].operation().name;
+                    permits.settle(worked(lead, took, shared.settings.operation.timeout));
                     return self.committed(jobs, committed, took);
                 }
                 Attempt::Culprit(index, error) => {
