@@ -18,6 +18,7 @@ use super::figures::Sample;
 use super::registry::{Ran, Statement, Statements};
 use crate::clock;
 use crate::db::classify::code_of;
+use crate::db::deadline::stopped_to_run_again;
 
 /// Slow statements kept of one operation.
 const MOST_SLOW: usize = 8;
@@ -195,7 +196,7 @@ impl Run {
         let at = clock::now();
         let took = at.saturating_duration_since(running.began);
         // SAFETY: the caller's; SQLite's text is a C string that lives as long as its statement.
-        let (sql, changed, status) = unsafe {
+        let (sql, changed, status, interrupted) = unsafe {
             let sql = ffi::sqlite3_sql(statement);
             if sql.is_null() {
                 return;
@@ -211,6 +212,7 @@ impl Run {
                 CStr::from_ptr(sql).to_bytes(),
                 changes(statement) - running.changes,
                 status,
+                ffi::sqlite3_is_interrupted(ffi::sqlite3_db_handle(statement)) != 0,
             )
         };
         let sample = Sample {
@@ -218,7 +220,8 @@ impl Run {
             took,
             rows: running.rows.max(u64::try_from(changed).unwrap_or(0)),
             status,
-            slow: took >= statements.threshold,
+            // What will run again has made only some of its steps: its whole run tells whether it is slow, and why.
+            slow: took >= statements.threshold && !stopped_to_run_again(interrupted),
         };
         match statements.ran(sql, &sample, operation) {
             Ran::Control if sql.starts_with(b"BEGIN") => self.begin += took,
@@ -248,3 +251,6 @@ unsafe fn changes(statement: *mut ffi::sqlite3_stmt) -> i64 {
         ffi::sqlite3_total_changes64(ffi::sqlite3_db_handle(statement))
     }
 }
+
+#[cfg(test)]
+mod tests;
