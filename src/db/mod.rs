@@ -20,6 +20,7 @@ mod deadline;
 pub mod disk;
 mod error;
 mod evidence;
+mod handle;
 mod health;
 mod holders;
 mod idempotency;
