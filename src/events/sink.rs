@@ -44,7 +44,11 @@ impl DatabaseSink {
 
 impl Sink for DatabaseSink {
     fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>> {
-        let operation = Operation::write("events.ingest").within(self.patience).idempotent();
+        let bytes = batch.iter().map(Prepared::bytes).sum();
+        let operation = Operation::write("events.ingest")
+            .within(self.patience)
+            .idempotent()
+            .carrying(bytes);
         let mut earlier = None;
         Box::pin(self.database.write(operation, move |connection| {
             let mut inserted = store::insert(connection, &batch)?;
