@@ -4,6 +4,7 @@
 //! What must stay true: a file that isn't ours is left untouched; nothing runs yet when an error is returned.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::limits::first_limit;
 use super::{Database, Inner, Options};
@@ -213,6 +214,7 @@ impl Database {
             budget: common.budget,
             statements: common.statements,
             options: common.options,
+            closed: AtomicBool::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -115,6 +115,12 @@ impl Database {
         attempt: u32,
     ) -> Result<Duration, DbError> {
         let error = failure.error;
+        if error.kind == ErrorKind::Cancelled && self.is_closed() {
+            return Err(DbError {
+                kind: ErrorKind::ShuttingDown,
+                ..error
+            });
+        }
         let now = clock::now();
         if failure.may_wait_again && attempt == 1 && now < deadline {
             self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);

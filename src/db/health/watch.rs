@@ -1,6 +1,6 @@
 //! The watch (floor 1): probes regularly, and in between sees at once what happens to the file, its log and its disk.
 //!
-//! What must stay true: it never ends by itself; what is written into a file that is gone is lost, so the looks are
+//! What must stay true: it ends with the database and not before; what is written into a file that is gone is lost, so the looks are
 //! short steps apart; each step is bounded, also on a disk that hangs. The service keeps [`Database::watch`] running.
 
 use std::pin::Pin;
@@ -24,9 +24,16 @@ const STEP: Duration = Duration::from_millis(250);
 const WHILE_ISOLATED: Duration = Duration::from_secs(30);
 
 impl Database {
-    /// Probes for as long as it is polled: at the configured interval ±10 %, and as soon as an open breaker's time has
+    /// Probes until the database is drained or closed: at the configured interval ±10 %, and as soon as an open breaker's time has
     /// come, so that recovery needs nobody.
     pub async fn watch(&self) {
+        tokio::select! {
+            () = self.keep_probing() => {}
+            () = self.inner.writer.shared.stop.raised() => {}
+        }
+    }
+
+    async fn keep_probing(&self) {
         let mut was_there = true;
         let mut looking: Option<Pin<Box<dyn Future<Output = bool> + Send + '_>>> = None;
         loop {
