@@ -24,6 +24,8 @@ pub(super) trait Sink: Send + Sync + 'static {
     fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>>;
     /// Whether a write would be tried now; no I/O.
     fn admits(&self) -> bool;
+    /// The spool found the disk full; whether there is a little room now.
+    fn disk_was_full(&self) -> Later<'_, bool>;
 }
 
 /// events.db.
@@ -65,5 +67,9 @@ impl Sink for DatabaseSink {
 
     fn admits(&self) -> bool {
         self.database.admits_write().is_ok()
+    }
+
+    fn disk_was_full(&self) -> Later<'_, bool> {
+        Box::pin(self.database.disk_was_full())
     }
 }
