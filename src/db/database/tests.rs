@@ -430,6 +430,37 @@ async fn closing_drains_what_was_queued_and_refuses_the_rest() {
     assert_eq!(count, kept);
 }
 
+#[test]
+fn a_senseless_setting_is_refused_by_name_and_nothing_is_made() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("app.db");
+    let refused = |spoil: fn(&mut DatabaseSettings)| {
+        let mut settings = settings();
+        spoil(&mut settings);
+        let options = Options {
+            name: "app",
+            path: path.clone(),
+            application_id: 7,
+            migrations: STEPS,
+            settings,
+        };
+        match Database::open(options, SystemClock::shared(), Arc::new(Unobserved)) {
+            Ok(_) => panic!("it opened"),
+            Err(error) => error.to_string(),
+        }
+    };
+    let told = refused(|settings| settings.pool.max = 0);
+    assert_eq!(told, "the database's setting pool.max is 0; it must be at least 1");
+    let told = refused(|settings| (settings.pool.min, settings.pool.max) = (3, 2));
+    assert_eq!(
+        told,
+        "the database's setting pool.min is 3; it must be at most pool.max, which is 2"
+    );
+    let told = refused(|settings| settings.pool.connect_timeout = Duration::ZERO);
+    assert!(told.contains("pool.connect_timeout is 0ns"), "{told}");
+    assert!(!path.exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_refuses_reads_stops_those_that_run_and_ends_the_watch() {
     const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
