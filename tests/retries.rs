@@ -96,7 +96,7 @@ async fn a_write_whose_connection_does_not_come_in_time_waits_for_it_once_more()
     lose_connection(&database).await;
     let before = database.status().retries.attempts;
     let refused = put(&database, "never").await.expect_err("no connection");
-    assert_eq!(refused.kind, ErrorKind::PoolTimeout, "{refused}");
+    assert!(matches!(refused.kind, ErrorKind::PoolTimeout { .. }), "{refused}");
     assert!(refused.nothing_done(), "{refused}");
     assert_eq!(database.status().retries.attempts, before + 1);
     drop(hangs);

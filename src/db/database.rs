@@ -15,6 +15,7 @@ mod tests;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::active::{ActiveOperation, Caller, OperationId};
@@ -65,6 +66,7 @@ pub(super) struct Inner {
     pub(super) missing: Option<MissingCommits>,
     pub(super) keeper: Keeper,
     pub(super) statements: Arc<Statements>,
+    closed: AtomicBool,
 }
 
 /// A handle; clones share the database.
@@ -156,6 +158,9 @@ impl Database {
     }
 
     fn read_permit(&self, operation: Operation, number: u64) -> Result<BorrowedPermit<'_>, DbError> {
+        if self.is_closed() {
+            return Err(DbError::new(self.name(), operation.name, ErrorKind::ShuttingDown));
+        }
         self.inner
             .read_breaker
             .borrow_permit(number, self.origin.as_ref())
@@ -189,11 +194,24 @@ impl Database {
         [&self.inner.read_breaker, &self.inner.write_breaker]
     }
 
-    /// Drains the writer, checkpoints and closes within `patience`, and keeps the breakers' states for the next start
-    /// within as much again. Blocking. Later writes are refused.
-    pub fn close(&self, patience: Duration) {
+    fn is_closed(&self) -> bool {
+        self.inner.closed.load(Ordering::Acquire)
+    }
+
+    /// The first part of [`Database::close`], while requests under way may still read: later writes are refused, sleeps
+    /// between attempts end, what is queued reaches the disk within `patience`, and [`Database::watch`] ends. Blocking.
+    pub fn drain(&self, patience: Duration) {
         self.inner.keeper.stop();
         self.inner.writer.close(patience);
+    }
+
+    /// Drains the writer, checkpoints and closes within `patience`, and keeps the breakers' states for the next start
+    /// within as much again. Blocking. Later calls are refused; reads that still run once the writer is drained are
+    /// stopped.
+    pub fn close(&self, patience: Duration) {
+        self.inner.closed.store(true, Ordering::Release);
+        self.drain(patience);
+        self.inner.readers.active.stop_reads();
         #[cfg(test)]
         if super::simulation::is_running() {
             return self.inner.kept.keep(&self.breakers());

@@ -67,6 +67,7 @@ mod deadline;
 pub mod disk;
 mod error;
 mod evidence;
+mod handle;
 mod health;
 mod holders;
 mod idempotency;

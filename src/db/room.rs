@@ -3,8 +3,9 @@
 //! What must stay true: a full disk still takes small writes, so the write breaker is held open from the first FULL until
 //! the reserve could be made again (where there was one) and a full-size write has passed, also over a restart; the
 //! reserve is given up at the first FULL, so that SQLite can shrink its log and the spool can take events. The writer
-//! tells of FULL; [`Database::watch`] looks for room.
+//! and the spool tell of it; [`Database::watch`] looks for room.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -61,12 +62,19 @@ impl Room {
         if error.kind != (ErrorKind::Sqlite { code: FULL }) {
             return;
         }
+        self.filled(breaker);
+    }
+
+    /// The disk is full: holds the breaker and gives up the reserve; whether it was given up now.
+    fn filled(&self, breaker: &Breaker) -> bool {
         breaker.hold(true);
-        if !self.is_full.swap(true, Ordering::AcqRel) {
-            self.had_reserve
-                .store(self.reserve.status().bytes > 0, Ordering::Release);
-            self.reserve.release();
+        if self.is_full.swap(true, Ordering::AcqRel) {
+            return false;
         }
+        let had_reserve = self.reserve.status().bytes > 0;
+        self.had_reserve.store(had_reserve, Ordering::Release);
+        self.reserve.release();
+        had_reserve
     }
 
     /// Whether the disk was found full and no room was seen since.
@@ -91,6 +99,14 @@ impl Room {
 }
 
 impl Database {
+    /// Told by whoever writes beside the file that the disk took nothing more: from now on it is as if SQLite had said so.
+    /// Whether the reserve was given up for that, so that another try is worth while.
+    pub async fn disk_was_full(&self) -> bool {
+        let shared = Arc::clone(&self.inner.writer.shared);
+        let released = wait::blocking(move || shared.room.filled(&shared.breaker));
+        released.await.unwrap_or(false)
+    }
+
     /// While the disk is full: looks for room. Otherwise sees to it that there is a reserve.
     pub(super) async fn look_for_room(&self) {
         let room = &self.inner.writer.shared.room;

@@ -126,6 +126,12 @@ impl Database {
         attempt: u32,
     ) -> Result<Duration, DbError> {
         let error = failure.error;
+        if error.kind == ErrorKind::Cancelled && self.is_closed() {
+            return Err(DbError {
+                kind: ErrorKind::ShuttingDown,
+                ..error
+            });
+        }
         let name = error.class().map(|class| class.name);
         if name == Some("INTERRUPT") {
             return Err(DbError {

@@ -1,6 +1,6 @@
 //! The watch (floor 1): probes regularly, and in between sees at once what happens to the file, its log and its disk.
 //!
-//! What must stay true: it never ends by itself; what is written into a file that is gone is lost, so the looks are
+//! What must stay true: it ends with the database and not before; what is written into a file that is gone is lost, so the looks are
 //! short steps apart; each step is bounded, also on a disk that hangs. The service keeps [`Database::watch`] running.
 
 use std::pin::Pin;
@@ -8,36 +8,50 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::durable::empty_log;
 use crate::clock;
 use crate::db::backoff::within_ten_percent;
 use crate::db::breaker::Breaker;
 use crate::db::database::Database;
 use crate::db::error::DbError;
 use crate::db::identity::identity;
-use crate::db::verify::SHORTEST_CHECK;
 use crate::db::wait;
 
 /// Soonest next probe, so that a breaker whose time has come is not hammered.
 const SOONEST: Duration = Duration::from_millis(50);
 /// Between two looks at which files are there: what is written into a file that is gone is lost, so this is short.
 const STEP: Duration = Duration::from_millis(250);
+/// An isolated file is looked into again after at most this, however rarely a sound one is probed.
+const WHILE_ISOLATED: Duration = Duration::from_secs(30);
 
 /// Longest wait for the file of the breakers' states before a setting by hand is answered without it.
 const KEEP_WITHIN: Duration = Duration::from_secs(2);
 
 impl Database {
-    /// Probes for as long as it is polled: at the configured interval ±10 %, and as soon as an open breaker's time has
+    /// Probes until the database is drained or closed: at the configured interval ±10 %, and as soon as an open breaker's time has
     /// come, so that recovery needs nobody.
     pub async fn watch(&self) {
+        tokio::select! {
+            biased;
+            () = self.keep_probing() => {}
+            () = self.inner.writer.shared.stop.raised() => {}
+        }
+    }
+
+    async fn keep_probing(&self) {
         let mut was_there = true;
         let mut looking: Option<Pin<Box<dyn Future<Output = bool> + Send + '_>>> = None;
         loop {
             self.probe().await;
-            let regular = clock::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
+            // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
+            let was_isolated = self.is_isolated();
+            let mut interval = self.settings().health.interval;
+            if was_isolated {
+                interval = interval.min(WHILE_ISOLATED);
+            }
+            let regular = clock::now() + within_ten_percent(interval, fastrand::f64());
             loop {
                 self.inner.readers.check_leaks();
-                // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
-                let was_isolated = self.is_isolated();
                 // Where the disk hangs, so does the look: it goes on, no other one begins, and probes keep their time.
                 let look = looking.get_or_insert_with(|| Box::pin(self.look()));
                 let looked = wait::at_most(self.settings().health.timeout, look).await;
@@ -138,7 +152,7 @@ impl Database {
         let saved = wait::blocking(move || {
             let shared = &database.inner.writer.shared;
             let mut writer = shared.pool.checkout("health.save", limit)?;
-            let saved = save_log(&writer);
+            let saved = empty_log(&writer);
             writer.poison();
             drop(writer);
             // From here on nobody uses a connection that reads or writes the lost log.
@@ -152,18 +166,4 @@ impl Database {
             tracing::error!(%error, "the deleted write-ahead log could not be saved yet; it is tried again");
         }
     }
-}
-
-/// Brings everything in the write-ahead log into the database file.
-fn save_log(writer: &rusqlite::Connection) -> rusqlite::Result<()> {
-    writer.busy_timeout(SHORTEST_CHECK)?;
-    let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy == 0 {
-        return Ok(());
-    }
-    let text = Some("a reader kept the checkpoint from its end".to_owned());
-    Err(rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-        text,
-    ))
 }

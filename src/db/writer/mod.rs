@@ -21,7 +21,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub use self::job::Turn;
-use self::job::{Job, TypedJob};
+use self::job::{Carried, Job, TypedJob};
 use super::active::{Active, Caller};
 use super::breaker::{Breaker, Permit};
 use super::error::{DbError, ErrorKind};
@@ -38,6 +38,8 @@ use crate::quantiles::Quantiles;
 
 /// Jobs that may wait; the next one is refused.
 pub const QUEUE_CAPACITY: usize = 4096;
+/// Bytes that jobs may carry together, from their admission to their answer: a document may have a mebibyte.
+const QUEUE_BYTES: usize = 64 << 20;
 
 /// What the writer's thread and its callers share.
 pub struct Shared {
@@ -98,6 +100,7 @@ impl Underway {
 #[derive(Default)]
 pub struct Metrics {
     pub(super) queued: AtomicUsize,
+    pub(super) queued_bytes: Arc<AtomicUsize>,
     pub(super) in_hand: AtomicUsize,
     pub(super) refused: AtomicU64,
     pub(super) commits: AtomicU64,
@@ -226,6 +229,12 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
     {
+        let metrics = &self.shared.metrics;
+        let Some(carried) = Carried::within(&metrics.queued_bytes, operation.bytes, QUEUE_BYTES) else {
+            metrics.refused.fetch_add(1, Ordering::Relaxed);
+            let refused = DbError::new(self.shared.database, operation.name, ErrorKind::QueueFull);
+            return Err(refused.with_detail(format!("{} MiB of changes wait", QUEUE_BYTES >> 20)));
+        };
         let (reply, answer) = oneshot::channel();
         let turn = Turn::default();
         let job = TypedJob {
@@ -235,6 +244,7 @@ impl Writer {
             turn: turn.clone(),
             permit: Some(permit),
             work,
+            carried: Some(carried),
             uncertain: false,
             value: None,
             reply,
@@ -245,12 +255,12 @@ impl Writer {
             return refuse(ErrorKind::ShuttingDown);
         };
         // Counted first: the thread may take the job before this one goes on.
-        self.shared.metrics.queued.fetch_add(1, Ordering::Relaxed);
+        metrics.queued.fetch_add(1, Ordering::Relaxed);
         match sender.try_send(Box::new(job)) {
             Ok(()) => Ok(Submitted { answer, turn }),
             Err(error) => {
-                self.shared.metrics.queued.fetch_sub(1, Ordering::Relaxed);
-                self.shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
+                metrics.queued.fetch_sub(1, Ordering::Relaxed);
+                metrics.refused.fetch_add(1, Ordering::Relaxed);
                 refuse(if matches!(error, TrySendError::Full(_)) {
                     ErrorKind::QueueFull
                 } else {

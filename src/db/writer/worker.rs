@@ -296,6 +296,7 @@ impl Desk {
             turn: Turn::default(),
             permit: None,
             work: move |connection: &rusqlite::Connection| idempotency::prune_chunk(connection, now_ms),
+            carried: None,
             uncertain: false,
             value: None,
             reply,
