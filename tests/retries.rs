@@ -163,3 +163,24 @@ fn an_event_whose_commit_left_open_what_became_of_it_is_there_once_and_counted_o
     });
     assert!(account["stored"].as_i64() <= Some(counted(&server)[0]), "{account}");
 }
+
+/// A commit whose sync fails is in the log all the same: after a kill the next start finds it there, and what it
+/// committed in the spool as well.
+#[test]
+fn an_event_that_is_in_the_log_and_in_the_spool_after_a_kill_is_counted_once() {
+    let mut server = FaultyServer::start(SHORT);
+    let client = server.client();
+    let report = |message: &str| client.post(ERRORS, &json!({ "message": message, "source": "retries" }));
+    report("before").expect(201);
+    server.lasting(&[Call::Sync], "events.db-wal", Effect::Fails);
+    let told = report("left open").expect(201).json();
+    server.kill();
+    server.restart();
+    let client = server.client();
+    await_empty_spool(&client);
+    let found = member(&all_events(&client), "id");
+    let id = told["id"].as_str().expect("an id").to_owned();
+    common::work::assert_once("events", &[id], &found);
+    let seen = counted(&server);
+    assert!(seen.iter().all(|one| *one == seen[0]), "{told}: {seen:?}");
+}
