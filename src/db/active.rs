@@ -21,6 +21,7 @@ use rusqlite::{Connection, InterruptHandle};
 use crate::clock;
 
 mod shown;
+mod stopping;
 pub use shown::{ActiveOperation, Caller, OperationId};
 
 /// A connection held this long is suspected to be leaked.
@@ -139,51 +140,6 @@ impl Active {
         let flag = Arc::clone(&slot.flag);
         drop(table);
         (Running { active, id }, flag)
-    }
-
-    /// Whether somebody asked for a running operation to be stopped, rather than its time being over or its caller gone.
-    pub fn was_cancelled(&self, id: OperationId) -> bool {
-        let mut table = self.table.lock();
-        let entry = table.slot(id).and_then(|slot| slot.entry.as_ref());
-        entry.is_some_and(|entry| entry.stop == Some(Stop::Cancelled))
-    }
-
-    /// Stops an operation that somebody wants stopped; `false` when it is over.
-    pub fn cancel(&self, id: OperationId) -> bool {
-        self.stop(id, Stop::Cancelled)
-    }
-
-    /// Stops an operation whose caller has left.
-    pub fn abandon(&self, id: OperationId) {
-        self.stop(id, Stop::Unneeded);
-    }
-
-    fn stop(&self, id: OperationId, why: Stop) -> bool {
-        let mut table = self.table.lock();
-        table.slot(id).is_some_and(|slot| {
-            slot.stop(why);
-            true
-        })
-    }
-
-    /// Stops what should have ended by `now`.
-    pub fn stop_overdue(&self, now: Instant) {
-        for slot in &mut self.table.lock().slots {
-            if slot.entry.as_ref().is_some_and(|entry| now >= entry.deadline) {
-                slot.stop(Stop::Unneeded);
-            }
-        }
-    }
-
-    /// Stops every read: the database is being closed.
-    pub fn stop_reads(&self) {
-        let mut table = self.table.lock();
-        let reads = |slot: &&mut Slot| slot.entry.as_ref().is_some_and(|entry| !entry.writes);
-        table
-            .slots
-            .iter_mut()
-            .filter(reads)
-            .for_each(|slot| slot.stop(Stop::Cancelled));
     }
 
     /// What runs, the oldest first.

@@ -9,6 +9,7 @@ mod fence;
 mod job;
 mod pace;
 mod repeat;
+mod upkeep;
 mod worker;
 
 use std::sync::Arc;

@@ -4,28 +4,24 @@
 //! What must stay true: jobs whose caller left or whose deadline passed are skipped before they run; the commit's number
 //! is beside the file before anybody is answered; no panic ends the thread. Started by `Writer::start`; what a failure means is `repeat`'s matter.
 
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use super::Shared;
 use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
 use super::fence::Watched;
-use super::job::{Job, Turn, TypedJob};
+use super::job::Job;
 use super::pace::Pace;
 use super::repeat::{Jobs, again, answer, answer_all};
+use super::upkeep::OPTIMIZE_FIRST;
 use crate::clock;
-use crate::db::active::Caller;
 use crate::db::breaker::{Outcome, Permit};
 use crate::db::checkpoint::BUSY_CAP;
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
-use crate::db::idempotency;
-use crate::db::operation::Operation;
 use crate::db::panic_text::panic_text;
 use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
@@ -34,15 +30,15 @@ use crate::db::verdict::{Direction, verdict, worked};
 const CHECKPOINT_CAP: Duration = Duration::from_millis(900);
 /// Idle looks: for a number that waits to be synced, and for answers that are too old.
 const SYNC_AFTER: Duration = Duration::from_secs(1);
-const PRUNE_AFTER: Duration = Duration::from_secs(60);
-const PRUNE: Operation = Operation::write("idempotency.prune").idempotent();
+pub(super) const PRUNE_AFTER: Duration = Duration::from_secs(60);
 
 /// What the thread keeps from batch to batch.
 pub struct Desk {
-    shared: Arc<Shared>,
-    sequence: Sequence,
+    pub(super) shared: Arc<Shared>,
+    pub(super) sequence: Sequence,
     pace: Pace,
-    prune_at: Instant,
+    pub(super) prune_at: Instant,
+    pub(super) optimize_at: Instant,
 }
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
@@ -136,6 +132,7 @@ impl Desk {
             sequence,
             pace: Pace::default(),
             prune_at: clock::now() + PRUNE_AFTER,
+            optimize_at: clock::now() + OPTIMIZE_FIRST,
         }
     }
 
@@ -179,7 +176,7 @@ impl Desk {
         self.sequence.sync_if_due();
     }
 
-    fn run_batch(&mut self, mut jobs: Jobs) {
+    pub(super) fn run_batch(&mut self, mut jobs: Jobs) {
         let shared = &*Arc::clone(&self.shared);
         let (mut attempts, mut number) = (0, None);
         loop {
@@ -271,36 +268,5 @@ impl Desk {
         for (job, result) in jobs.into_iter().zip(committed.results) {
             job.answer(result);
         }
-    }
-
-    /// Nobody wants anything for the moment.
-    fn idle(&mut self) {
-        self.sequence.sync();
-        if clock::now() >= self.prune_at {
-            self.prune_at = clock::now() + PRUNE_AFTER;
-            while self.prune() {}
-        }
-    }
-
-    /// Removes a chunk of old answers, as a job like any other; whether there may be more.
-    fn prune(&mut self) -> bool {
-        let now_ms = clock::epoch_ms(self.shared.clock.wall());
-        let (reply, mut answer) = oneshot::channel();
-        self.run_batch(vec![Box::new(TypedJob {
-            operation: PRUNE,
-            caller: Caller {
-                site: Location::caller(),
-                origin: None,
-            },
-            deadline: clock::now() + self.shared.settings.operation.timeout,
-            turn: Turn::default(),
-            permit: None,
-            work: move |connection: &rusqlite::Connection| idempotency::prune_chunk(connection, now_ms),
-            carried: None,
-            uncertain: false,
-            value: None,
-            reply,
-        })]);
-        matches!(answer.try_recv(), Ok(Ok(true)))
     }
 }
