@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
 use super::fence::Watched;
+use super::gather::gather;
 use super::job::{Job, Turn, TypedJob};
 use super::pace::Pace;
 use super::repeat::{Jobs, again, answer, answer_all};
@@ -146,6 +147,7 @@ impl Desk<'_> {
             };
             match queue.recv_timeout(patience) {
                 Ok(first) => {
+                    gather(&mut self.pace, &shared.metrics.queued);
                     let mut jobs = vec![first];
                     jobs.extend(queue.try_iter().take(limit - 1));
                     shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
@@ -242,8 +244,9 @@ impl Desk<'_> {
         if let Some(sequence) = committed.sequence {
             self.sequence.acknowledge(sequence);
         }
-        self.pace.measured(jobs.len(), committed.work, committed.commit);
         let metrics = &self.shared.metrics;
+        self.pace.measured(jobs.len(), committed.work, committed.commit);
+        self.pace.committed(jobs.len(), metrics.queued.load(Ordering::Relaxed));
         metrics.commits.fetch_add(1, Ordering::Relaxed);
         metrics.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         metrics.batch_size.record_count(jobs.len() as u64);
