@@ -20,6 +20,8 @@ use crate::clock;
 use crate::db::classify::code_of;
 use crate::db::deadline::stopped_to_run_again;
 
+/// Those around every job of the writer, which are nobody's statements: not even timed.
+const FENCE: [&CStr; 2] = [c"SAVEPOINT job", c"RELEASE job"];
 /// Slow statements kept of one operation.
 const MOST_SLOW: usize = 8;
 
@@ -171,6 +173,10 @@ impl Run {
         // The start of a trigger comes with a comment of its own in place of the statement's text.
         // SAFETY: the caller's.
         if unsafe { ffi::sqlite3_sql(statement) }.cast::<c_void>() != text.cast_const() {
+            return;
+        }
+        // SAFETY: the caller's; it is the statement's own text, a C string.
+        if FENCE.contains(&unsafe { CStr::from_ptr(text.cast_const().cast()) }) {
             return;
         }
         self.running.push(Running {

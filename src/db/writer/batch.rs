@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ffi};
 use rustix::io::Errno;
 
-use super::fence::{Own, Watched, execute, far, run_one};
+use super::fence::{Fence, Own, Watched, execute, far, run_one};
 use super::job::Job;
 use crate::clock;
 use crate::db::classify::{Impact, Told, classify_error};
@@ -30,10 +30,21 @@ pub enum Attempt {
     Failed(BatchFailure),
 }
 
+/// One a job.
+type Results = Vec<Result<(), DbError>>;
+
+/// What ends the jobs' runs early.
+enum Broken {
+    /// The database.
+    Batch(rusqlite::Error),
+    /// One job, at this index, of this operation.
+    Culprit(usize, &'static str, Own),
+}
+
 /// A committed batch.
 pub struct Committed {
     /// One a job.
-    pub results: Vec<Result<(), DbError>>,
+    pub results: Results,
     /// The commit's number; `None` when there was nothing to keep.
     pub sequence: Option<u64>,
     /// How long the jobs ran.
@@ -86,21 +97,7 @@ impl Bench<'_> {
         let lead = jobs[0].operation().name;
         execute(self.connection, "BEGIN IMMEDIATE").map_err(|error| self.failed(lead, error, scope, false))?;
         let began = clock::now();
-        let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
-        for (index, job) in jobs.iter_mut().enumerate() {
-            let ran = run_one(self.connection, job.as_mut(), scope, &self.watched);
-            let own = ran.map_err(|error| self.failed(lead, error, scope, false))?;
-            let operation = job.operation().name;
-            results.push(match own {
-                Own::Kept => {
-                    sequence.get_or_insert_with(|| self.sequence.next());
-                    Ok(())
-                }
-                Own::Undone => Ok(()),
-                Own::Refused(error) => Err(DbError::from_sqlite(self.database, operation, &error)),
-                own => return Err(Attempt::Culprit(index, self.culprit(operation, own))),
-            });
-        }
+        let (results, sequence) = self.run_jobs(jobs, scope)?;
         // From here on nothing may interrupt: a commit that was begun is carried to its end.
         scope.set_deadline(far());
         let worked = clock::now();
@@ -112,6 +109,34 @@ impl Bench<'_> {
             work: worked - began,
             commit: clock::now().saturating_duration_since(worked),
         }))
+    }
+
+    /// Runs them one after the other: what became of each, and the commit's number once one wants to be kept.
+    fn run_jobs(&mut self, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Result<(Results, Option<u64>), Attempt> {
+        let lead = jobs[0].operation().name;
+        let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
+        let mut run = || {
+            let mut fence = Fence::on(self.connection).map_err(Broken::Batch)?;
+            for (index, job) in jobs.iter_mut().enumerate() {
+                let own = run_one(&mut fence, job.as_mut(), scope, &self.watched).map_err(Broken::Batch)?;
+                let operation = job.operation().name;
+                results.push(match own {
+                    Own::Kept => {
+                        sequence.get_or_insert_with(|| self.sequence.next());
+                        Ok(())
+                    }
+                    Own::Undone => Ok(()),
+                    Own::Refused(error) => Err(DbError::from_sqlite(self.database, operation, &error)),
+                    own => return Err(Broken::Culprit(index, operation, own)),
+                });
+            }
+            Ok(())
+        };
+        match run() {
+            Ok(()) => Ok((results, sequence)),
+            Err(Broken::Batch(error)) => Err(self.failed(lead, error, scope, false)),
+            Err(Broken::Culprit(index, operation, own)) => Err(Attempt::Culprit(index, self.culprit(operation, own))),
+        }
     }
 
     /// Ends the transaction, with its number where it changed anything; the flag says whether a failure leaves open what

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ffi};
+use rusqlite::{CachedStatement, Connection, ffi};
 
 use super::job::{Job, Ran};
 use crate::clock;
@@ -42,15 +42,46 @@ pub enum Own {
     Stopped(ErrorKind),
 }
 
+/// What the jobs of one batch share: the statements around each, looked up once, and a deadline that never comes.
+pub struct Fence<'a> {
+    connection: &'a Connection,
+    savepoint: CachedStatement<'a>,
+    release: CachedStatement<'a>,
+    far: Instant,
+}
+
+impl<'a> Fence<'a> {
+    /// For a batch on this connection.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn on(connection: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            savepoint: connection.prepare_cached("SAVEPOINT job")?,
+            release: connection.prepare_cached("RELEASE job")?,
+            far: far(),
+        })
+    }
+
+    /// Undoes one job, for the reason it was refused or because it wants so.
+    fn undo(&mut self, refused: Option<rusqlite::Error>) -> rusqlite::Result<Own> {
+        execute(self.connection, "ROLLBACK TO job")?;
+        self.release.execute([])?;
+        Ok(refused.map_or(Own::Undone, Own::Refused))
+    }
+}
+
 /// Runs a job behind its fence; an `Err` concerns the whole transaction. The job's deadline is in force for the job
 /// alone: a savepoint's own statements must not fail because one caller is late.
 pub fn run_one(
-    connection: &Connection,
+    fence: &mut Fence<'_>,
     job: &mut dyn Job,
     scope: &Scope,
     watched: &Watched<'_>,
 ) -> rusqlite::Result<Own> {
-    execute(connection, "SAVEPOINT job")?;
+    let connection = fence.connection;
+    fence.savepoint.execute([])?;
     scope.set_deadline(job.deadline());
     let (running, flag) = Active::begin(&**watched.active, &beginning(job), Some(connection));
     scope.set_cancelled(Some(flag));
@@ -63,17 +94,17 @@ pub fn run_one(
     // From here on it can't be stopped: neither its savepoint's end nor the others' work.
     drop(running);
     scope.set_cancelled(None);
-    scope.set_deadline(far());
+    scope.set_deadline(fence.far);
     // SQLite has rolled everything back by itself, or the job ended the transaction: the batch is gone.
     let is_gone = connection.is_autocommit();
     match ran {
         Ran::Keep | Ran::Undo if is_gone => Ok(Own::LeftTheTransaction),
         Ran::Keep if has_deferred_violation(connection) => {
             let refused = Some(foreign_key_error());
-            undo(connection, refused)
+            fence.undo(refused)
         }
-        Ran::Keep => execute(connection, "RELEASE job").map(|()| Own::Kept),
-        Ran::Undo => undo(connection, None),
+        Ran::Keep => fence.release.execute([]).map(|_| Own::Kept),
+        Ran::Undo => fence.undo(None),
         Ran::Panicked(text) => Ok(Own::Panicked(text)),
         Ran::Failed(error) if code_of(&error) == Some(9) => Ok(Own::Stopped(if was_cancelled {
             ErrorKind::Cancelled
@@ -86,7 +117,7 @@ pub fn run_one(
             match (own, is_gone) {
                 (false, _) => Err(error),
                 (true, true) => Ok(Own::RolledBack(error)),
-                (true, false) => undo(connection, Some(error)),
+                (true, false) => fence.undo(Some(error)),
             }
         }
     }
@@ -124,13 +155,6 @@ fn beginning(job: &dyn Job) -> Beginning<'_> {
 /// Later than anything that is carried to its end.
 pub fn far() -> Instant {
     clock::now() + Duration::from_secs(3600)
-}
-
-/// Undoes one job, for the reason it was refused or because it wants so.
-fn undo(connection: &Connection, refused: Option<rusqlite::Error>) -> rusqlite::Result<Own> {
-    execute(connection, "ROLLBACK TO job")?;
-    execute(connection, "RELEASE job")?;
-    Ok(refused.map_or(Own::Undone, Own::Refused))
 }
 
 /// Runs a statement that every batch needs: prepared once a connection.

@@ -6,6 +6,7 @@
 
 mod batch;
 mod fence;
+mod gather;
 mod job;
 mod pace;
 mod repeat;

@@ -2,7 +2,11 @@
 //!
 //! A job waits for all others of its batch, and the writer's lock is held meanwhile; but each commit costs an fsync,
 //! which more jobs share. So the jobs of a batch may take together what a commit takes, and 5 ms at least.
-//! What must stay true: the limit is between 1 and [`MOST_JOBS`]; one batch at most halves or doubles it.
+//!
+//! Callers that were just answered often write again at once, but while they are on their way the queue holds only
+//! those who came during the commit. A batch of these alone leaves the others to the next one, and so on for ever: two
+//! commits where one would do. So the thread waits for them for a moment, as long as that proves worth it.
+//! What must stay true: who is alone never waits; the limit is between 1 and [`MOST_JOBS`]; one batch at most halves or doubles it.
 //! Called by the writer's thread.
 
 use std::time::Duration;
@@ -13,6 +17,11 @@ pub const MOST_JOBS: usize = 512;
 const FIRST_LIMIT: usize = 128;
 const WORK: Duration = Duration::from_millis(5);
 const WEIGHT: f64 = 1.0 / 8.0;
+/// The wait is this part of a commit, and no longer than that.
+const WAIT_PART: f64 = 0.25;
+const LONGEST_WAIT: Duration = Duration::from_millis(1);
+/// Batches without a wait after one in vain.
+const WITHOUT: u32 = 16;
 
 /// The limit, and the moving averages it follows, in seconds.
 #[derive(Debug)]
@@ -20,6 +29,10 @@ pub struct Pace {
     limit: usize,
     job: Option<f64>,
     commit: Option<f64>,
+    /// Jobs of the last batch and those queued at its end: as many may come for the next.
+    expected: usize,
+    /// Batches still to go without a wait.
+    without: u32,
 }
 
 impl Default for Pace {
@@ -28,6 +41,8 @@ impl Default for Pace {
             limit: FIRST_LIMIT,
             job: None,
             commit: None,
+            expected: 0,
+            without: 0,
         }
     }
 }
@@ -47,6 +62,32 @@ impl Pace {
         let wanted = (commit.max(WORK.as_secs_f64()) / job) as usize;
         let steps = (self.limit / 2).max(1)..=(self.limit * 2).min(MOST_JOBS);
         self.limit = wanted.clamp(*steps.start(), *steps.end());
+    }
+
+    /// A batch of `jobs` was committed while `queued` others came.
+    pub fn committed(&mut self, jobs: usize, queued: usize) {
+        self.expected = jobs + queued;
+    }
+
+    /// How many jobs to wait for, and for how long, when `present` of them are there.
+    pub fn wait(&mut self, present: usize) -> Option<(usize, Duration)> {
+        let wanted = self.expected.min(self.limit);
+        if present >= wanted {
+            return None;
+        }
+        if self.without > 0 {
+            self.without -= 1;
+            return None;
+        }
+        let wait = Duration::from_secs_f64(self.commit? * WAIT_PART).min(LONGEST_WAIT);
+        Some((wanted, wait))
+    }
+
+    /// A wait raised the number of jobs from `before` to `after`.
+    pub fn waited(&mut self, before: usize, after: usize) {
+        if before == after {
+            self.without = WITHOUT;
+        }
     }
 
     /// Jobs for the next batch.
@@ -85,5 +126,28 @@ mod tests {
         assert_eq!(pace.limit(), FIRST_LIMIT / 2);
         (0..100).for_each(|_| pace.measured(64, Duration::from_micros(64), Duration::from_millis(1)));
         assert!(pace.limit() > FIRST_LIMIT, "{}", pace.limit());
+    }
+
+    #[test]
+    fn those_who_were_answered_are_waited_for_as_long_as_they_come() {
+        let mut pace = Pace::default();
+        pace.committed(40, 24);
+        assert_eq!(pace.wait(24), None, "no commit was measured yet");
+        pace.measured(40, Duration::from_micros(400), Duration::from_millis(2));
+        let wait = Some((64, Duration::from_micros(500)));
+        assert_eq!(pace.wait(24), wait);
+        pace.waited(24, 25);
+        assert_eq!((pace.wait(24), pace.wait(64)), (wait, None));
+        pace.waited(24, 24);
+        assert!((0..WITHOUT).all(|_| pace.wait(24).is_none()), "it was in vain");
+        assert_eq!(pace.wait(24), wait, "and is tried again");
+    }
+
+    #[test]
+    fn who_is_alone_never_waits() {
+        let mut pace = Pace::default();
+        pace.measured(1, Duration::from_micros(10), Duration::from_millis(2));
+        pace.committed(1, 0);
+        assert_eq!(pace.wait(1), None);
     }
 }

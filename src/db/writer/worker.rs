@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
 use super::fence::Watched;
+use super::gather::gather;
 use super::job::Job;
 use super::pace::Pace;
 use super::repeat::{Jobs, again, answer, answer_all};
@@ -167,6 +168,7 @@ impl Desk {
         let shared = &*Arc::clone(&self.shared);
         let limit = self.pace.limit();
         shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
+        gather(&mut self.pace, &shared.metrics.queued);
         let mut jobs = vec![first];
         jobs.extend(queue.try_iter().take(limit - 1));
         shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
@@ -259,8 +261,9 @@ impl Desk {
         if let Some(sequence) = committed.sequence {
             self.sequence.acknowledge(sequence);
         }
-        self.pace.measured(jobs.len(), committed.work, committed.commit);
         let metrics = &self.shared.metrics;
+        self.pace.measured(jobs.len(), committed.work, committed.commit);
+        self.pace.committed(jobs.len(), metrics.queued.load(Ordering::Relaxed));
         metrics.commits.fetch_add(1, Ordering::Relaxed);
         metrics.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         metrics.batch_size.record_count(jobs.len() as u64);

@@ -302,7 +302,7 @@ async fn a_panic_of_the_writer_itself_costs_its_batch_and_says_what_is_certain()
     let slow = |c: &Connection| {
         insert(c, "b", 2)?;
         let spin =
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT max(i) FROM n";
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT max(i) FROM n";
         c.query_row(spin, [], |_| Ok(()))?;
         Ok(Effect::Commit(()))
     };
