@@ -7,6 +7,7 @@
 //! `SIMULATION_STEPS` change what runs.
 
 mod disk;
+mod entries;
 mod faults;
 mod file;
 mod locks;
@@ -14,8 +15,11 @@ mod model;
 mod paths;
 mod run;
 mod steps;
+mod time;
 mod trace;
+mod troubles;
 mod vfs;
+mod watcher;
 mod world;
 
 use std::future::poll_fn;

@@ -9,84 +9,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
+use super::entries::{MIGRATIONS, PATH, look};
 use super::faults::End;
-use super::model::{Model, Snapshot, Tally};
+use super::model::{Model, Tally};
+use super::watcher::Watcher;
 use super::world::{self, World};
 use super::{steps, vfs};
 use crate::clock::{self, Clock, Simulated};
-use crate::config::DatabaseSettings;
-use crate::db::{BreakerChange, Database, DbError, Migration, Observer, Options};
-
-/// The database of every simulation; each has a disk of its own.
-pub const PATH: &str = "/simulated/app.db";
-
-const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "entries",
-        sql: "CREATE TABLE entry(job INTEGER NOT NULL, side INTEGER NOT NULL, filler BLOB NOT NULL);
-              CREATE INDEX entry_job ON entry(job);
-              CREATE TABLE only(one INTEGER PRIMARY KEY); INSERT INTO only VALUES (1);",
-    },
-    Migration {
-        version: 2,
-        name: "floor",
-        sql: "CREATE TABLE floor(job INTEGER NOT NULL); INSERT INTO floor VALUES (0);",
-    },
-];
-
-/// Watches the breakers keep to their states, and retries to their number.
-#[derive(Default)]
-pub struct Watcher {
-    states: Mutex<BTreeMap<String, &'static str>>,
-    transitions: AtomicU64,
-}
-
-impl Observer for Watcher {
-    fn breaker_changed(&self, change: &BreakerChange) {
-        self.transitions.fetch_add(1, Ordering::Relaxed);
-        let Some(world) = world::current() else { return };
-        world
-            .trace
-            .line(|| format!("{}: {} -> {} ({})", change.name, change.from, change.to, change.cause));
-        let before = self
-            .states
-            .lock()
-            .insert(change.name.clone(), change.to)
-            // What it was kept as from the life before.
-            .unwrap_or(change.from);
-        let is_known = matches!(
-            (change.from, change.to),
-            ("CLOSED", "OPEN")
-                | ("OPEN", "HALF_OPEN")
-                | ("HALF_OPEN", "OPEN" | "CLOSED")
-                | ("ISOLATED", "CLOSED" | "FORCED_OPEN" | "DISABLED")
-        );
-        let by_hand = change.from != "ISOLATED"
-            && change.from != change.to
-            && matches!(change.to, "ISOLATED" | "FORCED_OPEN" | "DISABLED" | "CLOSED")
-            || change.from == change.to && matches!(change.to, "FORCED_OPEN" | "DISABLED");
-        if before != change.from || !(is_known || by_hand) {
-            world.fail(format!(
-                "{} went from {} to {}, and was {before}",
-                change.name, change.from, change.to
-            ));
-        }
-    }
-
-    fn retrying(&self, error: &DbError, attempt: u32, _delay: Duration) {
-        let Some(world) = world::current() else { return };
-        world.trace.line(|| format!("retry {attempt} after {error}"));
-        if attempt >= DatabaseSettings::default().retry.max_attempts {
-            world.fail(format!("attempt {attempt} is repeated"));
-        }
-    }
-}
+use crate::db::{Database, Options};
 
 /// A run.
 pub struct Run {
@@ -105,24 +37,6 @@ pub struct Run {
 pub struct Done {
     pub tally: Tally,
     pub hash: u64,
-}
-
-/// Everything, read on a connection that the layer knows nothing of.
-fn look() -> rusqlite::Result<(String, Snapshot)> {
-    let connection = rusqlite::Connection::open(PATH)?;
-    let integrity = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    Ok((integrity, read_all(&connection)?))
-}
-
-/// Everything, in the transaction of the caller.
-pub fn read_all(connection: &rusqlite::Connection) -> rusqlite::Result<Snapshot> {
-    let floor = connection.query_row("SELECT job FROM floor", [], |row| row.get(0))?;
-    let mut all = connection.prepare_cached("SELECT job, side FROM entry ORDER BY job, side")?;
-    let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(Snapshot {
-        floor,
-        rows: rows.collect::<rusqlite::Result<_>>()?,
-    })
 }
 
 impl Run {
@@ -147,7 +61,7 @@ impl Run {
     /// Starts a life. Faults may be on; then a start may fail, and the next one is tried without.
     pub fn open(&mut self) {
         for attempt in 0..2 {
-            self.observer.states.lock().clear();
+            self.observer.forget();
             let options = Options {
                 name: "app",
                 path: PathBuf::from(PATH),
@@ -341,7 +255,7 @@ pub fn run(seed: u64, steps: u64) -> Result<Done, String> {
         world.fail(format!("panicked: {}", crate::db::panic_text::panic_text(&**panic)));
     }
     let mut tally = *run.model.tally.borrow();
-    tally.transitions = run.observer.transitions.load(Ordering::Relaxed);
+    tally.transitions = run.observer.transitions();
     tally.faults = world.disk.faults.struck.get();
     tally.virtual_seconds = world.clock.elapsed().as_secs();
     // From here on nothing gets a turn any more.

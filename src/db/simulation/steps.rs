@@ -6,10 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ffi};
-
-use super::faults::{Call, End, Fault};
-use super::run::{PATH, Run, read_all};
+use super::entries::{Kind, PATH, read_all, work};
+use super::faults::End;
+use super::run::Run;
 use crate::clock;
 use crate::config::DatabaseSettings;
 use crate::db::{COMMIT_GRACE, Database, DbError, Effect, ErrorKind, Operation};
@@ -26,42 +25,6 @@ pub fn settings() -> DatabaseSettings {
     settings.pool.max = 4;
     settings.pool.min = 1;
     settings
-}
-
-/// What a job does besides writing its two rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    Slow,
-    Conflicts,
-    Panics,
-    RollsBack,
-    Large,
-}
-
-fn insert(connection: &Connection, job: i64, side: i64, bytes: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT INTO entry(job, side, filler) VALUES (?1, ?2, zeroblob(?3))")?
-        .execute((job, side, bytes))
-        .map(drop)
-}
-
-fn work(connection: &Connection, job: i64, kind: Kind) -> rusqlite::Result<Effect<()>> {
-    let bytes = if kind == Kind::Large { 20_000 } else { 40 };
-    insert(connection, job, 0, bytes)?;
-    match kind {
-        Kind::Slow => clock::sleep(Duration::from_millis(300)),
-        Kind::Conflicts => drop(connection.execute("INSERT INTO only VALUES (1)", [])?),
-        // Without the panic hook, which would print each of them.
-        Kind::Panics => std::panic::resume_unwind(Box::new("a job's own fault")),
-        _ => {}
-    }
-    insert(connection, job, 1, bytes)?;
-    Ok(if kind == Kind::RollsBack {
-        Effect::Rollback(())
-    } else {
-        Effect::Commit(())
-    })
 }
 
 impl Run {
@@ -221,47 +184,6 @@ impl Run {
                 .borrow_mut()
                 .retain(|_, (_, what)| *what != format!("write {job}"));
         }
-    }
-
-    fn break_something(&self) {
-        let world = &self.world;
-        let call = Call::ALL[world.below(Call::ALL.len() as u64) as usize];
-        let slow = world.once_in(3);
-        let code = match world.below(12) {
-            0 => ffi::SQLITE_NOMEM,
-            1 if call == Call::Write => ffi::SQLITE_FULL,
-            2 if call == Call::Read => ffi::SQLITE_IOERR_SHORT_READ,
-            _ => call.code(),
-        };
-        let fault = Fault {
-            call,
-            after: world.below([3, 30, 300][world.below(3) as usize]) as u32,
-            code: (!slow).then_some(code),
-            takes: Duration::from_millis(if slow { world.below(200) } else { 0 }),
-            lasting: world.once_in(3),
-        };
-        world.trace.line(|| format!("{fault:?}"));
-        world.disk.faults.plan(fault);
-    }
-
-    fn by_hand(&self, database: &Database) {
-        let breaker = database.breakers()[self.world.below(2) as usize];
-        let lasting = Some(Duration::from_secs(1 + self.world.below(60)));
-        match self.world.below(3) {
-            0 => breaker.force_open(lasting, "by hand", None),
-            1 => breaker.disable(lasting, "by hand", None),
-            _ => drop(breaker.reset("by hand", None)),
-        }
-    }
-
-    fn lock_from_outside(&self) {
-        // The write lock alone, with the checkpointer's, or the recovery lock: what other programs do.
-        let mask = [1, 3, 2][self.world.below(3) as usize];
-        let span = Duration::from_millis(self.world.below([50, 3_000, 60_000][self.world.below(3) as usize]));
-        let held = self.world.hold_foreign(PATH, mask, span);
-        self.world
-            .trace
-            .line(|| format!("another process locks {mask:#b} for {span:?}: {held}"));
     }
 
     fn pass_time(&self) {

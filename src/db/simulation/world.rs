@@ -4,31 +4,21 @@
 //! so that a seed always gives the same run. Whoever sleeps lets the others run meanwhile: callers are polled, reader
 //! threads and the writer take turns, at the very points where threads would be interleaved.
 
+mod turns;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
-
-use jiff::Timestamp;
-use parking_lot::Mutex;
 
 use super::disk::Disk;
 use super::faults::End;
+use super::time::SimClock;
 use super::trace::Trace;
-use crate::clock::{Clock, from_epoch_ms};
-use crate::db::deadline;
-use crate::db::statements;
+use crate::clock::Clock;
 use crate::db::writer::Unattended;
-
-/// Deeper than this nobody else gets a turn while somebody sleeps.
-const DEEPEST: u32 = 3;
-/// Callers are looked after at any of these depths, so that they leave in time.
-const DEEPEST_CALLERS: u32 = 8;
-/// One look at the clock takes this long, so that whoever spins gets on.
-const LOOK: Duration = Duration::from_micros(1);
 
 thread_local! {
     static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
@@ -48,56 +38,6 @@ pub fn install(world: Option<Rc<World>>) {
 pub fn end(end: End) {
     if let Some(world) = current() {
         world.end(end);
-    }
-}
-
-/// Time in a world.
-pub struct SimClock {
-    began: Instant,
-    passed: Mutex<Duration>,
-    look: Mutex<Duration>,
-}
-
-impl SimClock {
-    pub fn new() -> Self {
-        let (began, passed) = (Instant::now(), Mutex::default());
-        Self {
-            began,
-            passed,
-            look: Mutex::new(LOOK),
-        }
-    }
-
-    pub fn elapsed(&self) -> Duration {
-        *self.passed.lock()
-    }
-
-    /// How long a look at the clock takes, until told otherwise: what only computes gets older by looking.
-    pub fn set_look(&self, span: Option<Duration>) {
-        *self.look.lock() = span.unwrap_or(LOOK);
-    }
-}
-
-impl Clock for SimClock {
-    fn now(&self) -> Instant {
-        let mut passed = self.passed.lock();
-        *passed += *self.look.lock();
-        self.began + *passed
-    }
-
-    fn wall(&self) -> Timestamp {
-        from_epoch_ms(1_700_000_000_000 + self.elapsed().as_millis() as i64)
-    }
-
-    fn second(&self) -> u64 {
-        self.elapsed().as_secs()
-    }
-
-    fn sleep(&self, span: Duration) {
-        match current() {
-            Some(world) => world.sleep(span),
-            None => *self.passed.lock() += span,
-        }
     }
 }
 
@@ -255,126 +195,6 @@ impl World {
             if let Some(file) = self.disk.find(name) {
                 file.borrow().memory.foreign.set(0);
             }
-        }
-    }
-
-    /// Polls every caller once, beginning anywhere; whether one came to its end.
-    fn poll_callers(&self) -> bool {
-        self.due.set(None);
-        let mut numbers: Vec<u64> = self.callers.borrow().keys().copied().collect();
-        let first = self.below(numbers.len() as u64) as usize;
-        numbers.rotate_left(first);
-        let mut ended = false;
-        for number in numbers {
-            let taken = self.callers.borrow_mut().get_mut(&number).and_then(Option::take);
-            let Some(mut caller) = taken else { continue };
-            let outer = self.is_polling.replace(true);
-            let done = caller.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-            self.is_polling.set(outer);
-            let mut callers = self.callers.borrow_mut();
-            if done {
-                callers.remove(&number);
-            } else if let Some(place) = callers.get_mut(&number) {
-                *place = Some(caller);
-            }
-            drop(callers);
-            ended |= done;
-            if self.ended.get().is_some() {
-                break;
-            }
-        }
-        ended
-    }
-
-    /// Gives one thread its turn; whether there was one.
-    fn run_a_thread(&self) -> bool {
-        let waiting = self.threads.borrow().len() as u64;
-        let writer = if self.is_writing.get() { None } else { self.writer() };
-        let choice = self.below(waiting + 1);
-        if choice < waiting {
-            let work = self.threads.borrow_mut().swap_remove(choice as usize);
-            work();
-            return true;
-        }
-        let Some(writer) = writer else { return false };
-        self.is_writing.set(true);
-        let worked = writer.turn();
-        self.is_writing.set(false);
-        worked
-    }
-
-    /// Everybody runs until all wait for time to pass.
-    pub fn settle(&self) {
-        for _ in 0..10_000 {
-            let ended = self.poll_callers();
-            let mut ran = self.run_a_thread();
-            if !ran && !self.threads.borrow().is_empty() {
-                ran = true; // The writer had nothing; the next round asks a thread.
-            }
-            if self.ended.get().is_some() || (!ended && !ran) {
-                return;
-            }
-        }
-        self.fail("nobody ever waits");
-    }
-
-    /// A single turn of somebody.
-    pub fn turn(&self) {
-        if self.below(2) == 0 {
-            self.poll_callers();
-        } else {
-            self.run_a_thread();
-        }
-    }
-
-    /// Lets time pass while everybody runs.
-    pub fn advance(&self, span: Duration, database: &str) {
-        let until = self.clock.now() + span;
-        while self.ended.get().is_none() && self.failure.borrow().is_none() {
-            self.release_foreign(database, false);
-            self.settle();
-            let now = self.clock.now();
-            if now >= until {
-                return;
-            }
-            self.pass(self.next(now, until) - now);
-        }
-    }
-
-    fn pass(&self, span: Duration) {
-        *self.clock.passed.lock() += span;
-    }
-
-    /// Where time stops next on its way to `until`.
-    fn next(&self, now: Instant, until: Instant) -> Instant {
-        let due = self.due.get().into_iter().chain(self.foreign_until.get()).min();
-        due.map_or(until, |due| due.max(now + Duration::from_micros(10)).min(until))
-    }
-
-    /// Somebody sleeps in the midst of a call: time passes, and as far as the stack allows, the others run.
-    fn sleep(&self, span: Duration) {
-        let until = self.clock.now() + span;
-        loop {
-            self.release_foreign(super::run::PATH, false);
-            let depth = self.depth.get();
-            if self.ended.get().is_none() && depth < DEEPEST_CALLERS {
-                self.depth.set(depth + 1);
-                let others = || {
-                    self.poll_callers();
-                    if depth < DEEPEST && !self.is_polling.get() {
-                        self.run_a_thread();
-                    }
-                };
-                deadline::aside(|| statements::aside(others));
-                self.depth.set(depth);
-            } else {
-                self.due.set(None);
-            }
-            let now = self.clock.now();
-            if now >= until {
-                return;
-            }
-            self.pass(self.next(now, until) - now);
         }
     }
 }
