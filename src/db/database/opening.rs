@@ -214,9 +214,12 @@ impl Database {
             statements: common.statements,
             options: common.options,
         };
-        Ok(Self {
+        let database = Self {
             inner: Arc::new(inner),
             origin: None,
-        })
+        };
+        // The kept states may know of it for one direction only.
+        database.isolate_both_if_either();
+        Ok(database)
     }
 }

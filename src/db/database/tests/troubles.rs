@@ -186,3 +186,33 @@ async fn a_file_of_the_last_number_that_hangs_is_counted() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_one_direction_knows_to_be_bad_is_kept_from_both() {
+    let Bench { folder, database } = bench();
+    database.breakers()[1].isolate("found bad");
+    let options = database.inner.options.clone();
+    database.close(Duration::from_secs(5));
+    drop(database);
+    let database = Database::open(options, SystemClock::shared(), Arc::new(Unobserved)).expect("opens");
+    let bench = Bench { folder, database };
+    assert_eq!([state(&bench, 0), state(&bench, 1)], ["ISOLATED"; 2], "kept, for both");
+    bench.database.probe().await;
+    assert_eq!(
+        [state(&bench, 0), state(&bench, 1)],
+        ["CLOSED"; 2],
+        "verified, for both"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_an_isolated_file_does_not_excuse_what_was_found_in_it() {
+    let bench = bench();
+    bench.put("a", 1).await.expect("written");
+    bench.database.breakers()[0].isolate("found bad");
+    std::fs::remove_file(bench.folder.path().join("app.db-wal")).expect("removed");
+    bench.database.probe().await;
+    let evidence = bench.folder.path().join("evidence");
+    assert!(evidence.exists(), "secured before it was let back");
+    assert_eq!([state(&bench, 0), state(&bench, 1)], ["CLOSED"; 2]);
+}
