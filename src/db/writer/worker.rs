@@ -288,8 +288,14 @@ impl Desk {
     fn idle(&mut self) {
         self.keep_number(Sequence::sync);
         if clock::now() >= self.prune_at {
-            self.prune_at = clock::now() + PRUNE_AFTER;
-            while self.prune() {}
+            let mut may_be_more = true;
+            // Chunk by chunk, as long as nobody waits for it.
+            while may_be_more && self.shared.metrics.queued.load(Ordering::Relaxed) == 0 {
+                may_be_more = self.prune();
+            }
+            if !may_be_more {
+                self.prune_at = clock::now() + PRUNE_AFTER;
+            }
         }
     }
 
