@@ -5,12 +5,14 @@
 
 use std::ffi::c_int;
 use std::io;
+use std::ptr::NonNull;
 
 use rusqlite::{Connection, ffi};
 
 /// A file that SQLite has open, as long as the connection lives.
 pub struct Handle<'a> {
-    file: &'a mut ffi::sqlite3_file,
+    // As SQLite gave it, because its methods write through it.
+    file: NonNull<ffi::sqlite3_file>,
     methods: &'a ffi::sqlite3_io_methods,
 }
 
@@ -22,9 +24,9 @@ impl<'a> Handle<'a> {
         // lives as long as the connection. Nobody else uses the connection meanwhile: it is borrowed.
         unsafe {
             let asked = ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), which, (&raw mut file).cast());
-            let file = (asked == ffi::SQLITE_OK).then_some(file)?.as_mut()?;
+            let file = NonNull::new(file).filter(|_| asked == ffi::SQLITE_OK)?;
             // A file object without methods is one that isn't open.
-            let methods = file.pMethods.as_ref()?;
+            let methods = (*file.as_ptr()).pMethods.as_ref()?;
             Some(Self { file, methods })
         }
     }
@@ -37,7 +39,7 @@ impl<'a> Handle<'a> {
         let mut size = 0;
         let ask = self.methods.xFileSize.ok_or(io::ErrorKind::Unsupported)?;
         // SAFETY: the method belongs to this open file.
-        match unsafe { ask(std::ptr::from_ref(self.file).cast_mut(), &raw mut size) } {
+        match unsafe { ask(self.file.as_ptr(), &raw mut size) } {
             ffi::SQLITE_OK => Ok(u64::try_from(size).unwrap_or(0)),
             code => Err(io::Error::other(format!("SQLite ({code})"))),
         }
@@ -49,14 +51,7 @@ impl<'a> Handle<'a> {
         // Chunks are a megabyte and files below SQLite's limit of 2^48 bytes, so that neither is cut.
         let (length, at) = (into.len() as c_int, at as i64);
         // SAFETY: the method belongs to this open file, and the buffer is as long as it is told.
-        let code = unsafe {
-            read(
-                std::ptr::from_ref(self.file).cast_mut(),
-                into.as_mut_ptr().cast(),
-                length,
-                at,
-            )
-        };
+        let code = unsafe { read(self.file.as_ptr(), into.as_mut_ptr().cast(), length, at) };
         // A file that grew shorter meanwhile reads as zeros, which SQLite has put there.
         matches!(code, ffi::SQLITE_OK | ffi::SQLITE_IOERR_SHORT_READ)
     }
@@ -66,14 +61,7 @@ impl<'a> Handle<'a> {
         let Some(write) = self.methods.xWrite else { return false };
         let (length, at) = (from.len() as c_int, at as i64);
         // SAFETY: the method belongs to this open file, and the buffer, which is only read, is as long as it is told.
-        let code = unsafe {
-            write(
-                std::ptr::from_ref(self.file).cast_mut(),
-                from.as_ptr().cast(),
-                length,
-                at,
-            )
-        };
+        let code = unsafe { write(self.file.as_ptr(), from.as_ptr().cast(), length, at) };
         code == ffi::SQLITE_OK
     }
 
@@ -81,7 +69,7 @@ impl<'a> Handle<'a> {
     pub fn sync(&self) -> bool {
         let Some(sync) = self.methods.xSync else { return false };
         // SAFETY: the method belongs to this open file.
-        let code = unsafe { sync(std::ptr::from_ref(self.file).cast_mut(), ffi::SQLITE_SYNC_FULL) };
+        let code = unsafe { sync(self.file.as_ptr(), ffi::SQLITE_SYNC_FULL) };
         code == ffi::SQLITE_OK
     }
 }

@@ -1,7 +1,7 @@
 //! Building r2d2 pools and getting connections out of them (floor 1).
 //!
-//! What must stay true: a failure to connect is reported with its cause as soon as it is known, not as a bare
-//! timeout; all pools of the process share one pair of r2d2's helper threads. Called by the readers and the writer.
+//! What must stay true: where there is no connection, a failure to connect is reported with its cause as soon as it is
+//! known, not as a bare timeout; where there are some, one that can't be added fails nobody; all pools of the process share one pair of r2d2's helper threads. Called by the readers and the writer.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
@@ -138,7 +138,8 @@ impl ConnectionPool {
     /// Waits for a connection until `until`. Blocking.
     ///
     /// # Errors
-    /// The code of the failed connect where one is known, otherwise [`ErrorKind::PoolTimeout`].
+    /// The code of the failed connect where there is no connection and one is known, otherwise
+    /// [`ErrorKind::PoolTimeout`].
     pub fn checkout(&self, operation: &'static str, until: Instant) -> Result<Checkout, DbError> {
         let asked = clock::now();
         loop {
@@ -146,7 +147,9 @@ impl ConnectionPool {
             if let Some(connection) = self.get(left.min(SLICE).max(Duration::from_millis(1))) {
                 return Ok(connection);
             }
-            if let Some(error) = self.failures.since(asked) {
+            // Those that exist work, and one of them will come back: that the pool can't grow says nothing of the file.
+            let is_empty = self.counts().0 == 0;
+            if let Some(error) = self.failures.since(asked).filter(|_| is_empty) {
                 return Err(self.connect_failure(operation, &error));
             }
             if clock::now() >= until {

@@ -138,7 +138,7 @@ impl Readers {
         let _stop = StopOnDrop(Arc::clone(&self.active), running.id());
         let readers = Arc::clone(self);
         let mut handle = std::pin::pin!(wait::blocking(move || {
-            readers.admitted(operation, deadline, (&running, flag), &*query, admission)
+            readers.admitted(operation, deadline, (running, flag), &*query, admission)
         }));
         let failed = |kind| Err(DbError::new(self.database, operation.name, kind).into());
         // The statement deadline ends everything but I/O that hangs; then the thread keeps its place until it returns.
@@ -179,7 +179,7 @@ impl Readers {
         &self,
         operation: Operation,
         deadline: Instant,
-        (running, flag): (&Running, Flag),
+        (running, flag): (Running, Flag),
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
         _admission: Admission,
     ) -> Result<(T, Duration), ReadFailure> {
@@ -192,6 +192,8 @@ impl Readers {
         let acquire = clock::now().saturating_duration_since(asked);
         self.connection_waits.record(acquire);
         let mut connection = connected?;
+        // Bound after the connection, so that it ends before: an interrupt must not hit whoever borrows it next.
+        let running = running;
         running.holds(&connection);
         let limits = Limits {
             deadline,

@@ -5,6 +5,7 @@
 //! made only where ample room is left beside it; neither making nor removing it touches the database file.
 //! Called by [`super::room::Room`] only.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,10 @@ pub const RESERVE_BYTES: u64 = 8 << 20;
 /// full is not taken for well again because of the very room that the reserve gave up.
 const AMPLE_BYTES: u64 = 2 * RESERVE_BYTES;
 
+/// Reserves of this process that were given up and not made again, by the disk they lay on: with two databases on one
+/// disk, what the other gave up is no sign of room either.
+static RELEASED: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+
 /// The reserve, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReserveStatus {
@@ -33,6 +38,27 @@ pub struct ReserveStatus {
 pub struct Reserve {
     path: PathBuf,
     missing: Mutex<Option<String>>,
+    /// The disk that it was given up on.
+    released_on: Mutex<Option<u64>>,
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        self.note_released(None);
+    }
+}
+
+/// What tells one disk from another; `None` where the system doesn't say, as for a folder that isn't there.
+fn disk_of(folder: &Path) -> Option<u64> {
+    #[cfg(test)]
+    if super::simulation::is_running() {
+        return None; // Simulations run side by side, each with a disk of its own.
+    }
+    let found = std::fs::metadata(folder).ok()?;
+    #[cfg(unix)]
+    return Some(std::os::unix::fs::MetadataExt::dev(&found));
+    #[cfg(not(unix))]
+    found.is_dir().then_some(0)
 }
 
 impl Reserve {
@@ -43,7 +69,34 @@ impl Reserve {
         Self {
             path: path.into(),
             missing: Mutex::new(Some("not made yet".to_owned())),
+            released_on: Mutex::default(),
         }
+    }
+
+    fn folder(&self) -> &Path {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.unwrap_or(Path::new("."))
+    }
+
+    /// Notes that it is given up on this disk, or that it no longer is.
+    fn note_released(&self, now: Option<u64>) {
+        let mut released = RELEASED.lock();
+        let before = std::mem::replace(&mut *self.released_on.lock(), now);
+        if let Some(count) = before.and_then(|disk| released.get_mut(&disk)) {
+            *count -= 1;
+        }
+        if let Some(disk) = now {
+            *released.entry(disk).or_default() += 1;
+        }
+    }
+
+    /// Bytes that must be free before it is made: what the others gave up on this disk besides.
+    fn needed_bytes(&self) -> u64 {
+        let disk = disk_of(self.folder());
+        let released = RELEASED.lock();
+        let on_disk = disk.and_then(|disk| released.get(&disk).copied());
+        let own = u64::from(self.released_on.lock().is_some());
+        AMPLE_BYTES + on_disk.unwrap_or(0).saturating_sub(own) * RESERVE_BYTES
     }
 
     /// Makes it, if it isn't there; whether it is there now. Blocking.
@@ -51,17 +104,20 @@ impl Reserve {
         let mut missing = self.missing.lock();
         if missing.is_some() {
             *missing = self.allocate().err();
+            if missing.is_none() {
+                self.note_released(None);
+            }
         }
         missing.is_none()
     }
 
     fn allocate(&self) -> Result<(), String> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let space = Space::of(folder.unwrap_or(Path::new("."))).ok_or("the free space is not known")?;
+        let space = Space::of(self.folder()).ok_or("the free space is not known")?;
         // A file that an earlier process left counts: its blocks are not among the free ones.
         let left_over = std::fs::metadata(&self.path).map_or(0, |meta| meta.len().min(RESERVE_BYTES));
-        if space.free_bytes.saturating_add(left_over) < AMPLE_BYTES {
-            let (needed, free) = (AMPLE_BYTES >> 20, space.free_bytes >> 20);
+        let needed = self.needed_bytes();
+        if space.free_bytes.saturating_add(left_over) < needed {
+            let (needed, free) = (needed >> 20, space.free_bytes >> 20);
             return Err(format!(
                 "{needed} MiB must be free to hold back a reserve, and {free} MiB are"
             ));
@@ -96,7 +152,12 @@ impl Reserve {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::error!(%error, "the disk is full and the reserve can't be removed");
             }
-            _ => *missing = Some("released: the disk is full".to_owned()),
+            gone => {
+                *missing = Some("released: the disk is full".to_owned());
+                if gone.is_ok() {
+                    self.note_released(disk_of(self.folder()));
+                }
+            }
         }
     }
 
@@ -129,6 +190,23 @@ mod tests {
             assert!(!folder.path().join("a.db-reserve").exists());
             assert_eq!(reserve.status().bytes, 0);
         }
+    }
+
+    #[test]
+    fn what_another_database_gave_up_on_the_same_disk_must_be_there_besides() {
+        let folder = tempfile::tempdir().expect("folder");
+        let [one, other] = ["a.db", "b.db"].map(|name| Reserve::beside(&folder.path().join(name)));
+        assert!(one.make() && other.make());
+        let disk = disk_of(folder.path()).expect("there");
+        one.release();
+        other.release();
+        assert_eq!(*one.released_on.lock(), Some(disk));
+        for reserve in [&one, &other] {
+            // Other tests give up reserves of theirs on this disk at the same time.
+            assert!(reserve.needed_bytes() >= AMPLE_BYTES + RESERVE_BYTES);
+        }
+        assert!(one.make(), "there is room for both");
+        assert_eq!(*one.released_on.lock(), None);
     }
 
     #[test]

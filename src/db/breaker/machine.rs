@@ -243,7 +243,7 @@ impl Machine {
                 })
             }
             Outcome::Failure { cause } | Outcome::Trip { cause } => {
-                self.reopened += 1;
+                self.reopened = self.reopened.saturating_add(1);
                 Some(self.open(now, cause, random))
             }
             Outcome::Slow { operation, .. } => {

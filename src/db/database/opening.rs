@@ -241,9 +241,12 @@ impl Database {
             options: common.options,
             closed: AtomicBool::new(false),
         };
-        Ok(Self {
+        let database = Self {
             inner: Arc::new(inner),
             origin: None,
-        })
+        };
+        // The kept states may know of it for one direction only.
+        database.isolate_both_if_either();
+        Ok(database)
     }
 }

@@ -1,5 +1,6 @@
 //! The layer as a whole, on real files, with real locks and real damage.
 
+mod troubles;
 mod writes;
 
 use parking_lot::Mutex;

@@ -75,6 +75,14 @@ impl Database {
         self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
     }
 
+    /// Isolates the direction that hasn't heard of it: a file is bad for both.
+    pub(in crate::db) fn isolate_both_if_either(&self) {
+        if self.is_isolated() {
+            let cause = self.cause();
+            self.breakers().iter().for_each(|breaker| breaker.isolate(&cause));
+        }
+    }
+
     /// Looks into an isolated file whose identity is right, and lets it back when it is sound.
     pub(super) async fn verify_isolated(&self) {
         if !self.is_isolated() {
@@ -89,6 +97,7 @@ impl Database {
     }
 
     fn examine(&self, cancelled: &Arc<AtomicBool>) {
+        self.isolate_both_if_either();
         let (from_outside, is_secured) = {
             let case = self.inner.health.case.lock();
             if case.next_check.is_some_and(|at| clock::now() < at) {
@@ -98,6 +107,12 @@ impl Database {
         };
         if !from_outside && !is_secured {
             let secured = self.secure_evidence(cancelled);
+            if secured.is_err() && cancelled.load(Ordering::Relaxed) {
+                return; // Nothing was checked either: the next probe begins anew.
+            }
+            if let Err(error) = &secured {
+                tracing::error!(database = self.name(), %error, "the evidence of the damage can't be copied");
+            }
             self.inner.health.case.lock().evidence = Some(secured);
         }
         let depth = if from_outside { Depth::Pages } else { Depth::Everything };
@@ -125,10 +140,7 @@ impl Database {
             .with_anchor(|anchor| evidence::collect(anchor, self.path(), self.name(), found, cancelled));
         match copied {
             Ok(folder) => Ok(folder.file_name().unwrap_or_default().to_string_lossy().into_owned()),
-            Err(error) => {
-                tracing::error!(database = self.name(), %error, "the evidence of the damage can't be copied");
-                Err(error.to_string())
-            }
+            Err(error) => Err(error.to_string()),
         }
     }
 

@@ -92,14 +92,9 @@ impl Database {
         Some(cause)
     }
 
-    /// The `application_id` that the file must have: a file without a schema of ours was never given one.
+    /// The `application_id` that the file must have: it was given it with the layer's own tables, if not before.
     pub(in crate::db) fn owner(&self) -> i32 {
-        let options = &self.inner.options;
-        if options.migrations.is_empty() {
-            0
-        } else {
-            options.application_id
-        }
+        self.inner.options.application_id
     }
 
     async fn space(&self) -> Option<Space> {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::durable::empty_log;
 use crate::clock;
 use crate::db::backoff::within_ten_percent;
 use crate::db::breaker::Breaker;
@@ -26,6 +25,8 @@ const WHILE_ISOLATED: Duration = Duration::from_secs(30);
 
 /// Longest wait for the file of the breakers' states before a setting by hand is answered without it.
 const KEEP_WITHIN: Duration = Duration::from_secs(2);
+/// For the end of the reads that keep a deleted log from being saved; the next look tries again.
+const SAVE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Database {
     /// Probes until the database is drained or closed: at the configured interval ±10 %, and as soon as an open breaker's time has
@@ -125,10 +126,8 @@ impl Database {
         let found = wait::blocking(move || identity(&path)).await;
         let Ok(found) = found else { return false };
         let what = match found {
-            Ok(found) if found == opened => {
-                self.check_log().await;
-                return true;
-            }
+            // With a log that is gone, a check would look at another state than the one in use: not the right one yet.
+            Ok(found) if found == opened => return self.check_log().await,
             Ok(_) => "replaced by another one",
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "deleted",
             // Not allowed to look: says nothing about which file it is.
@@ -141,29 +140,50 @@ impl Database {
     }
 
     /// What goes into a deleted write-ahead log is lost at the next start. What it holds is brought into the database
-    /// file at once, by the connection that still has it open, and every connection is made anew.
-    async fn check_log(&self) {
+    /// file by the anchor, which has it open for as long as that takes, and every other connection is made anew; whether
+    /// the log at the path is the one in use, then.
+    async fn check_log(&self) -> bool {
         if self.inner.health.log.is_ours() {
-            return;
+            return true;
         }
         self.isolate_from_outside("the write-ahead log was deleted or replaced; what it held is being saved");
         let database = self.clone();
-        let limit = clock::now() + self.settings().operation.timeout;
-        let saved = wait::blocking(move || {
-            let shared = &database.inner.writer.shared;
-            let mut writer = shared.pool.checkout("health.save", limit)?;
-            let saved = empty_log(&writer);
-            writer.poison();
-            drop(writer);
-            // From here on nobody uses a connection that reads or writes the lost log.
-            database.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
-            let failed = |error: &rusqlite::Error| DbError::from_sqlite(database.name(), "health.save", error);
-            saved
-                .and_then(|()| database.inner.health.log.anchor_anew())
-                .map_err(|error| failed(&error))
-        });
-        if let Ok(Err(error)) = saved.await {
-            tracing::error!(%error, "the deleted write-ahead log could not be saved yet; it is tried again");
+        match wait::blocking(move || database.rescue_log()).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the deleted write-ahead log could not be saved yet; it is tried again");
+                false
+            }
+            Err(_) => false,
         }
     }
+
+    fn rescue_log(&self) -> Result<(), DbError> {
+        const NAME: &str = "health.save";
+        let until = clock::now() + self.settings().operation.timeout;
+        // Held meanwhile, so that no batch that had begun commits into the old log once it was saved.
+        let _writer = self.inner.writer.shared.pool.checkout(NAME, until)?;
+        let log = &self.inner.health.log;
+        let saved = log.with_anchor(save_log).and_then(|()| {
+            // From here on nobody uses a connection that reads or writes the lost log. Not before: until it is saved, it
+            // is the only place where its commits are, and all who have it open agree on what it holds.
+            self.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
+            log.anchor_anew()
+        });
+        saved.map_err(|error| DbError::from_sqlite(self.name(), NAME, &error))
+    }
+}
+
+/// Brings everything in the write-ahead log into the database file.
+fn save_log(anchor: &rusqlite::Connection) -> rusqlite::Result<()> {
+    anchor.busy_timeout(SAVE_PATIENCE)?;
+    let busy: i64 = anchor.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 {
+        return Ok(());
+    }
+    let text = Some("a reader kept the checkpoint from its end".to_owned());
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+        text,
+    ))
 }

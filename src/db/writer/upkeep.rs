@@ -5,6 +5,7 @@
 //! writes, so that it never competes for the lock. Called by the writer's thread.
 
 use std::panic::Location;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,6 +16,7 @@ use crate::clock;
 use crate::db::active::Caller;
 use crate::db::idempotency;
 use crate::db::operation::{Effect, Operation};
+use crate::db::sequence::Sequence;
 
 const PRUNE: Operation = Operation::write("idempotency.prune").idempotent();
 /// The planner's statistics are brought up to date when the writer is idle: an hour after the start, then daily.
@@ -25,12 +27,16 @@ const OPTIMIZE: Operation = Operation::write("upkeep.optimize").idempotent();
 impl Desk {
     /// Nobody wants anything for the moment.
     pub(super) fn idle(&mut self) {
-        self.sequence.sync();
+        self.keep_number(Sequence::sync);
         if clock::now() >= self.prune_at {
             let now_ms = clock::epoch_ms(self.shared.clock.wall());
             let prune = move |connection: &rusqlite::Connection| idempotency::prune_chunk(connection, now_ms);
-            // One chunk at a time, so that whoever comes meanwhile waits for no more than that.
-            if self.run_own(PRUNE, prune) != Some(true) {
+            let mut may_be_more = true;
+            // Chunk by chunk, as long as nobody waits for it.
+            while may_be_more && self.shared.metrics.queued.load(Ordering::Relaxed) == 0 {
+                may_be_more = self.run_own(PRUNE, prune) == Some(true);
+            }
+            if !may_be_more {
                 self.prune_at = clock::now() + PRUNE_AFTER;
             }
         }

@@ -57,7 +57,7 @@ pub fn run(desk: &mut Desk, queue: &Receiver<Box<dyn Job>>) {
             "the writer panicked outside a job; it goes on"
         );
     }
-    desk.sequence.sync();
+    desk.keep_number(Sequence::sync);
     checkpoint(shared);
 }
 
@@ -175,7 +175,14 @@ impl Desk {
         shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
         self.run_batch(jobs);
         shared.metrics.in_hand.store(0, Ordering::Relaxed);
-        self.sequence.sync_if_due();
+        self.keep_number(Sequence::sync_if_due);
+    }
+
+    /// The file of the last number hangs with the disk as well: it is seen from outside like an attempt.
+    pub(super) fn keep_number(&mut self, step: impl FnOnce(&mut Sequence)) {
+        self.shared.underway.begin();
+        step(&mut self.sequence);
+        self.shared.underway.end();
     }
 
     pub(super) fn run_batch(&mut self, mut jobs: Jobs) {
@@ -201,7 +208,7 @@ impl Desk {
                 Attempt::Culprit(index, error) => {
                     permits.settle(Outcome::Ignored);
                     // The others keep their order: who came first goes first.
-                    jobs.remove(index).answer(Err(error));
+                    answer(jobs.remove(index), &error);
                 }
                 Attempt::Failed(failure) => {
                     attempts += 1;
@@ -259,7 +266,7 @@ impl Desk {
 
     fn committed(&mut self, jobs: Jobs, committed: Committed, took: Duration) {
         if let Some(sequence) = committed.sequence {
-            self.sequence.acknowledge(sequence);
+            self.keep_number(|kept| kept.acknowledge(sequence));
         }
         let metrics = &self.shared.metrics;
         self.pace.measured(jobs.len(), committed.work, committed.commit);
@@ -269,7 +276,11 @@ impl Desk {
         metrics.batch_size.record_count(jobs.len() as u64);
         metrics.commit_time.record(took);
         for (job, result) in jobs.into_iter().zip(committed.results) {
-            job.answer(result);
+            match result {
+                Ok(()) => job.answer(Ok(())),
+                // Refused because of itself, perhaps: an earlier attempt may have been committed.
+                Err(error) => answer(job, &error),
+            }
         }
     }
 }

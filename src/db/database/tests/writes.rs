@@ -16,7 +16,7 @@ fn once(key: &str) -> Once {
 }
 
 /// SQLite's own way to fail a COMMIT that has taken effect: the hook runs after it, and its code is the statement's.
-fn fail_after_commit(connection: &Connection) {
+pub(super) fn fail_after_commit(connection: &Connection) {
     extern "C" fn hook(_: *mut c_void, _: *mut ffi::sqlite3, _: *const c_char, _: c_int) -> c_int {
         ffi::SQLITE_IOERR_WRITE
     }
