@@ -142,6 +142,11 @@ pub fn now() -> Instant {
     SIMULATED.with_borrow(|clock| clock.as_ref().map_or_else(Instant::now, |clock| clock.now()))
 }
 
+/// How long ago `at` was, on this thread.
+pub fn since(at: Instant) -> Duration {
+    now().saturating_duration_since(at)
+}
+
 /// Sleeps on this thread.
 pub fn sleep(span: Duration) {
     let simulated = SIMULATED.with_borrow(Clone::clone);

@@ -193,6 +193,48 @@ fn a_scope_allows_what_it_says_and_a_refusal_names_the_one_needed() {
     assert_eq!(sneaky.status, 403, "{sneaky:?}");
 }
 
+/// What looks at the databases' inner working, and what changes it.
+#[test]
+fn the_pools_statements_and_indexes_are_for_those_who_may_monitor() {
+    const LOOKS: [&str; 3] = ["pool", "queries", "queries/active"];
+    const CHANGES: [&str; 4] = [
+        "pool",
+        "queries/reset",
+        "queries/active/app-1-1/cancel",
+        "databases/app/reindex",
+    ];
+    let (server, admin) = closed();
+    let make = |scope: &str| bearing(&server, &token(&server, &["create", "--scope", scope]));
+    let (data, reader, writer) = (make("data:write"), make("monitor:read"), make("monitor:write"));
+    eventually("the last token is noticed", || {
+        (writer.get("/api/session").json()["authorized"] == true).then_some(())
+    });
+    let path = |name: &str| format!("/api/monitoring/{name}");
+    let needs = |answer: Answer, scope: &str| {
+        let problem = assert_refused(&answer, 403, "forbidden");
+        assert!(
+            problem["detail"].as_str().is_some_and(|d| d.contains(scope)),
+            "{problem}"
+        );
+    };
+    // Without a body that any of them would take: who may do it is told what is wrong with that.
+    let nothing = json!({});
+    for name in LOOKS {
+        assert_refused(&server.client().get(&path(name)), 401, "unauthorized");
+        needs(data.get(&path(name)), "monitor:read");
+        reader.get(&path(name)).expect(200);
+    }
+    for name in CHANGES {
+        assert_refused(&server.client().post(&path(name), &nothing), 401, "unauthorized");
+        needs(data.post(&path(name), &nothing), "monitor:write");
+        needs(reader.post(&path(name), &nothing), "monitor:write");
+    }
+    for (client, who) in [(&writer, "monitor:write"), (&admin, "admin")] {
+        let statuses = CHANGES.map(|name| client.post(&path(name), &nothing).status);
+        assert_eq!(statuses, [422, 200, 404, 409], "{who}");
+    }
+}
+
 #[test]
 fn an_expired_token_is_refused_and_leaves_the_door_closed() {
     let server = Server::start(&[]);

@@ -5,7 +5,6 @@
 //! it those files would bring their own unit tests along.
 #![allow(clippy::modulo_one, reason = "a window of one second here")]
 #![allow(dead_code, unused_imports, reason = "the models use a part of each file")]
-#![allow(clippy::modulo_one, reason = "the window of the models is one second wide")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -122,7 +121,7 @@ impl Breaker {
     }
 }
 
-const SUCCESS: Outcome = Outcome::Success { slow: false };
+const SUCCESS: Outcome = Outcome::Success;
 
 fn cause() -> Cause {
     Cause {

@@ -12,6 +12,9 @@ use mainstay::db::breaker::{Breaker, Cause, Outcome, Permit};
 use mainstay::db::classify::Told;
 use proptest::prelude::*;
 
+/// The operations that may be slow.
+const NAMES: [&str; 2] = ["data.list", "data.search"];
+
 /// One thing that happens.
 #[derive(Debug, Clone)]
 enum Step {
@@ -52,7 +55,10 @@ enum Step {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum How {
     Success,
-    Slow,
+    /// It worked, and took long; of which of a few operations.
+    Slow(usize),
+    /// It was stopped at its deadline.
+    Stopped(usize),
     Failure,
     Trip,
     Isolate,
@@ -66,14 +72,31 @@ impl How {
             told: Told::Busy,
         };
         match self {
-            How::Success => Outcome::Success { slow: false },
-            How::Slow => Outcome::Success { slow: true },
+            How::Success => Outcome::Success,
+            How::Slow(name) => Outcome::Slow {
+                operation: NAMES[name],
+                worked: true,
+            },
+            How::Stopped(name) => Outcome::Slow {
+                operation: NAMES[name],
+                worked: false,
+            },
             How::Failure => Outcome::Failure { cause: cause() },
             How::Trip => Outcome::Trip { cause: cause() },
             How::Isolate => Outcome::Isolate {
                 cause: "it is corrupt".into(),
             },
             How::Ignored => Outcome::Ignored,
+        }
+    }
+}
+
+impl How {
+    /// Which operation was slow.
+    fn slow(self) -> Option<usize> {
+        match self {
+            How::Slow(name) | How::Stopped(name) => Some(name),
+            _ => None,
         }
     }
 }
@@ -107,8 +130,8 @@ enum State {
     },
 }
 
-/// A settled call that counts: when, whether it failed, whether it was slow.
-type Call = (Ms, bool, bool);
+/// A settled call that counts: when, and how it went.
+type Call = (Ms, How);
 
 struct Model {
     now: Ms,
@@ -163,11 +186,23 @@ impl Model {
     }
 
     /// The calls of the last 60 whole seconds.
+    fn recent(&self) -> Vec<How> {
+        let is_recent = |call: &&Call| call.0 / 1000 + 60 > self.now / 1000;
+        self.window.iter().filter(is_recent).map(|call| call.1).collect()
+    }
+
+    /// Calls, failures, slow calls.
     fn counts(&self) -> (u64, u64, u64) {
-        let recent = self.window.iter().filter(|call| call.0 / 1000 + 60 > self.now / 1000);
-        recent.fold((0, 0, 0), |sum, call| {
-            (sum.0 + 1, sum.1 + u64::from(call.1), sum.2 + u64::from(call.2))
-        })
+        let recent = self.recent();
+        let failures = recent.iter().filter(|how| **how == How::Failure).count();
+        let slow = recent.iter().filter(|how| how.slow().is_some()).count();
+        (recent.len() as u64, failures as u64, slow as u64)
+    }
+
+    /// Whether each of the operations was slow at least once.
+    fn several_slow(&self) -> bool {
+        let recent = self.recent();
+        (0..NAMES.len()).all(|name| recent.iter().any(|how| how.slow() == Some(name)))
     }
 
     fn expire(&mut self) {
@@ -248,15 +283,16 @@ impl Model {
         match how {
             How::Ignored | How::Isolate => return,
             How::Trip => return self.open(),
-            How::Success | How::Slow => row.clear(),
+            How::Success | How::Slow(_) => row.clear(),
+            How::Stopped(_) => {}
             How::Failure => row.push(pass.operation),
         }
-        self.window.push((self.now, how == How::Failure, how == How::Slow));
+        self.window.push((self.now, how));
         let several = row.iter().any(|operation| *operation != row[0]);
         let in_a_row = how == How::Failure && row.len() >= 5 && several;
         let (calls, failures, slow) = self.counts();
         let half_failed = how == How::Failure && calls >= 20 && failures * 2 >= calls;
-        let mostly_slow = how == How::Slow && calls >= 20 && slow * 5 >= calls * 4;
+        let mostly_slow = how.slow().is_some() && calls >= 20 && slow * 5 >= calls * 4 && self.several_slow();
         self.state = State::Closed { row };
         if in_a_row || half_failed || mostly_slow {
             self.open();
@@ -269,7 +305,7 @@ impl Model {
             .iter()
             .any(|lease| Some(lease.0) == pass.lease && lease.1 > self.now);
         leases.retain(|lease| Some(lease.0) != pass.lease && lease.1 > self.now);
-        if held && matches!(how, How::Success | How::Slow) {
+        if held && how == How::Success {
             (permits, successes) = ((permits * 2).min(64), successes + 1);
         }
         self.state = State::HalfOpen {
@@ -277,7 +313,7 @@ impl Model {
             successes,
             leases,
         };
-        if held && matches!(how, How::Failure | How::Trip) {
+        if held && (matches!(how, How::Failure | How::Trip) || how.slow().is_some()) {
             self.reopened += 1;
             self.open();
         } else if successes == 3 {
@@ -483,7 +519,8 @@ impl Pair {
 fn how() -> impl Strategy<Value = How> {
     prop_oneof![
         4 => Just(How::Success),
-        2 => Just(How::Slow),
+        1 => (0..2_usize).prop_map(How::Slow),
+        1 => (0..2_usize).prop_map(How::Stopped),
         6 => Just(How::Failure),
         1 => Just(How::Trip),
         1 => Just(How::Isolate),
@@ -493,7 +530,22 @@ fn how() -> impl Strategy<Value = How> {
 
 /// Calls that leave the state to rows and rates more often than the mixture above does.
 fn calm() -> impl Strategy<Value = How> {
-    prop_oneof![4 => Just(How::Success), 3 => Just(How::Slow), 4 => Just(How::Failure)]
+    prop_oneof![
+        4 => Just(How::Success),
+        1 => (0..2_usize).prop_map(How::Slow),
+        2 => (0..2_usize).prop_map(How::Stopped),
+        4 => Just(How::Failure),
+    ]
+}
+
+/// Hardly anything but slow calls, mostly of one operation.
+fn slow() -> impl Strategy<Value = How> {
+    prop_oneof![
+        2 => Just(How::Success),
+        9 => Just(How::Slow(0)),
+        9 => Just(How::Stopped(0)),
+        1 => Just(How::Slow(1)),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -524,6 +576,19 @@ proptest! {
         for step in steps {
             pair.step(step);
             pair.compare();
+        }
+    }
+
+    #[test]
+    fn slowness_opens_exactly_when_the_model_says(calls in prop::collection::vec((0..3_u64, slow(), 0..3000_u64), 1..200)) {
+        let mut pair = Pair::new();
+        for (operation, how, ms) in calls {
+            pair.advance(ms);
+            pair.step(Step::Call { operation, how });
+            pair.compare();
+            if pair.model.name() == "OPEN" {
+                pair.step(Step::Reset);
+            }
         }
     }
 

@@ -75,6 +75,53 @@ fn forced_open_outlives_restart_and_kill_with_the_same_end_until_it_is_reset() {
 }
 
 #[test]
+fn what_was_answered_with_200_outlives_a_kill_right_after() {
+    let mut server = Server::start(&[]);
+    let file = server.data_dir().join("app.db-breakers.json");
+    // Without a look at anything in between: the watch, which keeps it as well, comes by four times a second only.
+    for (action, state) in [
+        ("force-open", "FORCED_OPEN"),
+        ("disable", "DISABLED"),
+        ("reset", "CLOSED"),
+    ] {
+        let client = server.client();
+        let path = format!("{BREAKERS}/app.write/{action}");
+        client.post(&path, &json!({})).expect(200);
+        let is_kept = file.exists();
+        server.kill();
+        assert_eq!(is_kept, action != "reset", "{action}");
+        server.restart();
+        assert_eq!(breaker(&server.client(), "app.write")["state"], state, "{action}");
+    }
+}
+
+#[test]
+fn a_disk_that_was_full_before_a_crash_is_not_believed_before_room_was_seen() {
+    let mut server = Server::start(SHORT);
+    server.client().put("/api/data/notes", &json!({})).expect(201);
+    server.stop();
+    let file = server.data_dir().join("app.db-breakers.json");
+    let now = Timestamp::now().as_millisecond();
+    let kept = json!({
+        "format": "mainstay circuit breakers", "version": 1, "savedAtMs": now,
+        "breakers": [{
+            "name": "app.write", "state": "OPEN", "untilMs": now, "cause": "SQLite FULL (13)", "held": true,
+            "told": "read_only", "reopened": 0, "sinceMs": now - 1000, "openedAtMs": now - 9000,
+        }],
+    });
+    std::fs::write(&file, kept.to_string()).expect("written");
+    server.restart();
+    eventually("the watch finds room and a probe closes it", || {
+        (breaker(&server.client(), "app.write")["state"] == "CLOSED").then_some(())
+    });
+    assert!(
+        server.log().contains("there is room on the disk again"),
+        "not by a small probe"
+    );
+    eventually("the file goes", || (!file.exists()).then_some(()));
+}
+
+#[test]
 fn an_open_breaker_stays_open_over_a_restart_and_its_probe_closes_it() {
     let mut server = Server::start(SHORT);
     let client = server.client();

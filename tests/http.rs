@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const RESET: &str = "/api/monitoring/circuit-breaker/reset";
 const FORCE_OPEN: &str = "/api/monitoring/circuit-breaker/app.read/force-open";
+const POOL: &str = "/api/monitoring/pool";
+const QUERIES_RESET: &str = "/api/monitoring/queries/reset";
+const ACTIVE: &str = "/api/monitoring/queries/active";
+const CANCEL: &str = "/api/monitoring/queries/active/app-1-1/cancel";
+const REINDEX: &str = "/api/monitoring/databases/app/reindex";
 
 /// Every problem has the same members, agrees with its status, and shows nothing internal.
 #[track_caller]
@@ -76,6 +81,12 @@ fn every_refusal_is_one_kind_of_problem_that_names_what_is_wrong() {
         ("POST", RESET, JSON, b"{\"names\":[]}", 422, "validation_failed", "allowed: name"),
         ("POST", "/api/monitoring/circuit-breaker/db/reset", JSON, b"", 404, "not_found", "app.read, app.write"),
         ("POST", FORCE_OPEN, JSON, b"{\"forSeconds\":0}", 422, "validation_failed", "from 1 to"),
+        ("POST", POOL, JSON, b"{}", 422, "validation_failed", "at least one of limit"),
+        ("POST", POOL, JSON, b"{\"limits\":1}", 422, "validation_failed", "allowed: database, limit"),
+        ("POST", POOL, ("Content-Type", "text/plain"), b"{}", 415, "unsupported_media_type", "application/json"),
+        ("POST", CANCEL, JSON, b"", 404, "not_found", "no running operation app-1-1"),
+        ("POST", REINDEX, JSON, b"", 409, "conflict", "nothing to make anew"),
+        ("POST", "/api/monitoring/databases/main/reindex", JSON, b"", 404, "not_found", "app, events"),
         ("GET", "/nowhere", JSON, b"", 404, "route_not_found", "/nowhere"),
     ];
     for (method, target, header, body, status, code, hint) in cases {
@@ -112,6 +123,13 @@ fn an_unknown_parameter_is_refused_everywhere_with_the_allowed_ones() {
         ("GET", "/api/monitoring/circuit-breaker", "none"),
         ("POST", RESET, "none"),
         ("POST", FORCE_OPEN, "none"),
+        ("GET", POOL, "none"),
+        ("POST", POOL, "none"),
+        ("GET", "/api/monitoring/queries", "database, sort, limit, slow"),
+        ("POST", QUERIES_RESET, "none"),
+        ("GET", ACTIVE, "none"),
+        ("POST", CANCEL, "none"),
+        ("POST", REINDEX, "none"),
         ("GET", "/readyz", "verbose"),
     ];
     for (method, path, allowed) in routes {
@@ -134,6 +152,7 @@ fn an_oversized_body_is_refused_with_and_without_a_length_and_changes_nothing() 
         ("/api/monitoring/errors", 10 << 20),
         (RESET, 16 << 10),
         (FORCE_OPEN, 16 << 10),
+        (POOL, 16 << 10),
     ];
     for (path, limit) in bodies {
         let (start, end) = ("{\"message\":\"", "\"}");
@@ -175,6 +194,12 @@ fn a_wrong_method_gets_405_and_options_an_answer_with_the_allowed_ones() {
         ("/api/monitoring/circuit-breaker", reads),
         (RESET, "OPTIONS, POST"),
         (FORCE_OPEN, "OPTIONS, POST"),
+        (POOL, "GET, HEAD, OPTIONS, POST"),
+        ("/api/monitoring/queries", reads),
+        (QUERIES_RESET, "OPTIONS, POST"),
+        (ACTIVE, reads),
+        (CANCEL, "OPTIONS, POST"),
+        (REINDEX, "OPTIONS, POST"),
     ];
     for (path, allowed) in paths {
         for method in ["GET", "PUT", "POST", "DELETE", "PATCH", "TRACE"] {
@@ -219,6 +244,9 @@ fn head_answers_like_get_without_a_body() {
         "/api/data/notes",
         "/api/monitoring/health",
         "/api/data/absent",
+        POOL,
+        "/api/monitoring/queries",
+        ACTIVE,
     ] {
         let [get, head] = ["GET", "HEAD"].map(|method| raw::ask(&server.url(""), method, path, &[], b""));
         assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");

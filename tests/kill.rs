@@ -2,7 +2,8 @@
 //! while events.db is sometimes locked by another process, so that the spool is in use.
 //!
 //! What must stay true after each restart: what was acknowledged is there exactly once, what wasn't is there at most once
-//! and whole; an update is the acknowledged one or a later one, never an earlier; at the end both files are whole.
+//! and whole; an update is the acknowledged one or a later one, never an earlier; a creation under a key that was not
+//! answered is repeated and has one effect, whether it had been done or not; at the end both files are whole.
 //!
 //! `MAINSTAY_TEST_KILLS` sets the number of kills (50). The seed of the moments is printed, and taken from
 //! `MAINSTAY_TEST_SEED`; what the threads do in between is theirs.
@@ -42,6 +43,23 @@ struct Account {
     sent: Mutex<BTreeSet<String>>,
     /// Acknowledged steps of each updater's document.
     steps: Mutex<[u64; UPDATERS]>,
+    /// Markers of keyed creations that the kill left without an answer.
+    unanswered: Mutex<Vec<String>>,
+    /// Of these, those that were repeated, and those that turned out to have been done already.
+    repeated: Mutex<(usize, usize)>,
+}
+
+/// Two of the three creators send a key with each document.
+fn is_keyed(creator: usize) -> bool {
+    creator < 2
+}
+
+fn key(marker: &str) -> String {
+    marker.replace(' ', "-")
+}
+
+fn document(marker: &str) -> Value {
+    json!({ "marker": marker, "again": marker })
 }
 
 fn event(message: &str) -> Value {
@@ -65,11 +83,17 @@ impl Account {
     fn create(&self, client: &Client, collection: &str, who: usize) {
         for number in 0.. {
             let marker = format!("{collection} {who} {number}");
-            let body = json!({ "marker": marker, "again": marker }).to_string();
+            let body = document(&marker).to_string();
             let path = format!("/api/data/{collection}");
+            let client = if is_keyed(who) {
+                &client.with("Idempotency-Key", &key(&marker))
+            } else {
+                client
+            };
             match client.try_send("POST", &path, Some(("application/json", body.as_bytes()))) {
                 Some(answer) if is_refused(&answer) => continue,
                 Some(answer) => drop(answer.expect(201)),
+                None if is_keyed(who) => return self.unanswered.lock().expect("not poisoned").push(marker),
                 None => return,
             }
             self.documents.lock().expect("not poisoned").push(marker);
@@ -147,6 +171,28 @@ impl Account {
             std::thread::sleep(after);
             server.kill();
         });
+    }
+
+    /// Sends the creations again that the kill left without an answer, and once more; what becomes of them then is that
+    /// of every acknowledged one.
+    fn repeat_unanswered(&self, client: &Client, round: usize) {
+        let path = format!("/api/data/round{round}");
+        for marker in std::mem::take(&mut *self.unanswered.lock().expect("not poisoned")) {
+            let keyed = client.with("Idempotency-Key", &key(&marker));
+            let again = || {
+                eventually("it is done", || {
+                    Some(keyed.post(&path, &document(&marker))).filter(|answer| !is_refused(answer))
+                })
+                .expect(201)
+            };
+            let is_replayed = |answer: &Answer| answer.header("Idempotency-Replayed") == Some("true");
+            let (first, second) = (again(), again());
+            assert!(is_replayed(&second), "{second:?}");
+            assert_eq!(first.text, second.text);
+            let mut repeated = self.repeated.lock().expect("not poisoned");
+            *repeated = (repeated.0 + 1, repeated.1 + usize::from(is_replayed(&first)));
+            self.documents.lock().expect("not poisoned").push(marker);
+        }
     }
 
     fn assert_documents(&self, client: &Client, round: usize) {
@@ -239,6 +285,7 @@ fn fault_32_what_was_acknowledged_survives_kill_9_at_any_moment() {
         account.load_and_kill(&mut server, round, Duration::from_millis(random.u64(0..250)));
         server.restart();
         let client = server.client();
+        account.repeat_unanswered(&client, round);
         account.assert_documents(&client, round);
         account.assert_updates(&client);
         if lock.is_none() && round % rounds_between_looks == 0 {
@@ -255,6 +302,11 @@ fn fault_32_what_was_acknowledged_survives_kill_9_at_any_moment() {
     ["app.db", "events.db"]
         .iter()
         .for_each(|file| assert_whole(&server, file));
+    let (repeated, done_before) = *account.repeated.lock().expect("not poisoned");
+    assert!(repeated > 0, "no kill left a keyed creation without an answer");
+    println!(
+        "{repeated} keyed creations without an answer repeated, {done_before} of them done before, each with one effect"
+    );
     println!(
         "{kills} kills, {under_lock} of them with events.db locked, in {:.1} s: {} documents, {} updates and {} events acknowledged, none lost or doubled",
         began.elapsed().as_secs_f64(),

@@ -1,11 +1,14 @@
 //! Statement statistics through the front door: a statement that is slow for real is found, with its plan in words and an
-//! index that works.
+//! index that works; and an operation that is stopped by hand while it runs.
 
 mod common;
+mod vfs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use common::{Client, Server, eventually};
+use vfs::server::{FaultyServer, be_the_server};
+use vfs::{Call, Effect};
 
 const ROWS: u32 = 300_000;
 
@@ -137,4 +140,57 @@ fn unknown_parameters_and_values_are_refused_with_what_is_allowed() {
         let answer = client.get(&format!("/api/monitoring/queries{parameters}")).expect(400);
         assert!(answer.text.contains(allowed), "{answer:?}");
     }
+}
+
+#[test]
+#[ignore = "the server on slow storage, which another test starts"]
+fn the_faulty_server() {
+    be_the_server();
+}
+
+#[test]
+fn a_running_operation_is_stopped_by_hand_and_its_id_stops_nobody_afterwards() {
+    // Pages of documents, each of which takes its time: all of them take longer than an operation may.
+    const DOCUMENTS: usize = 400;
+    const PAGE_MS: u64 = 50;
+    let mut server = FaultyServer::start(&[("DB_OPERATION_TIMEOUT_MS", "15000")]);
+    let client = server.client();
+    client.put("/api/data/notes", &json!({})).expect(201);
+    for number in 0..DOCUMENTS {
+        let document = json!({ "n": number, "text": "x".repeat(4000) });
+        client.post("/api/data/notes", &document).expect(201);
+    }
+    // Into the file itself, so that reads go there.
+    server
+        .other_party("app.db")
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .expect("checkpointed");
+    let slow = server.lasting(&[Call::Read], "app.db", Effect::Delays(PAGE_MS));
+    let caller = std::thread::spawn({
+        let client = client.clone();
+        move || client.get("/api/data/notes?limit=500")
+    });
+    let cancel = |id: &str| client.post(&format!("/api/monitoring/queries/active/{id}/cancel"), &json!({}));
+    let id = eventually("it runs and is stopped", || {
+        assert!(!caller.is_finished(), "stopped while it runs");
+        let active = client.get("/api/monitoring/queries/active").expect(200).json();
+        let running = active["operations"].as_array().expect("a list").iter();
+        let found = running.clone().find(|one| {
+            one["operation"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("documents."))
+                && one["kind"] == "read"
+        })?;
+        let id = found["id"].as_str().expect("an id").to_owned();
+        // What it did in place may be over by now, to begin anew on a thread.
+        (cancel(&id).status == 200).then_some(id)
+    });
+    let stopped = caller.join().expect("answered").expect(504);
+    assert_eq!(stopped.json()["status"], 504, "{stopped:?}");
+    server.lift(slow);
+    cancel(&id).expect(404);
+    for stale in ["app-0-0", "app-999-1", "events-0-0", "nobody", "app-", "app-x-y"] {
+        cancel(stale).expect(404);
+    }
+    client.get("/api/data/notes?limit=500").expect(200);
 }

@@ -3,9 +3,18 @@
 mod common;
 
 use common::{Server, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const HEADER_BYTES: usize = 32;
+
+/// In the middle of a log's frames: what comes before is whole, what comes after is lost with it.
+fn flip_a_bit(server: &Server, log: &str) {
+    let log = server.data_dir().join(log);
+    let mut bytes = std::fs::read(&log).expect("a log");
+    let middle = HEADER_BYTES + (bytes.len() - HEADER_BYTES) / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&log, bytes).expect("written");
+}
 
 #[test]
 fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
@@ -17,13 +26,7 @@ fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
         client.put(&path, &json!({ "n": number })).expect(201);
     }
     server.kill();
-    let log = server.data_dir().join("app.db-wal");
-    let mut bytes = std::fs::read(&log).expect("a log");
-    // In the middle of its frames: what comes before is whole, what comes after is lost with it.
-    let middle = HEADER_BYTES + (bytes.len() - HEADER_BYTES) / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&log, bytes).expect("written");
-
+    flip_a_bit(&server, "app.db-wal");
     server.restart();
     let client = server.client();
     let health = client.get("/api/monitoring/health").json();
@@ -51,6 +54,59 @@ fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
 
     client.put("/api/data/notes", &json!({}));
     client.put("/api/data/notes/after", &json!({})).expect(201);
+    server.stop();
+    server.restart();
+    let health = server.client().get("/api/monitoring/health").json();
+    assert_eq!(
+        health["status"], "healthy",
+        "told once, and gone on from there: {health}"
+    );
+}
+
+#[test]
+fn fault_17_a_flipped_bit_in_the_log_of_the_events_is_told_by_the_next_start() {
+    const REPORTS: usize = 10;
+    let mut server = Server::start(&[]);
+    let client = server.client();
+    let report = |message: &str| {
+        let event = json!({ "message": message, "source": "sequence" });
+        client.post("/api/monitoring/errors", &event).expect(201).json()
+    };
+    for number in 0..REPORTS {
+        // In the file, not in the spool, whose events the next start would bring back.
+        let told = report(&format!("before {number}"));
+        assert_ne!(told["stored"], "spool", "{told}");
+    }
+    server.kill();
+    flip_a_bit(&server, "events.db-wal");
+    server.restart();
+    let client = server.client();
+    let health = client.get("/api/monitoring/health").json();
+    assert_eq!(health["status"], "degraded", "{health}");
+    let because = health["because"].to_string();
+    assert!(
+        because.contains("events.db: acknowledged commits") && because.contains("are missing"),
+        "{because}"
+    );
+    let all = || -> Vec<Value> {
+        let page = client.get("/api/monitoring/errors?limit=500").json();
+        page["errors"].as_array().expect("a list").clone()
+    };
+    let left = all().iter().filter(|event| event["source"] == "sequence").count();
+    assert!(left < REPORTS, "the bit lost nothing, so this shows nothing");
+    // The gap is told where it is.
+    let gap = eventually("the event", || {
+        let is_it = |event: &Value| event["message"].as_str().is_some_and(|m| m.contains("are missing"));
+        all().into_iter().find(is_it)
+    });
+    assert!(gap["message"].as_str().is_some_and(|m| m.contains("events")), "{gap}");
+    assert!(
+        gap["severity"] == "critical" && gap["details"]["expected"].as_u64() > gap["details"]["found"].as_u64(),
+        "{gap}"
+    );
+
+    let event = json!({ "message": "after", "source": "sequence" });
+    client.post("/api/monitoring/errors", &event).expect(201);
     server.stop();
     server.restart();
     let health = server.client().get("/api/monitoring/health").json();

@@ -25,7 +25,7 @@ type Call = Arc<dyn Fn(u64) + Send + Sync>;
 /// Calls timed together: some microseconds.
 const STRETCH: u64 = 500;
 
-const SUCCESS: Outcome = Outcome::Success { slow: false };
+const SUCCESS: Outcome = Outcome::Success;
 
 /// Which of the sides are ours.
 const BORROWED: usize = 3;

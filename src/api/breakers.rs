@@ -1,6 +1,7 @@
 //! Circuit breakers (floor 6): look at them, and set them by hand.
 //!
-//! What must stay true: what is set by hand is an event that carries the request; an isolated file can't be reset.
+//! What must stay true: what is set by hand is an event that carries the request, and is on disk before it is answered,
+//! save where the disk doesn't take it; an isolated file can't be reset.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,19 +52,19 @@ async fn reset_some(
         })?],
         Some(_) => return Err(Problem::validation(vec![FieldError::new("/name", "must be a string")])),
     };
-    reset(&chosen, &context)
+    reset(monitor, &chosen, &context).await
 }
 
 /// `POST /api/monitoring/circuit-breaker/{name}/reset`.
 #[post("/api/monitoring/circuit-breaker/<name>/reset")]
-fn reset_one(
+async fn reset_one(
     _may: Needs<MonitorWrite>,
     _none: NoParameters,
     name: &str,
     context: RequestContext,
     monitor: &State<Arc<Monitor>>,
 ) -> ApiResult<Json<Value>> {
-    reset(&[known(monitor, name)?], &context)
+    reset(monitor, &[known(monitor, name)?], &context).await
 }
 
 /// `POST /api/monitoring/circuit-breaker/{name}/force-open`: refuses everything, for a time or until reset.
@@ -80,6 +81,7 @@ async fn force_open(
     let breaker = known(monitor, name)?;
     let (lasting, reason) = by_hand(&members(media.0, body, &["forSeconds", "reason"]).await?, "opened")?;
     breaker.force_open(lasting, &reason, Some(&context.0));
+    monitor.keep_breakers().await;
     shown(monitor, name)
 }
 
@@ -97,6 +99,7 @@ async fn disable(
     let breaker = known(monitor, name)?;
     let (lasting, reason) = by_hand(&members(media.0, body, &["forSeconds", "reason"]).await?, "disabled")?;
     breaker.disable(lasting, &reason, Some(&context.0));
+    monitor.keep_breakers().await;
     shown(monitor, name)
 }
 
@@ -130,7 +133,7 @@ fn known(monitor: &Monitor, name: &str) -> ApiResult<Arc<Breaker>> {
     named(monitor, name).ok_or_else(missing)
 }
 
-fn reset(breakers: &[Arc<Breaker>], context: &RequestContext) -> ApiResult<Json<Value>> {
+async fn reset(monitor: &Monitor, breakers: &[Arc<Breaker>], context: &RequestContext) -> ApiResult<Json<Value>> {
     let mut done = Vec::new();
     for breaker in breakers {
         if breaker.reset("reset by hand", Some(&context.0)) {
@@ -143,6 +146,7 @@ fn reset(breakers: &[Arc<Breaker>], context: &RequestContext) -> ApiResult<Json<
             "The file is isolated; only a successful check of the file ends that.",
         ));
     }
+    monitor.keep_breakers().await;
     Ok(Json(json!({ "reset": done })))
 }
 

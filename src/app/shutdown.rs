@@ -47,7 +47,7 @@ pub(super) fn watch_signals(end: rocket::Shutdown, draining: Draining, app: Data
         draining.begin();
         end.notify();
         // At once, so that writes that sleep between attempts are answered within the grace period.
-        let drained = tokio::task::spawn_blocking(move || app.close(DRAIN));
+        let drained = tokio::task::spawn_blocking(move || app.drain(DRAIN));
         let number = next(&mut interrupt, &mut terminate).await;
         drop(drained);
         tracing::warn!("second signal: ending at once");

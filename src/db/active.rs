@@ -175,6 +175,17 @@ impl Active {
         }
     }
 
+    /// Stops every read: the database is being closed.
+    pub fn stop_reads(&self) {
+        let mut table = self.table.lock();
+        let reads = |slot: &&mut Slot| slot.entry.as_ref().is_some_and(|entry| !entry.writes);
+        table
+            .slots
+            .iter_mut()
+            .filter(reads)
+            .for_each(|slot| slot.stop(Stop::Cancelled));
+    }
+
     /// What runs, the oldest first.
     pub fn list(&self, now: Instant) -> Vec<ActiveOperation> {
         let table = self.table.lock();

@@ -2,8 +2,7 @@
 //!
 //! What must stay true: every result code of the bundled `sqlite3.h` is named here (a test reads the header);
 //! an unknown extended code falls back to its primary code, an unknown primary code is never retried.
-//! Called by retry, breaker, writer, pool and the error types of this room; the columns are those of the
-//! project's resilience table.
+//! Called by retry, breaker, writer, pool and the error types of this room; `tests.rs` holds the whole table.
 
 use serde::Serialize;
 
@@ -12,8 +11,10 @@ use serde::Serialize;
 pub enum Retry {
     /// At once in a new transaction (the millisecond lane), then by the backoff schedule.
     NewTransaction,
-    /// Once, in a new transaction.
+    /// Once and at once, in a new transaction.
     Once,
+    /// Once, after the first step of the backoff schedule.
+    OnceLater,
     /// By the backoff schedule, after the connection was discarded. For a write only while nothing can have been committed.
     Discard,
     /// Only with an idempotency key: the outcome is unknown.
@@ -118,7 +119,7 @@ const fn row(name: &'static str, retry: Retry, impact: Impact, gravity: Gravity,
 
 use Gravity::{Critical, High, Low, Medium};
 use Impact::{Failure, Ignored, Isolates, LockBudget, OpensWrite, Success};
-use Retry::{Discard, Never, NewTransaction, Once, OnlyIdempotent};
+use Retry::{Discard, Never, NewTransaction, Once, OnceLater, OnlyIdempotent};
 use Told::{Busy, Conflict, DataProblem, Internal, ReadOnly, TooLarge, TooLong, Unavailable};
 
 /// Name of an extended I/O error that has no row of its own, or `None` for a code that is not one.
@@ -192,11 +193,8 @@ fn constraint(code: i32) -> Option<Class> {
         "CONSTRAINT_PINNED",
         "CONSTRAINT_DATATYPE",
     ];
-    if code & 0xff != 19 {
-        return None;
-    }
     let name = NAMES.get((code >> 8) as usize)?;
-    Some(row(name, Never, Success, Low, Conflict))
+    (code & 0xff == 19).then(|| row(name, Never, Success, Low, Conflict))
 }
 
 /// The row of exactly this code, or `None` when the table doesn't name it.
@@ -209,7 +207,7 @@ fn exact(code: i32) -> Option<Class> {
         6 => row("LOCKED", Never, Ignored, High, Internal),
         262 => row("LOCKED_SHAREDCACHE", NewTransaction, Ignored, Medium, Busy),
         518 => row("LOCKED_VTAB", NewTransaction, Ignored, Medium, Busy),
-        15 => row("PROTOCOL", Once, Failure, High, Unavailable),
+        15 => row("PROTOCOL", OnceLater, Failure, High, Unavailable),
         17 => row("SCHEMA", Once, Ignored, Low, Busy),
         513 => row("ERROR_RETRY", Once, Ignored, Low, Busy),
         769 => row("ERROR_SNAPSHOT", Once, Ignored, Low, Busy),
@@ -286,7 +284,7 @@ pub fn classify(extended: i32) -> Class {
         .unwrap_or(row("UNKNOWN", Never, Failure, High, Unavailable))
 }
 
-/// What an error of rusqlite means; one that carries no SQLite code is a bug of ours.
+/// What an error of rusqlite means; one without an SQLite code is a bug of ours.
 pub fn classify_error(error: &rusqlite::Error) -> Class {
     classify(code_of(error).unwrap_or(1))
 }

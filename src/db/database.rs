@@ -15,6 +15,7 @@ mod tests;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::active::{ActiveOperation, Caller, OperationId};
@@ -65,6 +66,7 @@ pub(super) struct Inner {
     pub(super) missing: Option<MissingCommits>,
     pub(super) keeper: Keeper,
     pub(super) statements: Arc<Statements>,
+    closed: AtomicBool,
 }
 
 /// A handle; clones share the database.
@@ -121,9 +123,14 @@ impl Database {
         &self.inner.options.settings
     }
 
-    fn deadline(&self, operation: Operation, now: Instant) -> Instant {
+    /// How long an operation may take.
+    fn limit(&self, operation: Operation) -> Duration {
         let most = self.inner.options.settings.operation.timeout;
-        now + operation.timeout.map_or(most, |own| own.min(most))
+        operation.timeout.map_or(most, |own| own.min(most))
+    }
+
+    fn deadline(&self, operation: Operation, now: Instant) -> Instant {
+        now + self.limit(operation)
     }
 
     fn caller(&self, site: &'static Location<'static>) -> Caller {
@@ -151,6 +158,9 @@ impl Database {
     }
 
     fn read_permit(&self, operation: Operation, number: u64) -> Result<BorrowedPermit<'_>, DbError> {
+        if self.is_closed() {
+            return Err(DbError::new(self.name(), operation.name, ErrorKind::ShuttingDown));
+        }
         self.inner
             .read_breaker
             .borrow_permit(number, self.origin.as_ref())
@@ -184,11 +194,28 @@ impl Database {
         [&self.inner.read_breaker, &self.inner.write_breaker]
     }
 
-    /// Drains the writer, checkpoints and closes within `patience`, and keeps the breakers' states for the next start
-    /// within as much again. Blocking. Later writes are refused.
-    pub fn close(&self, patience: Duration) {
+    fn is_closed(&self) -> bool {
+        self.inner.closed.load(Ordering::Acquire)
+    }
+
+    /// The first part of [`Database::close`], while requests under way may still read: later writes are refused, sleeps
+    /// between attempts end, what is queued reaches the disk within `patience`, and [`Database::watch`] ends. Blocking.
+    pub fn drain(&self, patience: Duration) {
         self.inner.keeper.stop();
         self.inner.writer.close(patience);
+    }
+
+    /// Drains the writer, checkpoints and closes within `patience`, and keeps the breakers' states for the next start
+    /// within as much again. Blocking. Later calls are refused; reads that still run once the writer is drained are
+    /// stopped.
+    pub fn close(&self, patience: Duration) {
+        self.inner.closed.store(true, Ordering::Release);
+        self.drain(patience);
+        self.inner.readers.active.stop_reads();
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            return self.inner.kept.keep(&self.breakers());
+        }
         // On a thread of its own, which a disk that hangs may keep, but not the caller.
         let (done, kept) = std::sync::mpsc::channel::<()>();
         let database = self.clone();

@@ -40,6 +40,8 @@ struct Current {
     budget_spent: bool,
     /// It stopped waiting: for its budget, its deadline, or because its caller left.
     gave_up: bool,
+    /// A statement was stopped by the progress handler.
+    stopped: bool,
     holders: Option<Arc<Holders>>,
 }
 
@@ -62,6 +64,7 @@ impl Scope {
             lock_waited: Duration::ZERO,
             budget_spent: false,
             gave_up: false,
+            stopped: false,
             holders: None,
         }));
         Self {
@@ -165,7 +168,7 @@ fn busy_handler(_tries: i32) -> bool {
     clock::sleep(nap);
     CURRENT.with_borrow_mut(|c| {
         if let Some(current) = c {
-            current.lock_waited += clock::now().saturating_duration_since(asked);
+            current.lock_waited += clock::since(asked);
         }
     });
     true
@@ -191,9 +194,20 @@ impl Current {
 
 /// Whether the running statement must stop; without a scope nothing is limited (opening, migrations).
 fn must_stop() -> bool {
+    CURRENT.with_borrow_mut(|c| {
+        c.as_mut().is_some_and(|current| {
+            current.stopped = out_of_time(&current.limits, clock::now());
+            current.stopped
+        })
+    })
+}
+
+/// Whether a statement of this thread was stopped and will begin anew elsewhere: who doesn't wait for locks runs in place,
+/// and what is stopped there runs again on a thread. `interrupted`: another thread told SQLite to stop.
+pub fn stopped_to_run_again(interrupted: bool) -> bool {
     CURRENT.with_borrow(|c| {
         c.as_ref()
-            .is_some_and(|current| out_of_time(&current.limits, clock::now()))
+            .is_some_and(|current| current.limits.lock_budget.is_zero() && (current.stopped || interrupted))
     })
 }
 
@@ -213,6 +227,15 @@ pub fn lock_holder(error: &rusqlite::Error, scope: &Scope, holders: &Holders, wr
 pub fn obey_scopes(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
     connection.busy_handler(Some(busy_handler))?;
     connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(must_stop))
+}
+
+/// Runs what stands for another thread: the limits in force here are set aside meanwhile.
+#[cfg(test)]
+pub fn aside<T>(other: impl FnOnce() -> T) -> T {
+    let current = CURRENT.take();
+    let done = other();
+    CURRENT.set(current);
+    done
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::classify::{Class, Gravity, Retry, Told, classify};
 use super::holders::LockHolder;
+use super::retry::GiveUp;
 
 /// Why an operation gave no result.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +28,10 @@ pub enum ErrorKind {
     /// The writer's queue is full: nothing was tried.
     QueueFull,
     /// No connection became free in time: nothing was tried.
-    PoolTimeout,
+    PoolTimeout {
+        /// Whether all connections that there may ever be (DB_POOL_MAX for readers) were in use.
+        at_ceiling: bool,
+    },
     /// Its turn did not come before the deadline: nothing was tried.
     NotBegun,
     /// It ran longer than its deadline allows; it was stopped and rolled back.
@@ -36,7 +40,8 @@ pub enum ErrorKind {
     Cancelled,
     /// Too many wait for a reader; this one was turned away: nothing was tried.
     Overloaded,
-    /// The storage didn't answer, long after the deadline: a hanging disk. Nothing was changed.
+    /// It, or what it waited for, did not come back, long after the deadline: a disk that hangs, or code of ours that
+    /// blocks outside SQLite. Which of them can't be seen from here. Nothing was changed.
     Stuck,
     /// SQLite refused with this extended code; nothing was changed.
     Sqlite {
@@ -106,6 +111,16 @@ impl DbError {
         self
     }
 
+    /// The same with what ended its repetition, where it could have been repeated.
+    #[must_use]
+    pub fn given_up(mut self, why: GiveUp) -> Self {
+        if let Some(words) = why.words() {
+            let separator = if self.detail.is_empty() { "" } else { "; " };
+            self.detail = format!("{}{separator}{words}", self.detail);
+        }
+        self
+    }
+
     /// The same with the time to come back.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
@@ -126,7 +141,7 @@ impl DbError {
         match &self.kind {
             ErrorKind::Sqlite { code } => classify(*code).retry,
             // Its connection may be back in a moment; a pool that is used up stays so.
-            ErrorKind::PoolTimeout => Retry::Once,
+            ErrorKind::PoolTimeout { .. } => Retry::Once,
             _ => Retry::Never,
         }
     }
@@ -137,7 +152,8 @@ impl DbError {
             ErrorKind::CircuitOpen { told, .. } => *told,
             ErrorKind::ShuttingDown | ErrorKind::Stuck => Told::Unavailable,
             ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown => Told::DataProblem,
-            ErrorKind::QueueFull | ErrorKind::PoolTimeout | ErrorKind::NotBegun | ErrorKind::Overloaded => Told::Busy,
+            ErrorKind::QueueFull | ErrorKind::PoolTimeout { .. } => Told::Busy,
+            ErrorKind::NotBegun | ErrorKind::Overloaded => Told::Busy,
             ErrorKind::DeadlineExceeded | ErrorKind::Cancelled => Told::TooLong,
             ErrorKind::Sqlite { code } => classify(*code).told,
             ErrorKind::Panicked => Told::Internal,
@@ -147,9 +163,9 @@ impl DbError {
     /// How bad it is.
     pub fn gravity(&self) -> Gravity {
         match &self.kind {
-            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown | ErrorKind::PoolTimeout | ErrorKind::Stuck => {
-                Gravity::Critical
-            }
+            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown | ErrorKind::Stuck => Gravity::Critical,
+            ErrorKind::PoolTimeout { at_ceiling: true } => Gravity::Critical,
+            ErrorKind::PoolTimeout { at_ceiling: false } => Gravity::Medium,
             ErrorKind::CircuitOpen { .. } | ErrorKind::DeadlineExceeded | ErrorKind::Panicked => Gravity::High,
             ErrorKind::QueueFull | ErrorKind::NotBegun | ErrorKind::Overloaded => Gravity::High,
             ErrorKind::Sqlite { code } => classify(*code).gravity,
@@ -178,7 +194,7 @@ impl DbError {
         let own_load = matches!(
             self.kind,
             ErrorKind::QueueFull
-                | ErrorKind::PoolTimeout
+                | ErrorKind::PoolTimeout { .. }
                 | ErrorKind::NotBegun
                 | ErrorKind::Overloaded
                 | ErrorKind::ShuttingDown
@@ -199,8 +215,8 @@ impl fmt::Display for DbError {
             ErrorKind::CircuitOpen { cause, .. } => write!(f, "circuit breaker open: {cause}")?,
             ErrorKind::Isolated { cause } => write!(f, "isolated: {cause}")?,
             ErrorKind::QueueFull => f.write_str("the writer's queue is full")?,
-            ErrorKind::PoolTimeout => f.write_str("no connection became free in time")?,
-            ErrorKind::Stuck => f.write_str("the storage does not answer")?,
+            ErrorKind::PoolTimeout { .. } => f.write_str("no connection became free in time")?,
+            ErrorKind::Stuck => f.write_str("did not come back, long after the deadline")?,
             ErrorKind::Cancelled => f.write_str("stopped by an operator")?,
             ErrorKind::Overloaded => f.write_str("too many operations wait for a reader")?,
             ErrorKind::NotBegun => f.write_str("not begun by its deadline")?,

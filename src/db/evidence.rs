@@ -5,7 +5,6 @@
 //! alone; a copy appears under its name only when it is whole; at most [`KEPT`] are kept, and none is made that could
 //! fill the disk. Called by the isolation of a damaged file.
 
-use std::ffi::c_int;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ffi};
 
 use super::disk::Space;
+use super::handle::Handle;
 use super::identity::log_path;
 use super::reserve::RESERVE_BYTES;
 
@@ -40,6 +40,11 @@ pub fn collect(
     (at, found): (Timestamp, &str),
     cancelled: &AtomicBool,
 ) -> io::Result<PathBuf> {
+    // A simulated disk's file handles sleep, and a copy on the real disk would outlast the simulation.
+    #[cfg(test)]
+    if super::simulation::is_running() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let evidence = folder_beside(database);
     make_private(&evidence)?;
     let files = [
@@ -128,54 +133,7 @@ fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A file that SQLite has open, as long as the connection lives.
-struct Handle<'a> {
-    file: &'a mut ffi::sqlite3_file,
-    methods: &'a ffi::sqlite3_io_methods,
-}
-
-impl<'a> Handle<'a> {
-    /// `None` when that file isn't open.
-    fn of(connection: &'a Connection, which: c_int) -> Option<Self> {
-        let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
-        // SAFETY: the connection is open, and both operations do nothing but store a pointer to a file object, which
-        // lives as long as the connection. Nobody else uses the connection meanwhile: it is borrowed.
-        unsafe {
-            let asked = ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), which, (&raw mut file).cast());
-            let file = (asked == ffi::SQLITE_OK).then_some(file)?.as_mut()?;
-            // A file object without methods is one that isn't open.
-            let methods = file.pMethods.as_ref()?;
-            Some(Self { file, methods })
-        }
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        let mut size = 0;
-        let ask = self.methods.xFileSize.ok_or(io::ErrorKind::Unsupported)?;
-        // SAFETY: the method belongs to this open file.
-        match unsafe { ask(std::ptr::from_ref(self.file).cast_mut(), &raw mut size) } {
-            ffi::SQLITE_OK => Ok(u64::try_from(size).unwrap_or(0)),
-            code => Err(io::Error::other(format!("SQLite ({code})"))),
-        }
-    }
-
-    fn read(&self, into: &mut [u8], at: u64) -> bool {
-        let Some(read) = self.methods.xRead else { return false };
-        // Chunks are a megabyte and files below SQLite's limit of 2^48 bytes, so that neither is cut.
-        let (length, at) = (into.len() as c_int, at as i64);
-        // SAFETY: the method belongs to this open file, and the buffer is as long as it is told.
-        let code = unsafe {
-            read(
-                std::ptr::from_ref(self.file).cast_mut(),
-                into.as_mut_ptr().cast(),
-                length,
-                at,
-            )
-        };
-        // A file that grew shorter meanwhile reads as zeros, which SQLite has put there.
-        matches!(code, ffi::SQLITE_OK | ffi::SQLITE_IOERR_SHORT_READ)
-    }
-
+impl Handle<'_> {
     /// Copies everything; gives the number of bytes that could not be read.
     fn copy(&self, to: &mut File, cancelled: &AtomicBool) -> io::Result<u64> {
         let size = self.size()?;

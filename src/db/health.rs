@@ -1,8 +1,9 @@
 //! Health (floor 1): what is kept between looks at the file. [`probe`] reads, writes and tells; [`watch`] keeps probing
 //! and sees what happens to the file in between; [`isolation`] looks into a file that was isolated, and lets it back.
 //!
-//! What must stay true: a probe can fail; an isolated file is let back only after it was verified.
+//! What must stay true: a probe can fail; an isolated file is let back only after it was verified and is on the disk ([`durable`]).
 
+mod durable;
 pub(super) mod isolation;
 pub(super) mod probe;
 mod watch;

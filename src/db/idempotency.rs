@@ -11,6 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use super::operation::Effect;
 
@@ -32,6 +33,16 @@ pub struct Once {
     pub key: String,
     /// A digest of everything that the request asks for.
     pub fingerprint: [u8; 32],
+}
+
+impl Once {
+    /// For a request whose whole content is `request`.
+    pub fn of(key: impl Into<String>, request: &[u8]) -> Self {
+        Self {
+            key: key.into(),
+            fingerprint: Sha256::digest(request).into(),
+        }
+    }
 }
 
 /// What became of a write under a key.

@@ -26,6 +26,10 @@ pub fn log_path(database: &Path) -> PathBuf {
 /// # Errors
 /// The operating system's: not found, not allowed.
 pub fn identity(path: &Path) -> std::io::Result<Identity> {
+    #[cfg(test)]
+    if let Some(found) = super::simulation::inode(path) {
+        return found.map(|inode| Identity { device: 0, inode });
+    }
     let meta = std::fs::metadata(path)?;
     #[cfg(unix)]
     {
@@ -70,8 +74,15 @@ pub enum Found {
 /// # Errors
 /// The operating system's, other than "not found".
 pub fn look(path: &Path) -> std::io::Result<Found> {
-    let mut header = [0_u8; 100];
-    let mut file = match std::fs::File::open(path) {
+    #[cfg(test)]
+    if let Some(content) = super::simulation::content(path) {
+        return if content.is_empty() {
+            Ok(Found::Nothing)
+        } else {
+            header_in(&*content)
+        };
+    }
+    let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(error),
@@ -79,6 +90,11 @@ pub fn look(path: &Path) -> std::io::Result<Found> {
     if file.metadata()?.len() == 0 {
         return Ok(Found::Nothing);
     }
+    header_in(file)
+}
+
+fn header_in(mut file: impl Read) -> std::io::Result<Found> {
+    let mut header = [0_u8; 100];
     match file.read_exact(&mut header) {
         // The offsets are those of the database header in SQLite's file format.
         Ok(()) if header.starts_with(b"SQLite format 3\0") => Ok(Found::Sqlite {

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::adaptive::Adaptive;
+use super::wait;
 use crate::clock;
 use crate::quantiles::Quantiles;
 
@@ -202,9 +203,9 @@ impl Limiter {
         // Places may have become free between the look and the queue.
         self.shared.let_in();
         let patience = limit.map_or(patience, |limit| limit.min(patience));
-        let told = tokio::time::timeout(patience, admitted).await;
+        let told = wait::at_most(patience, admitted).await;
         drop(leave);
-        self.shared.waits.record(asked.elapsed());
+        self.shared.waits.record(clock::since(asked));
         match told {
             Ok(Ok(admission)) => Ok(admission),
             // Turned away by whoever let others in.

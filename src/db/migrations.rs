@@ -10,7 +10,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::connection::{self, Role};
-use super::identity::{Found, log_path, look};
+use super::identity::{Found, identity, log_path, look};
 use super::internal::{self, DatabaseId};
 use super::open_error::OpenError;
 
@@ -138,7 +138,7 @@ pub fn inspect(path: &Path, application_id: i32, migrations: &[Migration]) -> Re
 /// Opens a file so that nothing is made beside it: without a write-ahead log it is read as if it could not change.
 fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if log_path(path).exists() {
+    if identity(&log_path(path)).is_ok() {
         return Connection::open_with_flags(path, flags);
     }
     let plain = path.to_string_lossy();

@@ -3,6 +3,16 @@
 /// Why a database can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// A limit of [`crate::db::Options`] with which nothing could work.
+    #[error("the database's setting {field} is {value}; it must be {allowed}")]
+    Setting {
+        /// The field of the settings.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What would do.
+        allowed: String,
+    },
     /// Not an SQLite database.
     #[error(
         "{path} is not an SQLite database; it was left untouched. Move it away, or point MAINSTAY_DATA_DIR elsewhere"

@@ -46,6 +46,8 @@ pub struct Operation {
     pub repeat: Repeat,
     /// Whether a write waits for an open breaker where the time to come back lies before its deadline.
     pub is_patient: bool,
+    /// Bytes that a write carries with it while it waits; see [`Operation::carrying`].
+    pub bytes: usize,
 }
 
 impl Operation {
@@ -57,6 +59,7 @@ impl Operation {
             timeout: None,
             repeat: Repeat::Read,
             is_patient: false,
+            bytes: 0,
         }
     }
 
@@ -89,6 +92,14 @@ impl Operation {
     #[must_use]
     pub const fn patient(mut self) -> Self {
         self.is_patient = true;
+        self
+    }
+
+    /// The same for a write whose job holds so many bytes of its caller's: what waits for the writer is bounded by them
+    /// too, so that a few thousand large documents can't take the memory that everybody needs.
+    #[must_use]
+    pub const fn carrying(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
         self
     }
 

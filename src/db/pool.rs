@@ -3,16 +3,20 @@
 //! What must stay true: a failure to connect is reported with its cause as soon as it is known, not as a bare
 //! timeout; all pools of the process share one pair of r2d2's helper threads. Called by the readers and the writer.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use r2d2::{Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
-use super::connection::{ConnectError, LastFailure, Manager};
+use super::connection::{ConnectError, Guarded, LastFailure, Manager};
 use super::error::{DbError, ErrorKind};
 use crate::clock;
 use crate::config::PoolSettings;
+
+#[cfg(test)]
+mod direct;
 
 /// How often a waiter looks for the cause of its wait.
 const SLICE: Duration = Duration::from_millis(50);
@@ -20,8 +24,43 @@ const HELPER_THREADS: usize = 2;
 /// Half of this is the longest that r2d2 sleeps between two tries to connect.
 const RECONNECT: Duration = Duration::from_secs(2);
 
-/// A checked-out connection.
-pub type Checkout = PooledConnection<Manager>;
+/// A checked-out connection; it goes back by itself.
+pub enum Checkout {
+    /// Of r2d2's pool.
+    Pooled(PooledConnection<Manager>),
+    /// Of a simulation.
+    #[cfg(test)]
+    Direct(direct::Checkout),
+}
+
+impl Deref for Checkout {
+    type Target = Guarded;
+
+    fn deref(&self) -> &Guarded {
+        match self {
+            Self::Pooled(connection) => connection,
+            #[cfg(test)]
+            Self::Direct(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for Checkout {
+    fn deref_mut(&mut self) -> &mut Guarded {
+        match self {
+            Self::Pooled(connection) => connection,
+            #[cfg(test)]
+            Self::Direct(connection) => connection,
+        }
+    }
+}
+
+/// Where connections come from.
+enum Source {
+    Pooled(Pool<Manager>),
+    #[cfg(test)]
+    Direct(direct::Direct),
+}
 
 fn helpers() -> Arc<ScheduledThreadPool> {
     static HELPERS: OnceLock<Arc<ScheduledThreadPool>> = OnceLock::new();
@@ -38,7 +77,7 @@ fn helpers() -> Arc<ScheduledThreadPool> {
 
 /// A pool and the manager behind it.
 pub struct ConnectionPool {
-    pool: Pool<Manager>,
+    source: Source,
     failures: Arc<LastFailure>,
     database: &'static str,
 }
@@ -59,6 +98,15 @@ impl ConnectionPool {
     /// A pool of `settings.min` to `settings.max` connections; none is made yet.
     pub fn new(manager: Manager, settings: &PoolSettings, database: &'static str) -> Self {
         let failures = manager.failures();
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            let source = Source::Direct(direct::Direct::new(manager, settings.max));
+            return Self {
+                source,
+                failures,
+                database,
+            };
+        }
         let pool = Pool::builder()
             .max_size(settings.max)
             .min_idle(Some(settings.min.min(settings.max)))
@@ -72,7 +120,7 @@ impl ConnectionPool {
             .thread_pool(helpers())
             .build_unchecked(manager);
         Self {
-            pool,
+            source: Source::Pooled(pool),
             failures,
             database,
         }
@@ -80,7 +128,11 @@ impl ConnectionPool {
 
     /// An idle connection, if there is one right now.
     pub fn try_checkout(&self) -> Option<Checkout> {
-        self.pool.try_get()
+        match &self.source {
+            Source::Pooled(pool) => pool.try_get().map(Checkout::Pooled),
+            #[cfg(test)]
+            Source::Direct(direct) => direct.idle().map(Checkout::Direct),
+        }
     }
 
     /// Waits for a connection until `until`. Blocking.
@@ -91,16 +143,28 @@ impl ConnectionPool {
         let asked = clock::now();
         loop {
             let left = until.saturating_duration_since(clock::now());
-            if let Ok(connection) = self.pool.get_timeout(left.min(SLICE).max(Duration::from_millis(1))) {
+            if let Some(connection) = self.get(left.min(SLICE).max(Duration::from_millis(1))) {
                 return Ok(connection);
             }
             if let Some(error) = self.failures.since(asked) {
                 return Err(self.connect_failure(operation, &error));
             }
             if clock::now() >= until {
-                return Err(DbError::new(self.database, operation, ErrorKind::PoolTimeout)
-                    .with_detail(format!("{:?}", self.pool.state())));
+                let (open, idle) = self.counts();
+                let at_ceiling = open >= self.most() && idle == 0;
+                return Err(
+                    DbError::new(self.database, operation, ErrorKind::PoolTimeout { at_ceiling })
+                        .with_detail(format!("{open} connections, {idle} of them idle")),
+                );
             }
+        }
+    }
+
+    fn get(&self, patience: Duration) -> Option<Checkout> {
+        match &self.source {
+            Source::Pooled(pool) => pool.get_timeout(patience).ok().map(Checkout::Pooled),
+            #[cfg(test)]
+            Source::Direct(direct) => direct.get(patience).map(Checkout::Direct),
         }
     }
 
@@ -114,13 +178,32 @@ impl ConnectionPool {
                     cause: error.to_string(),
                 },
             ),
-            other => DbError::new(self.database, operation, ErrorKind::PoolTimeout).with_detail(other.to_string()),
+            other => {
+                let kind = ErrorKind::PoolTimeout { at_ceiling: false };
+                DbError::new(self.database, operation, kind).with_detail(other.to_string())
+            }
+        }
+    }
+
+    /// Connections that there may be.
+    pub fn most(&self) -> u32 {
+        match &self.source {
+            Source::Pooled(pool) => pool.max_size(),
+            // As many as are asked for at once: it never waits.
+            #[cfg(test)]
+            Source::Direct(_) => u32::MAX,
         }
     }
 
     /// Connections that exist, and of these the idle ones.
     pub fn counts(&self) -> (u32, u32) {
-        let state = self.pool.state();
-        (state.connections, state.idle_connections)
+        match &self.source {
+            Source::Pooled(pool) => {
+                let state = pool.state();
+                (state.connections, state.idle_connections)
+            }
+            #[cfg(test)]
+            Source::Direct(direct) => direct.counts(),
+        }
     }
 }

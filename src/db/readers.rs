@@ -21,17 +21,16 @@ use super::operation::{Cost, Operation};
 use super::panic_text::panic_text;
 use super::pool::ConnectionPool;
 use super::statements::{self, Statements, Watch};
+use super::wait;
 use crate::clock;
 use crate::config::OperationSettings;
 use crate::quantiles::Quantiles;
 
 /// Longest stay of a read on an async worker; past it the read starts anew on a thread.
 const IN_PLACE: Duration = Duration::from_millis(2);
-
 /// What is not back this long after its deadline runs where the progress handler isn't asked, and is interrupted.
 const LATE: Duration = Duration::from_millis(20);
-
-/// A read that is not back this long after its deadline hangs in the storage.
+/// A read that is not back this long after its deadline hangs: in the storage, or in code outside SQLite.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
 /// The readers of one database.
@@ -112,14 +111,14 @@ impl Readers {
         }
     }
 
-    /// Reads on a thread, waiting for admission, a connection and locks until the deadline.
+    /// Reads on a thread, waiting for admission, a connection and locks until the deadline; with how long its step took.
     pub async fn on_thread<T, F>(
         self: &Arc<Self>,
         operation: Operation,
         caller: &Caller,
         deadline: Instant,
         query: Arc<F>,
-    ) -> Result<T, ReadFailure>
+    ) -> Result<(T, Duration), ReadFailure>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
@@ -138,14 +137,14 @@ impl Readers {
         );
         let _stop = StopOnDrop(Arc::clone(&self.active), running.id());
         let readers = Arc::clone(self);
-        let mut handle = tokio::task::spawn_blocking(move || {
+        let mut handle = std::pin::pin!(wait::blocking(move || {
             readers.admitted(operation, deadline, (&running, flag), &*query, admission)
-        });
+        }));
         let failed = |kind| Err(DbError::new(self.database, operation.name, kind).into());
         // The statement deadline ends everything but I/O that hangs; then the thread keeps its place until it returns.
         let mut look_at = deadline + LATE;
         while look_at < deadline + HUNG_AFTER {
-            if let Ok(done) = tokio::time::timeout_at(look_at.into(), &mut handle).await {
+            if let Ok(done) = wait::until(look_at, &mut handle).await {
                 return done.unwrap_or_else(|_| failed(ErrorKind::Panicked));
             }
             // It runs where the progress handler isn't asked. Again and again, because an interrupt between two
@@ -183,11 +182,11 @@ impl Readers {
         (running, flag): (&Running, Flag),
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
         _admission: Admission,
-    ) -> Result<T, ReadFailure> {
+    ) -> Result<(T, Duration), ReadFailure> {
         let until = deadline.min(clock::now() + self.connect_timeout);
         let asked = clock::now();
         let connected = self.pool.checkout(operation.name, until).map_err(|error| ReadFailure {
-            may_wait_again: error.kind == ErrorKind::PoolTimeout,
+            may_wait_again: matches!(error.kind, ErrorKind::PoolTimeout { .. }),
             ..error.into()
         });
         let acquire = clock::now().saturating_duration_since(asked);
@@ -217,12 +216,12 @@ impl Readers {
                 },
             )
         };
-        self.note_step(began, deadline, &done);
-        done
+        let took = self.note_step(began, deadline, &done);
+        done.map(|value| (value, took))
     }
 
     /// Tells the limiter how long the step took. What runs in place has no say: its number is bounded by the cores.
-    fn note_step<T>(&self, began: Instant, deadline: Instant, done: &Result<T, ReadFailure>) {
+    fn note_step<T>(&self, began: Instant, deadline: Instant, done: &Result<T, ReadFailure>) -> Duration {
         let now = clock::now();
         let took = now.saturating_duration_since(began);
         let ran_out = matches!(done, Err(failure) if failure.error.kind == ErrorKind::Sqlite { code: INTERRUPT });
@@ -232,14 +231,16 @@ impl Readers {
             self.steps.record(took);
             self.limiter.step_ended(took);
         }
+        took
     }
 
     fn not_admitted(&self, operation: Operation, refused: Refused) -> DbError {
+        let view = self.limiter.view();
+        let at_ceiling = view.in_use >= self.pool.most();
         let (kind, wait) = match refused {
             Refused::Shed => (ErrorKind::Overloaded, Some(SHED_FOR)),
-            Refused::TimedOut => (ErrorKind::PoolTimeout, None),
+            Refused::TimedOut => (ErrorKind::PoolTimeout { at_ceiling }, None),
         };
-        let view = self.limiter.view();
         let ahead = format!("{} run of {}, {} wait", view.in_use, view.limit, view.waiting);
         DbError {
             retry_after: wait,

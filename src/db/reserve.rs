@@ -66,6 +66,10 @@ impl Reserve {
                 "{needed} MiB must be free to hold back a reserve, and {free} MiB are"
             ));
         }
+        #[cfg(test)]
+        if super::simulation::hold_back(&self.path, RESERVE_BYTES) {
+            return Ok(());
+        }
         self.open()
             .and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES)?))
             .map_err(|error| {
@@ -86,6 +90,8 @@ impl Reserve {
     /// Gives the room back to the disk. Blocking, but short.
     pub fn release(&self) {
         let mut missing = self.missing.lock();
+        #[cfg(test)]
+        super::simulation::hold_back(&self.path, 0);
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::error!(%error, "the disk is full and the reserve can't be removed");

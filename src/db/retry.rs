@@ -32,6 +32,20 @@ pub enum GiveUp {
     Attempts,
     /// The delay would cross the deadline.
     Deadline,
+    /// All operations together have repeated too much.
+    Budget,
+}
+
+impl GiveUp {
+    /// In words for the log; `None` where repeating was never a choice.
+    pub const fn words(self) -> Option<&'static str> {
+        match self {
+            GiveUp::NotRetryable => None,
+            GiveUp::Attempts => Some("given up: all attempts are used"),
+            GiveUp::Deadline => Some("given up: the next attempt would begin after the deadline"),
+            GiveUp::Budget => Some("given up: the retry budget is spent"),
+        }
+    }
 }
 
 /// What is known of the failed attempt.
@@ -61,7 +75,7 @@ pub fn decide(settings: &RetrySettings, failed: Failed, now: Instant, deadline: 
     let most = match failed.retry {
         Retry::Never => return Decision::GiveUp(GiveUp::NotRetryable),
         Retry::OnlyIdempotent if !failed.is_repeatable => return Decision::GiveUp(GiveUp::NotRetryable),
-        Retry::Once => settings.max_attempts.min(2),
+        Retry::Once | Retry::OnceLater => settings.max_attempts.min(2),
         Retry::NewTransaction | Retry::Discard | Retry::OnlyIdempotent => settings.max_attempts,
     };
     if failed.attempt >= most {
@@ -151,7 +165,8 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::classify::classify;
+    use crate::db::classify::{Gravity, classify};
+    use crate::db::error::{DbError, ErrorKind};
 
     fn failed(code: i32, attempt: u32, spent: bool) -> Failed {
         Failed {
@@ -220,6 +235,35 @@ mod tests {
             decision(failed(15, 2, false), Duration::from_secs(60)),
             Decision::GiveUp(GiveUp::Attempts)
         );
+    }
+
+    #[test]
+    fn giving_up_says_why_where_repeating_was_a_choice() {
+        let error = || DbError::new("app", "test", ErrorKind::PoolTimeout { at_ceiling: false });
+        let told = |why| error().given_up(why).detail;
+        assert_eq!(told(GiveUp::NotRetryable), "");
+        assert_eq!(told(GiveUp::Budget), "given up: the retry budget is spent");
+        let more = error().with_detail("it was busy").given_up(GiveUp::Attempts);
+        assert_eq!(more.detail, "it was busy; given up: all attempts are used");
+    }
+
+    #[test]
+    fn only_a_pool_exhausted_at_its_ceiling_is_critical() {
+        let gravity = |at_ceiling| DbError::new("app", "test", ErrorKind::PoolTimeout { at_ceiling }).gravity();
+        assert_eq!((gravity(true), gravity(false)), (Gravity::Critical, Gravity::Medium));
+    }
+
+    #[test]
+    fn once_is_at_once_save_where_sqlite_has_waited_already() {
+        let long = Duration::from_secs(60);
+        let delay = |code| match decision(failed(code, 1, false), long) {
+            Decision::After(delay) => delay,
+            given_up => panic!("{given_up:?}"),
+        };
+        for code in [17, 513, 769] {
+            assert!(delay(code) <= Duration::from_millis(25), "{code}");
+        }
+        assert_eq!(delay(15), Duration::from_millis(2500));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! A full disk (floor 1): from the moment SQLite says FULL until there is room for a write of full size again.
 //!
 //! What must stay true: a full disk still takes small writes, so the write breaker is held open from the first FULL until
-//! the reserve could be made again (where there was one) and a full-size write has passed; the reserve is given up at the
-//! first FULL, so that SQLite can shrink its log and the spool can take events. The writer tells of FULL;
-//! [`Database::watch`] looks for room.
+//! the reserve could be made again (where there was one) and a full-size write has passed, also over a restart; the
+//! reserve is given up at the first FULL, so that SQLite can shrink its log and the spool can take events. The writer
+//! and the spool tell of it; [`Database::watch`] looks for room.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use super::database::Database;
 use super::deadline::{Limits, Scope};
 use super::error::{DbError, ErrorKind};
 use super::reserve::{Reserve, ReserveStatus};
+use super::wait;
 use crate::clock;
 
 /// SQLite's FULL; the writer names a quota and a file-size limit so too.
@@ -37,14 +39,18 @@ pub struct Room {
 }
 
 impl Room {
-    /// For the database with this reserve, which is made here where there is ample room.
-    pub fn with(reserve: Reserve) -> Self {
-        if !reserve.make() {
+    /// For the database with this reserve, which is made here where there is ample room. Where the disk was full before a
+    /// restart it still is, until room was seen: then the reserve stays given up, or is given up now.
+    pub fn with(reserve: Reserve, is_full: bool) -> Self {
+        if is_full {
+            reserve.release();
+        } else if !reserve.make() {
             tracing::warn!(why = ?reserve.status().missing, "no room is held back for a full disk");
         }
         Self {
             reserve,
-            is_full: AtomicBool::new(false),
+            is_full: AtomicBool::new(is_full),
+            // After a restart nobody knows; the write of full size is proof enough.
             had_reserve: AtomicBool::new(false),
             next_look: Mutex::new(clock::now()),
         }
@@ -56,12 +62,19 @@ impl Room {
         if error.kind != (ErrorKind::Sqlite { code: FULL }) {
             return;
         }
+        self.filled(breaker);
+    }
+
+    /// The disk is full: holds the breaker and gives up the reserve; whether it was given up now.
+    fn filled(&self, breaker: &Breaker) -> bool {
         breaker.hold(true);
-        if !self.is_full.swap(true, Ordering::AcqRel) {
-            self.had_reserve
-                .store(self.reserve.status().bytes > 0, Ordering::Release);
-            self.reserve.release();
+        if self.is_full.swap(true, Ordering::AcqRel) {
+            return false;
         }
+        let had_reserve = self.reserve.status().bytes > 0;
+        self.had_reserve.store(had_reserve, Ordering::Release);
+        self.reserve.release();
+        had_reserve
     }
 
     /// Whether the disk was found full and no room was seen since.
@@ -86,6 +99,14 @@ impl Room {
 }
 
 impl Database {
+    /// Told by whoever writes beside the file that the disk took nothing more: from now on it is as if SQLite had said so.
+    /// Whether the reserve was given up for that, so that another try is worth while.
+    pub async fn disk_was_full(&self) -> bool {
+        let shared = Arc::clone(&self.inner.writer.shared);
+        let released = wait::blocking(move || shared.room.filled(&shared.breaker));
+        released.await.unwrap_or(false)
+    }
+
     /// While the disk is full: looks for room. Otherwise sees to it that there is a reserve.
     pub(super) async fn look_for_room(&self) {
         let room = &self.inner.writer.shared.room;
@@ -95,7 +116,7 @@ impl Database {
             return;
         }
         let database = self.clone();
-        let looked = tokio::task::spawn_blocking(move || database.find_room()).await;
+        let looked = wait::blocking(move || database.find_room()).await;
         if let Ok(Err(error)) = looked {
             tracing::debug!(%error, "no room yet");
         }
@@ -160,3 +181,6 @@ fn write_full_size(writer: &Connection) -> rusqlite::Result<()> {
     writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     writer.execute_batch("DELETE FROM heartbeat WHERE id = 2")
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::internal::DatabaseId;
+#[cfg(test)]
+use super::simulation;
 use crate::clock;
 
 const MAGIC: &[u8; 8] = b"MSTSEQ1\n";
@@ -127,6 +129,13 @@ impl Sequence {
     }
 
     fn write(&mut self, sequence: u64) -> std::io::Result<()> {
+        #[cfg(test)]
+        if let Some(written) = simulation::write(&self.path, SLOT_OFFSETS[self.slot], &self.slot_of(sequence).encoded())
+        {
+            self.slot = 1 - self.slot;
+            self.synced_at.get_or_insert_with(clock::now);
+            return written;
+        }
         let mut file = match self.file.take() {
             Some(file) => file,
             None => File::options()
@@ -135,16 +144,20 @@ impl Sequence {
                 .write(true)
                 .open(&self.path)?,
         };
-        let slot = Slot {
-            database: self.database,
-            sequence,
-        };
+        let slot = self.slot_of(sequence);
         file.seek(SeekFrom::Start(SLOT_OFFSETS[self.slot] as u64))?;
         file.write_all(&slot.encoded())?;
         self.slot = 1 - self.slot;
         self.synced_at.get_or_insert_with(clock::now);
         self.file = Some(file);
         Ok(())
+    }
+
+    fn slot_of(&self, sequence: u64) -> Slot {
+        Slot {
+            database: self.database,
+            sequence,
+        }
     }
 
     /// Whether a number waits to be synced.
@@ -164,6 +177,8 @@ impl Sequence {
 
     /// Syncs what was written.
     pub fn sync(&mut self) {
+        #[cfg(test)]
+        simulation::sync(&self.path);
         if self.synced_at.take().is_some()
             && let Some(file) = &self.file
             && file.sync_data().is_err()
@@ -205,6 +220,8 @@ impl Slot {
 /// What the slots hold; nothing where they can't be read, as in a file that was never there.
 fn read_slots(path: &Path) -> [Option<Slot>; 2] {
     let mut content = Vec::new();
+    #[cfg(test)]
+    content.extend(simulation::content(path).into_iter().flatten());
     if let Ok(file) = File::open(path) {
         // What was read before an error counts: the slots stand for themselves.
         let _ = file

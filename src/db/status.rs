@@ -70,9 +70,11 @@ impl PoolStatus {
 pub struct WriterStatus {
     /// Jobs waiting now.
     pub queued: usize,
+    /// Bytes that the jobs carry which wait or run; at most 64 MiB together.
+    pub queued_bytes: usize,
     /// Jobs taken from the queue and not yet answered: they run, wait for a lock, or between two attempts.
     pub in_hand: usize,
-    /// Jobs refused because the queue was full, since the start.
+    /// Jobs refused because the queue was full, by number or by bytes, since the start.
     pub refused: u64,
     /// Transactions committed since the start.
     pub commits: u64,
@@ -194,6 +196,7 @@ impl Database {
             },
             writer: WriterStatus {
                 queued: metrics.queued.load(Ordering::Relaxed),
+                queued_bytes: metrics.queued_bytes.load(Ordering::Relaxed),
                 in_hand: metrics.in_hand.load(Ordering::Relaxed),
                 refused: count(&metrics.refused),
                 commits: count(&metrics.commits),

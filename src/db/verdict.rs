@@ -3,6 +3,8 @@
 //! What must stay true: the caller's own mistakes are never failures of the database; contention counts only when
 //! the whole lock budget was waited for. Called by `Database::read` and the writer.
 
+use std::time::Duration;
+
 use super::breaker::{Cause, Outcome};
 use super::classify::{Impact, classify};
 use super::error::{DbError, ErrorKind};
@@ -18,6 +20,7 @@ pub enum Direction {
 
 /// The log is being recovered.
 pub const BUSY_RECOVERY: i32 = 261;
+const INTERRUPT: i32 = 9;
 /// A recovery that takes longer counts against the breaker.
 const LONG_RECOVERY_MS: u64 = 30_000;
 
@@ -31,13 +34,33 @@ fn lock_cause(error: &DbError) -> String {
     error.holder.as_ref().map_or_else(unseen, |holder| holder.sentence())
 }
 
+/// It ran into its deadline: slow, whoever is to blame.
+fn stopped(error: &DbError) -> Outcome {
+    Outcome::Slow {
+        operation: error.operation,
+        worked: false,
+    }
+}
+
+/// The outcome of an attempt that worked and took `took` of the `limit` it had.
+#[inline]
+pub fn worked(operation: &'static str, took: Duration, limit: Duration) -> Outcome {
+    if took >= limit / 2 {
+        let worked = true;
+        return Outcome::Slow { operation, worked };
+    }
+    Outcome::Success
+}
+
 /// The outcome of a failed attempt.
 pub fn verdict(direction: Direction, error: &DbError, lock_budget_spent: bool) -> Outcome {
     let code = match &error.kind {
         ErrorKind::Isolated { cause } => return Outcome::Isolate { cause: cause.clone() },
-        ErrorKind::DeadlineExceeded => return Outcome::Success { slow: true },
+        ErrorKind::DeadlineExceeded => return stopped(error),
         ErrorKind::Stuck => {
-            let text = "the storage does not answer".to_owned();
+            // No more than is known: a closure that blocks in its own code looks the same. It counts all the same, because
+            // where only such closures hang, others succeed in between, and each success ends the row of failures.
+            let text = "operations did not come back, long after their deadlines".to_owned();
             return Outcome::Failure {
                 cause: Cause {
                     text,
@@ -57,12 +80,12 @@ pub fn verdict(direction: Direction, error: &DbError, lock_budget_spent: bool) -
     match class.impact {
         // SQLite is at work on it and ends by itself; only one that lasts is a failure.
         Impact::LockBudget if code == BUSY_RECOVERY && recovery_ms(error) < LONG_RECOVERY_MS => Outcome::Ignored,
-        Impact::LockBudget if lock_budget_spent => Outcome::Failure {
+        Impact::LockBudget if lock_budget_spent || code == BUSY_RECOVERY => Outcome::Failure {
             cause: cause(&lock_cause(error)),
         },
-        Impact::Ignored if code == 9 => Outcome::Success { slow: true },
+        Impact::Ignored if code == INTERRUPT => stopped(error),
         Impact::LockBudget | Impact::Ignored => Outcome::Ignored,
-        Impact::Success => Outcome::Success { slow: false },
+        Impact::Success => Outcome::Success,
         Impact::Failure => Outcome::Failure { cause: cause(&text) },
         Impact::OpensWrite if direction == Direction::Write => Outcome::Trip { cause: cause(&text) },
         Impact::OpensWrite => Outcome::Failure { cause: cause(&text) },
@@ -85,9 +108,31 @@ mod tests {
 
     #[test]
     fn the_callers_mistakes_are_not_the_databases() {
-        assert_eq!(of(Direction::Write, 2067, false), Outcome::Success { slow: false });
+        assert_eq!(of(Direction::Write, 2067, false), Outcome::Success);
         assert_eq!(of(Direction::Write, 1, false), Outcome::Ignored);
         assert_eq!(of(Direction::Read, 20, false), Outcome::Ignored);
+    }
+
+    #[test]
+    fn what_was_stopped_at_its_deadline_is_no_success() {
+        let stopped = Outcome::Slow {
+            operation: "test",
+            worked: false,
+        };
+        assert_eq!(of(Direction::Read, INTERRUPT, false), stopped);
+        let late = DbError::new("app", "test", ErrorKind::DeadlineExceeded);
+        assert_eq!(verdict(Direction::Read, &late, false), stopped);
+    }
+
+    #[test]
+    fn half_of_its_time_is_slow() {
+        let second = Duration::from_secs(1);
+        assert_eq!(worked("test", second.mul_f64(0.49), second), Outcome::Success);
+        let slow = Outcome::Slow {
+            operation: "test",
+            worked: true,
+        };
+        assert_eq!(worked("test", second / 2, second), slow);
     }
 
     #[test]
@@ -132,7 +177,7 @@ mod tests {
                 lock: Lock::Recovery,
                 held_ms,
             };
-            verdict(Direction::Read, &error.with_holder(Some(holder)), true)
+            verdict(Direction::Read, &error.with_holder(Some(holder)), false)
         };
         assert_eq!(of(Direction::Read, BUSY_RECOVERY, true), Outcome::Ignored);
         assert_eq!(after(29_000), Outcome::Ignored);

@@ -164,7 +164,7 @@ impl Pipeline {
     async fn fall_back(&self, batch: &[Prepared], error: &DbError, admission: &mut Admission) -> Vec<IngestOutcome> {
         let count = batch.len() as u64;
         self.note_uncertain(batch, error);
-        let outcome = match self.spool.append(Records::of(batch.iter().map(|one| &one.event))).await {
+        let outcome = match self.append(batch).await {
             Ok(()) => {
                 admission.spooled(count);
                 self.rate.add(self.clock.now(), count);
@@ -173,7 +173,7 @@ impl Pipeline {
             }
             Err(refused) => {
                 let reason = match refused {
-                    SpoolError::Full => DropReason::SpoolFull,
+                    SpoolError::Full | SpoolError::DiskFull => DropReason::SpoolFull,
                     SpoolError::Failed => DropReason::SpoolFailed,
                 };
                 admission.dropped(reason, count);
@@ -184,6 +184,15 @@ impl Pipeline {
             }
         };
         vec![outcome; batch.len()]
+    }
+
+    /// Into the spool; on a full disk once more, where room was held back for this moment.
+    async fn append(&self, batch: &[Prepared]) -> Result<(), SpoolError> {
+        let records = || Records::of(batch.iter().map(|one| &one.event));
+        match self.spool.append(records()).await {
+            Err(SpoolError::DiskFull) if self.sink.disk_was_full().await => self.spool.append(records()).await,
+            done => done,
+        }
     }
 
     /// Tells whoever listens which events are new in events.db.

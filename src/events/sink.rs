@@ -24,6 +24,8 @@ pub(super) trait Sink: Send + Sync + 'static {
     fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>>;
     /// Whether a write would be tried now; no I/O.
     fn admits(&self) -> bool;
+    /// The spool found the disk full; whether there is a little room now.
+    fn disk_was_full(&self) -> Later<'_, bool>;
 }
 
 /// events.db.
@@ -44,7 +46,11 @@ impl DatabaseSink {
 
 impl Sink for DatabaseSink {
     fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>> {
-        let operation = Operation::write("events.ingest").within(self.patience).idempotent();
+        let bytes = batch.iter().map(Prepared::bytes).sum();
+        let operation = Operation::write("events.ingest")
+            .within(self.patience)
+            .idempotent()
+            .carrying(bytes);
         let mut earlier = None;
         Box::pin(self.database.write(operation, move |connection| {
             let mut inserted = store::insert(connection, &batch)?;
@@ -61,5 +67,9 @@ impl Sink for DatabaseSink {
 
     fn admits(&self) -> bool {
         self.database.admits_write().is_ok()
+    }
+
+    fn disk_was_full(&self) -> Later<'_, bool> {
+        Box::pin(self.database.disk_was_full())
     }
 }

@@ -29,8 +29,10 @@ const QUEUE: usize = 1024;
 /// Why the spool could not take events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpoolError {
-    /// Its limit or the disk is full.
+    /// Its limit is reached.
     Full,
+    /// The disk is full.
+    DiskFull,
     /// It could not write or sync.
     Failed,
 }

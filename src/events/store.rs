@@ -31,6 +31,11 @@ impl Prepared {
         let body = (!event.extras.is_empty()).then(|| serde_json::to_string(&event.extras).unwrap_or_default());
         Self { event, key, body }
     }
+
+    /// About how much memory it takes: its longest texts, twice where they are held as members and as text.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.event.message.len() + 2 * self.body.as_ref().map_or(0, String::len)
+    }
 }
 
 /// What became of one event of a batch.

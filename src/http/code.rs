@@ -151,7 +151,7 @@ impl Code {
             Code::MethodNotAllowed => "The path answers to other methods; Allow lists them.",
             Code::Conflict => "It exists already, or a rule of the stored data forbids it. Nothing was changed.",
             Code::IdempotencyMismatch => {
-                "This Idempotency-Key came with another request before; take a new key. Nothing was changed."
+                "The key came with another request before; take a new one. Nothing was changed."
             }
             Code::PreconditionFailed => "The document changed since you read it; read it again. Nothing was changed.",
             Code::PayloadTooLarge => "The body or a value is larger than allowed. Nothing was changed.",

@@ -80,6 +80,11 @@ impl Monitor {
         })
     }
 
+    /// Brings what was set by hand to the disk; see [`crate::db::Database::keep_breakers_now`].
+    pub async fn keep_breakers(&self) {
+        tokio::join!(self.app.keep_breakers_now(), self.events.keep_breakers_now());
+    }
+
     /// The latest state changes of all breakers, newest first.
     pub fn breaker_changes(&self) -> Vec<Value> {
         let mut changes: Vec<_> = self.all_breakers().flat_map(|breaker| breaker.recent()).collect();

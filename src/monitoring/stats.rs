@@ -75,7 +75,8 @@ fn database_view(status: &DatabaseStatus) -> Value {
             "idle": pool.idle, "shed": pool.shed, "overloaded": pool.overloaded, "adaptive": pool.adaptive,
         },
         "writer": {
-            "queued": writer.queued, "inHand": writer.in_hand, "refused": writer.refused, "batchLimit": writer.batch_limit,
+            "queued": writer.queued, "queuedBytes": writer.queued_bytes,
+            "inHand": writer.in_hand, "refused": writer.refused, "batchLimit": writer.batch_limit,
             "batchSize": writer.batch_size,
             "commits": writer.commits, "jobs": writer.jobs, "commitMs": writer.commit_ms,
         },

@@ -77,11 +77,11 @@ pub async fn create(
     once: Option<Once>,
     wall: Timestamp,
 ) -> Changed<(String, Document)> {
-    let now = epoch_ms(wall);
+    let (now, bytes) = (epoch_ms(wall), body.as_str().len());
     let job = move |c: &rusqlite::Connection| {
         documents::create(c, &key, &body, now).map(|made| settle(made.map(|made| (key.id.to_string(), made))))
     };
-    change(db, "documents.create", once, job).await
+    change(db, Operation::write("documents.create").carrying(bytes), once, job).await
 }
 
 /// Creates or replaces a document.
@@ -93,9 +93,9 @@ pub async fn put(
     once: Option<Once>,
     wall: Timestamp,
 ) -> Changed<Put> {
-    let now = epoch_ms(wall);
+    let (now, bytes) = (epoch_ms(wall), body.as_str().len());
     let job = move |c: &rusqlite::Connection| documents::put(c, &key, &body, &conditions, now).map(settle);
-    change(db, "documents.put", once, job).await
+    change(db, Operation::write("documents.put").carrying(bytes), once, job).await
 }
 
 /// Applies a merge patch to a document.
@@ -108,26 +108,27 @@ pub async fn patch(
     wall: Timestamp,
 ) -> Changed<Document> {
     let now = epoch_ms(wall);
+    // Names are strings and numbers finite, so it is JSON.
+    let bytes = serde_json::to_vec(&patch).map_or(0, |text| text.len());
     let job = move |c: &rusqlite::Connection| documents::patch(c, &key, &patch, &conditions, now).map(settle);
-    change(db, "documents.patch", once, job).await
+    change(db, Operation::write("documents.patch").carrying(bytes), once, job).await
 }
 
 /// Deletes a document.
 pub async fn delete(db: &Database, key: Key, conditions: Conditions, once: Option<Once>) -> Changed<()> {
     let job = move |c: &rusqlite::Connection| documents::delete(c, &key, &conditions).map(settle);
-    change(db, "documents.delete", once, job).await
+    change(db, Operation::write("documents.delete"), once, job).await
 }
 
 /// What became of a change that may have come under an idempotency key.
 pub type Changed<T> = Result<Answered<Outcome<T>>, DbError>;
 
 /// Changes once for all calls with the same key, or each time when there is none.
-async fn change<T, F>(db: &Database, name: &'static str, once: Option<Once>, job: F) -> Changed<T>
+async fn change<T, F>(db: &Database, operation: Operation, once: Option<Once>, job: F) -> Changed<T>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     F: FnMut(&rusqlite::Connection) -> rusqlite::Result<Effect<Outcome<T>>> + Send + 'static,
 {
-    let operation = Operation::write(name);
     match once {
         Some(once) => db.write_once(operation, once, job).await,
         None => db.write(operation, job).await.map(Answered::First),

@@ -11,8 +11,8 @@ use crate::common::work::{
 };
 use crate::common::{Server, eventually};
 use crate::{
-    NOTES, assert_nothing_refused, assert_refused, create, created, health, numbered, report, reported, settings,
-    started, until_well, with_notes,
+    NOTES, assert_every_refusal_is_counted, assert_nothing_refused, assert_refused, create, created, health, numbered,
+    report, reported, settings, started, until_well, with_notes,
 };
 
 /// What health may take to see what happened to a file.
@@ -136,10 +136,14 @@ fn fault_09_a_spool_whose_folder_is_gone_refuses_and_counts_and_comes_back() {
     for number in 0..10 {
         assert_refused(report(&client, &format!("never {number}")), &["events_not_accepted"]);
     }
+    assert_every_refusal_is_counted(&client, || {
+        assert_refused(report(&client, "never again"), &["events_not_accepted"]);
+        true
+    });
     create(&client, "the other file is well").expect(201);
     let account = stats(&client)["ledger"].clone();
     assert_eq!(account["balanced"], true, "{account}");
-    assert!(account["dropped"]["spoolFailed"].as_u64() >= Some(10), "{account}");
+    assert!(account["dropped"]["spoolFailed"].as_u64() >= Some(15), "{account}");
 
     fs::remove_file(&folder).expect("out of the way");
     let kept = reported(&client, numbered("kept", 10));

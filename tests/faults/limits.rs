@@ -9,8 +9,10 @@ use mainstay::db::{Effect, ErrorKind};
 use crate::library::{POINT, SCAN, WRITE, bench};
 
 const LIMIT: Duration = Duration::from_millis(300);
-/// 100 ms past the deadline is what is promised; the rest is what a loaded machine may add.
-const LATE: Duration = Duration::from_millis(400);
+/// What is promised: this much past the deadline at most.
+const LATE: Duration = Duration::from_millis(100);
+/// A loaded machine may add to some of so many runs; what the program itself adds, it adds to each.
+const RUNS: usize = 5;
 
 fn count(c: &Connection) -> rusqlite::Result<i64> {
     c.query_row("SELECT count(*) FROM words", [], |row| row.get(0))
@@ -41,16 +43,18 @@ async fn fault_22_a_runaway_query_is_stopped_and_the_next_borrower_is_not() {
     bench.database.write(WRITE, fill).await.expect("filled");
     let queries: [(&str, Query); 2] = [("steps without end", endless), ("counts without steps", counts)];
     for (name, query) in queries {
-        for _ in 0..3 {
+        let mut best = Duration::MAX;
+        for _ in 0..RUNS {
             let began = Instant::now();
             let stopped = bench.database.read(SCAN.within(LIMIT), query).await;
             let took = began.elapsed();
             assert_eq!(stopped.expect_err("endless").told(), Told::TooLong);
             assert!(took >= LIMIT, "{name}: {took:?}");
-            println!("{name}: stopped {:?} after its deadline", took - LIMIT);
-            assert!(took < LIMIT + LATE, "{name}: {took:?}");
+            best = best.min(took - LIMIT);
             assert_eq!(bench.count().await, Ok(ROWS), "whoever gets its connection next");
         }
+        println!("{name}: stopped {best:?} after its deadline, the best of {RUNS}");
+        assert!(best <= LATE, "{name}: {best:?}");
     }
     let stopped = bench
         .database

@@ -18,13 +18,14 @@ mod files;
 mod library;
 mod limits;
 mod load;
+mod mounts;
 mod rights;
 mod storage_calls;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use common::work::be_the_other_process;
+use common::work::{be_the_other_process, stats};
 use common::{Answer, Client, SHORT, Server, eventually};
 use serde_json::{Value, json};
 
@@ -128,6 +129,28 @@ fn assert_nothing_refused(events: &[Value]) {
     assert!(!events.iter().any(refused), "what was refused is not there");
 }
 
+/// Sends reports until a time in which no other event came in, Mainstay's own among them: then the ledger has counted
+/// exactly those that were refused as lost. `send` says whether its report was refused.
+fn assert_every_refusal_is_counted(client: &Client, mut send: impl FnMut() -> bool) {
+    const REPORTS: u64 = 5;
+    let lost = |account: &Value| -> u64 {
+        let reasons = account["dropped"].as_object().expect("reasons");
+        reasons.values().filter_map(Value::as_u64).sum()
+    };
+    let account = || stats(client)["ledger"].clone();
+    eventually("reports alone", || {
+        let before = account();
+        let refused = (0..REPORTS).filter(|_| send()).count() as u64;
+        let after = account();
+        assert_eq!(after["balanced"], true, "{after}");
+        assert!(lost(&after) >= lost(&before) + refused, "{refused}: {before} {after}");
+        let came = after["accepted"].as_u64()? - before["accepted"].as_u64()?;
+        let alone = came == REPORTS && before["inFlight"] == 0 && after["inFlight"] == 0;
+        alone.then(|| assert_eq!(lost(&after), lost(&before) + refused, "{before} {after}"))?;
+        (refused > 0).then_some(())
+    });
+}
+
 fn health(client: &Client) -> Value {
     client.get("/api/monitoring/health").json()
 }
@@ -167,13 +190,43 @@ fn numbers(name: &str) -> impl Iterator<Item = usize> {
         .filter_map(|part| part.parse().ok())
 }
 
+/// The faults that functions of this text are named after, as far as they are tests that run: each function's attributes
+/// stand on the lines before it.
+fn tested(text: &str) -> BTreeSet<usize> {
+    let (mut found, mut is_test, mut is_ignored) = (BTreeSet::new(), false, false);
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            is_test |= ["#[test]", "#[tokio::test"].iter().any(|mark| line.starts_with(mark));
+            is_ignored |= line.starts_with("#[ignore") || line.starts_with("#[cfg");
+            continue;
+        }
+        if line.starts_with("//") {
+            continue;
+        }
+        let name = line.trim_start_matches("pub ").trim_start_matches("async ");
+        if let Some(name) = name.strip_prefix("fn fault_").filter(|_| is_test && !is_ignored) {
+            found.extend(numbers(name));
+        }
+        (is_test, is_ignored) = (false, false);
+    }
+    found
+}
+
 #[test]
 fn all_33_faults_have_a_test() {
     let mut text = String::new();
     for folder in ["tests", "src"] {
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut text);
     }
-    let tested: BTreeSet<_> = text.split("fn fault_").skip(1).flat_map(numbers).collect();
+    let tested = tested(&text);
     let missing: Vec<_> = (1..=FAULTS).filter(|number| !tested.contains(number)).collect();
     assert!(missing.is_empty(), "faults without a test: {missing:?}");
+}
+
+#[test]
+fn a_function_that_is_named_after_a_fault_and_does_not_run_is_no_test_of_it() {
+    let text = "#[test]\nfn fault_01_and_02_a() {\n}\n    #[tokio::test(flavor = \"x\")]\n    // Why.\n    async fn fault_03_b() {\n}
+        fn fault_04_helper() {}\n#[test]\n#[ignore = \"slow\"]\nfn fault_05_c() {}\n#[ignore]\n#[test]\nfn fault_06_d() {}
+        #[test]\nfn other() {}\nfn fault_07_e() {}\n// #[test]\nfn fault_08_f() {}";
+    assert_eq!(tested(text), BTreeSet::from([1, 2, 3]));
 }

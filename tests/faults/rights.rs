@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::common::work::await_breaker;
 use crate::common::{SHORT, Server, bound_by_permissions, eventually};
+use crate::mounts::{cannot, name_of};
 use crate::{assert_refused, await_reason, create, one_document, until_well, with_notes};
 
 /// A file system of our own on a file, which can be made to fail.
@@ -15,8 +16,9 @@ struct Ext4 {
 }
 
 impl Ext4 {
-    /// `None`, having said why, without the right to mount or the tools to make one.
-    fn mounted() -> Option<Self> {
+    /// `None`, where the test may be skipped, without the right to mount or the tools to make one. No namespace gives
+    /// that right.
+    fn mounted(test: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let (image, mount) = (folder.path().join("image"), folder.path().join("mount"));
         fs::File::create(&image)
@@ -51,7 +53,10 @@ impl Ext4 {
         if this.trigger.exists() {
             return Some(this);
         }
-        println!("skipped: a file system on a file can't be made and mounted here, which takes root");
+        cannot(
+            test,
+            "a file system on a file that can be made to fail: root, loop devices and mkfs.ext4",
+        );
         None
     }
 }
@@ -67,7 +72,8 @@ impl Drop for Ext4 {
 
 #[test]
 fn fault_18_a_file_system_that_turned_read_only_keeps_reading() {
-    let Some(disk) = Ext4::mounted() else { return };
+    let test = name_of(fault_18_a_file_system_that_turned_read_only_keeps_reading);
+    let Some(disk) = Ext4::mounted(test) else { return };
     let data_dir = disk.folder.path().join("mount/data");
     let settings = [SHORT, &[("MAINSTAY_DATA_DIR", data_dir.to_str().expect("a path"))]].concat();
     let server = Server::start(&settings);

@@ -78,7 +78,7 @@ pub fn stats() -> Value {
             "waiting": "number", "utilization": "number", "waitMs": spread, "timeouts": "number",
         },
         "writer": {
-            "queued": "number", "inHand": "number", "batchLimit": "number", "batchSize": spread, "commits": "number", "jobs": "number", "commitMs": spread,
+            "queued": "number", "queuedBytes": "number", "inHand": "number", "batchLimit": "number", "batchSize": spread, "commits": "number", "jobs": "number", "commitMs": spread,
         },
         "retries": { "attempts": "number", "gaveUp": "number", "budgetLeft": "number" },
     });

@@ -34,6 +34,7 @@ fn database(name: &'static str) -> DatabaseStatus {
         },
         writer: WriterStatus {
             queued: 0,
+            queued_bytes: 0,
             in_hand: 0,
             refused: 0,
             commits: 0,

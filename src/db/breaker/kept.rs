@@ -3,7 +3,8 @@
 //! What must stay true: it is replaced whole or not at all; a file that can't be read or isn't ours is a warning and
 //! never stops a start; nothing is written while all is closed and no file exists; whatever the wall clock did
 //! meanwhile, an OPEN breaker stays so for 5 minutes at most and no time lasts longer than it had left when it was
-//! written. Called by `Database` at its start, by its watch and at its close, never on an async worker.
+//! written. Called by `Database` at its start, by its watch, after a setting by hand and at its close, never on an
+//! async worker.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::db::classify::Told;
 
 const FORMAT: &str = "mainstay circuit breakers";
 const VERSION: u32 = 1;
+/// Longest wait for another thread that writes the file.
+const MOST_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +43,9 @@ struct Record {
     cause: String,
     told: Told,
     reopened: i32,
+    /// Absent from files that were written before it was kept.
+    #[serde(default)]
+    held: bool,
     since_ms: i64,
     opened_at_ms: Option<i64>,
 }
@@ -148,6 +154,7 @@ impl Breaker {
                 cause: kept.cause,
                 told: kept.told,
                 reopened: kept.reopened,
+                held: kept.held,
                 since_ms: epoch_ms(inner.since),
                 opened_at_ms: inner.opened_at.map(epoch_ms),
             })
@@ -168,6 +175,7 @@ impl Breaker {
             cause: record.cause,
             told: record.told,
             reopened: record.reopened.max(0),
+            held: record.held,
         };
         self.gate.locked(|inner| {
             inner.machine.restore(kept);
@@ -226,14 +234,18 @@ impl KeptStates {
         }
     }
 
-    /// Whether something changed since the file was written.
+    /// Whether something changed since the file was written. Not while somebody writes it, who may hang with the disk:
+    /// this never waits.
     pub fn is_due(&self, breakers: &[&Arc<Breaker>]) -> bool {
-        self.written.lock().revisions != revisions(breakers)
+        let written = self.written.try_lock();
+        written.is_some_and(|written| written.revisions != revisions(breakers))
     }
 
     /// Writes what changed; once all is closed the file goes. A failure is told once and tried again. Blocking.
     pub fn keep(&self, breakers: &[&Arc<Breaker>]) {
-        let mut written = self.written.lock();
+        let Some(mut written) = self.written.try_lock_for(MOST_WAIT) else {
+            return; // Another thread hangs in here, and the disk is known to be in trouble.
+        };
         let seen = revisions(breakers);
         if written.revisions == seen {
             return;

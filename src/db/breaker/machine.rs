@@ -1,9 +1,9 @@
 //! The breaker's state machine (floor 1, pure): time and randomness come in, transitions go out.
 //!
 //! ```text
-//! CLOSED ──5 consecutive failures of ≥ 2 operations, ≥ 50 % of ≥ 20 calls failed, ≥ 80 % slow, trip──▶ OPEN
+//! CLOSED ──5 consecutive failures of ≥ 2 operations, ≥ 50 % of ≥ 20 calls failed, ≥ 80 % slow (≥ 2 operations), trip──▶ OPEN
 //! OPEN ──timeout passed, first caller──▶ HALF_OPEN ──3 successes──▶ CLOSED
-//! HALF_OPEN ──one failure──▶ OPEN (×1.5, at most 5 min)
+//! HALF_OPEN ──one failure or slow call──▶ OPEN (×1.5, at most 5 min)
 //! any ──isolate──▶ ISOLATED ──verified──▶ CLOSED, or back to what was set by hand;   any ──by hand──▶ FORCED_OPEN | DISABLED ──reset, expiry──▶ CLOSED
 //! ```
 //! What must stay true: every state change raises the generation; a result that carries an older generation, or a
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::state::{Cause, Moment, Outcome, State, Ticket, Transition};
 use super::tally::Tally;
-use super::window::{Totals, Window};
+use super::window::{How, Slow, Totals, Window};
 use crate::config::BreakerSettings;
 use crate::db::backoff::within_ten_percent;
 use crate::db::classify::Told;
@@ -144,6 +144,11 @@ impl Machine {
         )
     }
 
+    fn open_for_slowness(&mut self, now: Instant, text: String, random: f64) -> Transition {
+        let told = Told::Unavailable;
+        self.open(now, Cause { text, told }, random)
+    }
+
     /// A permitted call of operation number `operation` is over; `random` in [0, 1) spreads the open time.
     pub fn settle(
         &mut self,
@@ -179,26 +184,22 @@ impl Machine {
         match outcome {
             Outcome::Ignored | Outcome::Isolate { .. } => None,
             Outcome::Trip { cause } => Some(self.open(now.at, cause, random)),
-            Outcome::Success { slow } => {
+            Outcome::Success => {
                 *consecutive = 0;
-                self.window.record(now.second, false, slow);
-                let totals = if slow {
-                    self.window.totals(now.second)
-                } else {
-                    Totals::default()
-                };
-                let too_slow = totals.calls >= MIN_CALLS && totals.slow_rate() >= SLOW_RATE;
-                too_slow.then(|| {
-                    let text = format!("{} of {} calls were slow", totals.slow, totals.calls);
-                    self.open(
-                        now.at,
-                        Cause {
-                            text,
-                            told: Told::Unavailable,
-                        },
-                        random,
-                    )
-                })
+                self.window.record(now.second, How::Success);
+                None
+            }
+            Outcome::Slow { operation, worked } => {
+                if worked {
+                    *consecutive = 0; // What was stopped neither ends a row of failures nor extends it.
+                }
+                self.window.record(now.second, How::Slow(operation));
+                let totals = self.window.totals(now.second);
+                let mostly = totals.calls >= MIN_CALLS && totals.slow_rate() >= SLOW_RATE;
+                let text = || format!("{} of {} calls were slow", totals.slow, totals.calls);
+                // Whoever calls one slow query over and over has only themselves to blame.
+                (mostly && totals.slow_operations == Slow::Several)
+                    .then(|| self.open_for_slowness(now.at, text(), random))
             }
             Outcome::Failure { cause } => {
                 if *consecutive == 0 {
@@ -207,7 +208,7 @@ impl Machine {
                 *several |= *first_operation != operation;
                 *consecutive += 1;
                 let in_a_row = *consecutive >= self.settings.threshold && (*several || self.settings.threshold == 1);
-                self.window.record(now.second, true, false);
+                self.window.record(now.second, How::Failure);
                 let totals = self.window.totals(now.second);
                 let rate = totals.calls >= MIN_CALLS && totals.failure_rate() >= FAILURE_RATE;
                 (in_a_row || rate).then(|| self.open(now.at, cause, random))
@@ -232,7 +233,7 @@ impl Machine {
         }
         match outcome {
             Outcome::Ignored | Outcome::Isolate { .. } => None,
-            Outcome::Success { .. } => {
+            Outcome::Success => {
                 *successes += 1;
                 *permits = (*permits * 2).min(64);
                 let enough = *successes >= SUCCESSES_TO_CLOSE;
@@ -244,6 +245,10 @@ impl Machine {
             Outcome::Failure { cause } | Outcome::Trip { cause } => {
                 self.reopened += 1;
                 Some(self.open(now, cause, random))
+            }
+            Outcome::Slow { operation, .. } => {
+                self.reopened += 1;
+                Some(self.open_for_slowness(now, format!("still slow: {operation}"), random))
             }
         }
     }

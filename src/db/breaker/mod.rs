@@ -221,6 +221,11 @@ impl Breaker {
         self.gate.locked(|inner| inner.machine.hold(held));
     }
 
+    /// Whether it is held: by this process, or from before a restart.
+    pub fn is_held(&self) -> bool {
+        self.gate.locked(|inner| inner.machine.is_held())
+    }
+
     /// Back to CLOSED, by hand; `false` when the file is isolated, which only verification ends.
     pub fn reset(&self, reason: &str, origin: Option<&Arc<Origin>>) -> bool {
         self.change(origin, |m| match m.reset(reason.to_owned()) {

@@ -39,7 +39,7 @@ impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Permit<B, O> {
     pub fn settle(mut self, outcome: Outcome) {
         self.settled = true;
         let breaker = self.breaker.borrow();
-        let is_quick = self.ticket.lease.is_none() && matches!(outcome, Outcome::Success { slow: false });
+        let is_quick = self.ticket.lease.is_none() && outcome == Outcome::Success;
         if is_quick && breaker.gate.succeed(self.ticket.generation, breaker.clock.second()) {
             return;
         }
@@ -54,7 +54,7 @@ impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Permit<B, O> {
         let now = breaker.moment();
         // Only opening spreads its time at random; what hardly ever opens shall not pay for that.
         let random = match outcome {
-            Outcome::Failure { .. } | Outcome::Trip { .. } => fastrand::f64(),
+            Outcome::Failure { .. } | Outcome::Trip { .. } | Outcome::Slow { .. } => fastrand::f64(),
             _ => 0.5,
         };
         let origin = self.origin.as_ref().map(Borrow::borrow);

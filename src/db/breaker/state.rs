@@ -118,10 +118,14 @@ pub struct Cause {
 /// What became of a permitted call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// It worked; `slow` when it took long.
-    Success {
-        /// Took long.
-        slow: bool,
+    /// It worked, and soon enough.
+    Success,
+    /// It took at least half of its time. No proof of health, and no failure.
+    Slow {
+        /// The operation's name: one operation that is slow by nature says nothing about the database.
+        operation: &'static str,
+        /// Whether it came to its end, rather than being stopped at its deadline.
+        worked: bool,
     },
     /// A counted failure.
     Failure {

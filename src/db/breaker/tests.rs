@@ -67,7 +67,7 @@ fn opens_refuses_recovers_and_tells() {
         breaker
             .acquire(operation, None)
             .expect("probe")
-            .settle(Outcome::Success { slow: false });
+            .settle(Outcome::Success);
     }
     assert_eq!(*told.0.lock(), ["CLOSED>OPEN", "OPEN>HALF_OPEN", "HALF_OPEN>CLOSED"]);
     assert_eq!(breaker.recent().len(), 3);
@@ -155,12 +155,7 @@ fn an_observer_that_panics_once_hears_of_the_next_change() {
 #[test]
 fn quick_successes_count_and_break_a_row_of_failures() {
     let (breaker, clock) = breaker(Arc::new(Unobserved));
-    let succeed = || {
-        breaker
-            .borrow_permit(1, None)
-            .expect("closed")
-            .settle(Outcome::Success { slow: false })
-    };
+    let succeed = || breaker.borrow_permit(1, None).expect("closed").settle(Outcome::Success);
     (0..3).for_each(|_| succeed());
     (0..4).for_each(|operation| fail(&breaker, operation));
     succeed();

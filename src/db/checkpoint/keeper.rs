@@ -20,6 +20,8 @@ use crate::db::holders::{Holders, OFTEN};
 use crate::db::identity::log_path;
 use crate::db::observe::Observer;
 use crate::db::pool::{Checkout, ConnectionPool};
+#[cfg(test)]
+use crate::db::simulation;
 use crate::db::verdict::{Direction, verdict};
 use crate::db::wal::{WalStatus, oldest_read, readers_in_words};
 
@@ -90,6 +92,17 @@ impl Keeper {
             stop: Default::default(),
         });
         let of_thread = Arc::clone(&shared);
+        #[cfg(test)]
+        if simulation::is_running() {
+            simulation::regularly(LOOK, move || {
+                let goes_on = !*of_thread.stop.0.lock();
+                if goes_on {
+                    of_thread.look();
+                }
+                goes_on
+            });
+            return Ok(Self { shared });
+        }
         std::thread::Builder::new()
             .name(format!("{}-keeper", shared.parts.database))
             .spawn(move || {
@@ -139,6 +152,10 @@ impl Shared {
     }
 
     fn file(&self) -> Look {
+        #[cfg(test)]
+        if let Some(look) = simulation::stat(&log_path(&self.parts.path)) {
+            return look;
+        }
         // `stat` alone: opening and closing would drop SQLite's locks.
         let meta = std::fs::metadata(log_path(&self.parts.path));
         meta.map_or((0, None), |meta| (meta.len(), meta.modified().ok()))

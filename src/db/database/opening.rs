@@ -4,11 +4,12 @@
 //! What must stay true: a file that isn't ours is left untouched; nothing runs yet when an error is returned.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::limits::first_limit;
 use super::{Database, Inner, Options};
 use crate::clock::{self, SharedClock};
-use crate::config::{OperationSettings, PoolSettings};
+use crate::config::{DatabaseSettings, OperationSettings, PoolSettings};
 use crate::db::active::Active;
 use crate::db::adaptive::Adaptive;
 use crate::db::breaker::{Breaker, KeptStates};
@@ -52,6 +53,30 @@ fn fit_lock_budget(options: &mut Options) {
     } = &mut options.settings.operation;
     let shortest = (*timeout).min(options.settings.health.timeout);
     *lock_timeout = (*lock_timeout).min(shortest * 3 / 4);
+}
+
+/// Who makes the settings without `config` may ask for what no pool can be: r2d2 would panic.
+fn check_settings(settings: &DatabaseSettings) -> Result<(), OpenError> {
+    let refuse = |field, value, allowed| Err(OpenError::Setting { field, value, allowed });
+    let PoolSettings { min, max, .. } = settings.pool;
+    if max == 0 {
+        return refuse("pool.max", "0".to_owned(), "at least 1".to_owned());
+    }
+    if min > max {
+        return refuse("pool.min", min.to_string(), format!("at most pool.max, which is {max}"));
+    }
+    let times = [
+        ("pool.idle_timeout", settings.pool.idle_timeout),
+        ("pool.max_lifetime", settings.pool.max_lifetime),
+        ("pool.connect_timeout", settings.pool.connect_timeout),
+        ("operation.timeout", settings.operation.timeout),
+        ("health.timeout", settings.health.timeout),
+        ("health.interval", settings.health.interval),
+    ];
+    match times.into_iter().find(|(_, time)| time.is_zero()) {
+        Some((field, time)) => refuse(field, format!("{time:?}"), "longer than nothing".to_owned()),
+        None => Ok(()),
+    }
 }
 
 /// What the parts of one database share.
@@ -143,7 +168,7 @@ impl Common {
             metrics: Metrics::default(),
             underway: Underway::default(),
             stop: Stop::default(),
-            room: Room::with(Reserve::beside(&self.options.path)),
+            room: Room::with(Reserve::beside(&self.options.path), self.write_breaker.is_held()),
             statements: Arc::clone(&self.statements),
             clock: Arc::clone(&self.clock),
         })
@@ -167,8 +192,9 @@ impl Database {
     /// Opens, creates or migrates the file and starts its writer. Blocking.
     ///
     /// # Errors
-    /// [`OpenError`]: not ours, too new, locked, not allowed. A file that isn't ours is left untouched.
+    /// [`OpenError`]: a senseless setting, not ours, too new, locked, not allowed. A file that isn't ours is left untouched.
     pub fn open(mut options: Options, clock: SharedClock, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+        check_settings(&options.settings)?;
         fit_lock_budget(&mut options);
         let prepared = prepare(&options.path, options.application_id, options.migrations)?;
         for step in prepared.applied {
@@ -213,6 +239,7 @@ impl Database {
             budget: common.budget,
             statements: common.statements,
             options: common.options,
+            closed: AtomicBool::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -13,8 +13,9 @@ use crate::db::breaker::{BorrowedPermit, Outcome};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Cost, Operation, Safe};
 use crate::db::readers::ReadFailure;
-use crate::db::retry::{Decision, Failed, RECOVERY, decide};
-use crate::db::verdict::{Direction, verdict};
+use crate::db::retry::{Decision, Failed, GiveUp, RECOVERY, decide};
+use crate::db::verdict::{Direction, verdict, worked};
+use crate::db::wait;
 
 impl Database {
     /// Reads. The query runs on a `query_only` connection and may be repeated. A [`Cost::Scan`] sees one snapshot;
@@ -53,7 +54,9 @@ impl Database {
         if operation.cost == Cost::Point
             && let Some(done) = self.inner.readers.in_place(operation, &caller, now, &query)
         {
-            match self.settle_read(permit, done) {
+            // In place is over in milliseconds or goes to a thread.
+            let done = done.map(|value| (value, Duration::ZERO));
+            match self.settle_read(operation, permit, done) {
                 Ok(value) => return Ok(value),
                 Err(failure) => {
                     self.sleep(operation, self.pause(operation, deadline, failure, 1)?)
@@ -70,7 +73,7 @@ impl Database {
                 .readers
                 .on_thread(operation, &caller, deadline, Arc::clone(&query))
                 .await;
-            match self.settle_read(permit, done) {
+            match self.settle_read(operation, permit, done) {
                 Ok(value) => return Ok(value),
                 Err(failure) => {
                     self.sleep(operation, self.pause(operation, deadline, failure, attempt)?)
@@ -85,16 +88,24 @@ impl Database {
     /// Sleeps between attempts, unless the database is closed meanwhile.
     pub(super) async fn sleep(&self, operation: Operation, delay: Duration) -> Result<(), DbError> {
         tokio::select! {
-            () = tokio::time::sleep(delay) => Ok(()),
+            // In this order, so that a simulation's run follows from its seed alone.
+            biased;
             () = self.inner.writer.shared.stop.raised() => {
                 Err(DbError::new(self.name(), operation.name, ErrorKind::ShuttingDown))
             }
+            () = wait::sleep(delay) => Ok(()),
         }
     }
 
-    fn settle_read<T>(&self, permit: BorrowedPermit<'_>, done: Result<T, ReadFailure>) -> Result<T, ReadFailure> {
+    /// Tells the breaker what became of an attempt and how long its step took: waits for a reader are not the database's.
+    fn settle_read<T>(
+        &self,
+        operation: Operation,
+        permit: BorrowedPermit<'_>,
+        done: Result<(T, Duration), ReadFailure>,
+    ) -> Result<T, ReadFailure> {
         match &done {
-            Ok(_) => permit.settle(Outcome::Success { slow: false }),
+            Ok((_, took)) => permit.settle(worked(operation.name, *took, self.limit(operation))),
             Err(failure) => {
                 let outcome = verdict(Direction::Read, &failure.error, failure.lock_budget_spent);
                 if let Outcome::Isolate { cause } = &outcome {
@@ -103,7 +114,7 @@ impl Database {
                 permit.settle(outcome);
             }
         }
-        done
+        done.map(|(value, _)| value)
     }
 
     /// How long to wait before a failed read is repeated, or its error when it isn't.
@@ -115,41 +126,44 @@ impl Database {
         attempt: u32,
     ) -> Result<Duration, DbError> {
         let error = failure.error;
-        let now = clock::now();
-        if failure.may_wait_again && attempt == 1 && now < deadline {
-            self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
-            self.inner.observer.retrying(&error, attempt, Duration::ZERO);
-            return Ok(Duration::ZERO);
+        if error.kind == ErrorKind::Cancelled && self.is_closed() {
+            return Err(DbError {
+                kind: ErrorKind::ShuttingDown,
+                ..error
+            });
         }
-        let Some(class) = error.class() else { return Err(error) };
-        if class.name == "INTERRUPT" {
+        let name = error.class().map(|class| class.name);
+        if name == Some("INTERRUPT") {
             return Err(DbError {
                 kind: ErrorKind::DeadlineExceeded,
                 ..error
             });
         }
+        // Only what came from SQLite, and a connection that may be back in a moment; who wasn't admitted has waited.
+        if name.is_none() && !failure.may_wait_again {
+            return Err(error);
+        }
+        let now = clock::now();
         let failed = Failed {
-            retry: class.retry,
+            retry: error.retry(),
             // What would need it has isolated the file, and a read changes nothing to be doubtful about.
             is_repeatable: false,
-            awaits_recovery: class.name == RECOVERY,
+            awaits_recovery: name == Some(RECOVERY),
             attempt,
             lock_budget_spent: failure.lock_budget_spent,
         };
-        match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
+        let why = match decide(&self.settings().retry, failed, now, deadline, fastrand::f64()) {
             Decision::After(delay) if self.inner.budget.spend(now) => {
                 self.inner.writer.shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
                 self.inner.observer.retrying(&error, attempt, delay);
-                Ok(delay)
+                return Ok(delay);
             }
-            _ => {
-                self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
-                Err(DbError {
-                    operation: operation.name,
-                    ..error
-                })
-            }
-        }
+            Decision::After(_) => GiveUp::Budget,
+            Decision::GiveUp(why) => why,
+        };
+        self.inner.writer.shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
+        let operation = operation.name;
+        Err(DbError { operation, ..error }.given_up(why))
     }
 
     /// Like [`Database::read`], with a substitute (and its age) when the database gives nothing.

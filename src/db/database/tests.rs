@@ -423,7 +423,112 @@ async fn closing_drains_what_was_queued_and_refuses_the_rest() {
         bench.put("late", 1).await.expect_err("closed").kind,
         ErrorKind::ShuttingDown
     );
-    assert_eq!(bench.count().await, kept);
+    let count: i64 = bench
+        .other()
+        .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+        .expect("read");
+    assert_eq!(count, kept);
+}
+
+#[test]
+fn a_senseless_setting_is_refused_by_name_and_nothing_is_made() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("app.db");
+    let refused = |spoil: fn(&mut DatabaseSettings)| {
+        let mut settings = settings();
+        spoil(&mut settings);
+        let options = Options {
+            name: "app",
+            path: path.clone(),
+            application_id: 7,
+            migrations: STEPS,
+            settings,
+        };
+        match Database::open(options, SystemClock::shared(), Arc::new(Unobserved)) {
+            Ok(_) => panic!("it opened"),
+            Err(error) => error.to_string(),
+        }
+    };
+    let told = refused(|settings| settings.pool.max = 0);
+    assert_eq!(told, "the database's setting pool.max is 0; it must be at least 1");
+    let told = refused(|settings| (settings.pool.min, settings.pool.max) = (3, 2));
+    assert_eq!(
+        told,
+        "the database's setting pool.min is 3; it must be at most pool.max, which is 2"
+    );
+    let told = refused(|settings| settings.pool.connect_timeout = Duration::ZERO);
+    assert!(told.contains("pool.connect_timeout is 0ns"), "{told}");
+    assert!(!path.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_refuses_reads_stops_those_that_run_and_ends_the_watch() {
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let bench = bench();
+    bench.put("a", 1).await.expect("written");
+    let (watched, reading) = (bench.database.clone(), bench.database.clone());
+    let watching = tokio::spawn(async move { watched.watch().await });
+    let read = tokio::spawn(async move {
+        let operation = Operation::scan("t.endless");
+        reading
+            .read(operation, |c| c.query_row(ENDLESS, [], |row| row.get::<_, i64>(0)))
+            .await
+    });
+    let is_on_its_way = |bench: &Bench| {
+        let mut all = bench.database.active().into_iter();
+        all.any(|one| one.operation == "t.endless" && one.held.is_some())
+    };
+    while !is_on_its_way(&bench) {
+        tokio::task::yield_now().await;
+    }
+    let database = bench.database.clone();
+    tokio::task::spawn_blocking(move || database.drain(Duration::from_secs(5)))
+        .await
+        .expect("drained");
+    watching.await.expect("it ends by itself");
+    bench.database.read(GET, |c| value(c, "a")).await.expect("reads go on");
+    let database = bench.database.clone();
+    tokio::task::spawn_blocking(move || database.close(Duration::from_secs(5)))
+        .await
+        .expect("closed");
+    let shutting_down = |error: DbError| error.kind == ErrorKind::ShuttingDown;
+    let stopped = read.await.expect("no panic").expect_err("it has no end of its own");
+    assert!(shutting_down(stopped));
+    let late = bench.database.read(GET, |c| value(c, "a")).await.expect_err("closed");
+    assert!(shutting_down(late));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_jobs_carry_is_bounded_together() {
+    const HALF: usize = 40 << 20;
+    let bench = bench();
+    let (entered, is_in) = std::sync::mpsc::channel();
+    let (let_go, may_go) = std::sync::mpsc::channel::<()>();
+    let database = bench.database.clone();
+    let first = tokio::spawn(async move {
+        let job = move |_: &Connection| {
+            entered.send(()).expect("heard");
+            may_go.recv().expect("told");
+            Ok(Effect::Commit(()))
+        };
+        database.write(PUT.carrying(HALF), job).await
+    });
+    tokio::task::spawn_blocking(move || is_in.recv().expect("it runs"))
+        .await
+        .expect("no panic");
+    assert_eq!(bench.database.status().writer.queued_bytes, HALF);
+    let put = |bytes| {
+        bench
+            .database
+            .write(PUT.carrying(bytes), |c| insert(c, "b", 1).map(Effect::Commit))
+    };
+    let refused = put(HALF).await.expect_err("together they are too much");
+    assert_eq!(refused.kind, ErrorKind::QueueFull);
+    assert!(refused.detail.contains("MiB"), "{refused:?}");
+    let_go.send(()).expect("it waits");
+    first.await.expect("no panic").expect("written");
+    put(HALF).await.expect("there is room again");
+    assert_eq!(bench.database.status().writer.queued_bytes, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -446,7 +551,7 @@ async fn readers_are_bounded_and_refuse_in_time() {
     });
     gate.wait_for_arrival().await;
     let refused = bench.database.read(COUNT, |_| Ok(())).await.expect_err("none free");
-    assert_eq!(refused.kind, ErrorKind::PoolTimeout);
+    assert_eq!(refused.kind, ErrorKind::PoolTimeout { at_ceiling: true });
     let pool = bench.database.status().pool;
     assert_eq!((pool.timeouts, pool.in_use, pool.waiting), (1, 1, 0));
     gate.open();

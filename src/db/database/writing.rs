@@ -14,6 +14,7 @@ use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency::{self, Answered, Once};
 use crate::db::operation::{Effect, Operation};
 use crate::db::verdict::{Direction, verdict};
+use crate::db::wait;
 use crate::db::writer::Submitted;
 
 /// How long a caller waits past its deadline for a commit that has already begun, before the outcome is unknown.
@@ -63,7 +64,7 @@ impl Database {
             };
             Err(error(kind).with_detail("the writer failed"))
         };
-        if let Ok(answered) = tokio::time::timeout_at(deadline.into(), &mut answer).await {
+        if let Ok(answered) = wait::until(deadline, &mut answer).await {
             return answered.unwrap_or_else(gone);
         }
         if turn.cancel() {
@@ -72,7 +73,7 @@ impl Database {
         }
         // Its statements stop by themselves, save where the progress handler isn't asked.
         self.inner.readers.active.stop_overdue(clock::now());
-        match tokio::time::timeout(COMMIT_GRACE, answer).await {
+        match wait::at_most(COMMIT_GRACE, answer).await {
             Ok(answered) => answered.unwrap_or_else(gone),
             Err(_) => {
                 self.count_stuck(operation, number, COMMIT_GRACE);
@@ -132,8 +133,8 @@ impl Database {
         Err(error)
     }
 
-    /// A caller waited in vain: where the writer's thread has been in one attempt for at least `limit`, the storage hangs,
-    /// and the breaker hears of it, since the thread can't tell.
+    /// A caller waited in vain: where the writer's thread has been in one attempt for at least `limit`, the storage or a
+    /// job hangs, and the breaker hears of it, since the thread can't tell: either way nobody's write comes back.
     fn count_stuck(&self, operation: Operation, number: u64, limit: Duration) {
         if !self.inner.writer.shared.underway.is_longer_than(limit) {
             return;

@@ -1,7 +1,7 @@
 //! A file that was isolated (floor 1): its evidence is secured, it is checked, and it is let back when it is sound.
 //!
-//! What must stay true: the evidence is copied before anything else touches the file; nothing but a good verdict ends an
-//! isolation; where only indexes are wrong, an operator may have them made anew, and nobody else uses the file meanwhile.
+//! What must stay true: the evidence is copied before anything else touches the file; nothing but a good verdict on a
+//! file that is on the disk ends an isolation; where only indexes are wrong, an operator may have them made anew, and nobody else uses the file meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,14 @@ use std::time::Instant;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::durable::bring_to_disk;
 use crate::clock;
 use crate::db::database::Database;
 use crate::db::deadline::{Limits, Scope};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::evidence;
 use crate::db::verify::{Depth, Verdict, check, limit_of};
+use crate::db::wait;
 
 /// A check reads the whole file: the next one comes after so many times as long.
 const REST: u32 = 10;
@@ -68,7 +70,7 @@ impl Database {
         {
             let mut case = self.inner.health.case.lock();
             // What was found in the file itself stays the case, whatever happens to it afterwards.
-            case.from_outside |= case.next_check.is_none();
+            case.from_outside |= case.next_check.is_none() && !self.is_isolated();
         }
         self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
     }
@@ -80,7 +82,7 @@ impl Database {
         }
         let awaited = WhileAwaited::default();
         let (database, cancelled) = (self.clone(), Arc::clone(&awaited.0));
-        let examined = tokio::task::spawn_blocking(move || database.examine(&cancelled));
+        let examined = wait::blocking(move || database.examine(&cancelled));
         if examined.await.is_err() {
             tracing::error!(database = self.name(), "the check of the isolated file panicked");
         }
@@ -133,13 +135,17 @@ impl Database {
     /// Whether the verdict lets the file back.
     fn conclude(&self, verdict: Verdict) -> bool {
         let (indexes, findings) = match verdict {
-            Verdict::Sound => {
-                // What was opened before the trouble saw a file that may have been another one.
-                self.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
-                *self.inner.health.case.lock() = Case::default();
-                self.breakers().iter().for_each(|breaker| breaker.verified());
-                return true;
-            }
+            Verdict::Sound => match self.bring_to_disk() {
+                Ok(()) => {
+                    *self.inner.health.case.lock() = Case::default();
+                    self.breakers().iter().for_each(|breaker| breaker.verified());
+                    return true;
+                }
+                Err(why) => {
+                    let finding = format!("it is sound, but it can't be brought to the disk anew: {why}");
+                    (Vec::new(), vec![finding])
+                }
+            },
             Verdict::Indexes { names, findings } => (names, findings),
             Verdict::Damaged(findings) => (Vec::new(), findings),
             Verdict::Unchecked(why) => (Vec::new(), vec![format!("it could not be checked: {why}")]),
@@ -163,6 +169,31 @@ impl Database {
         false
     }
 
+    /// Nobody uses what was opened before the trouble any more, and what the log holds is on the disk for certain.
+    fn bring_to_disk(&self) -> Result<(), String> {
+        // What was opened before saw a file that may have been another one.
+        self.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
+        if self.inner.health.case.lock().from_outside {
+            return Ok(());
+        }
+        let until = clock::now() + limit_of(self.path());
+        let shared = &self.inner.writer.shared;
+        let mut writer = shared
+            .pool
+            .checkout("health.durable", until)
+            .map_err(|error| error.to_string())?;
+        let brought = {
+            let _scope = Scope::enter(Limits {
+                deadline: until,
+                lock_budget: self.settings().operation.lock_timeout,
+                cancelled: None,
+            });
+            bring_to_disk(&writer, until)
+        };
+        writer.poison();
+        brought
+    }
+
     fn tell(&self, report: &DamageReport) {
         let (findings, indexes) = (report.findings.join("; "), report.indexes.join(", "));
         tracing::error!(
@@ -170,7 +201,7 @@ impl Database {
             cause = report.cause,
             findings,
             indexes,
-            "the file is damaged"
+            "the isolated file can't be let back"
         );
         let Ok(folder) = &report.evidence else { return };
         let folder = evidence::folder_beside(self.path()).join(folder);
@@ -186,7 +217,7 @@ impl Database {
     /// SQLite's, after which nothing was changed; [`ErrorKind::Isolated`] when the check still finds something.
     pub async fn reindex(&self) -> Result<Option<Vec<String>>, DbError> {
         let database = self.clone();
-        let made = tokio::task::spawn_blocking(move || database.make_indexes_anew());
+        let made = wait::blocking(move || database.make_indexes_anew());
         made.await
             .unwrap_or_else(|_| Err(DbError::new(self.name(), "health.reindex", ErrorKind::Panicked)))
     }

@@ -16,6 +16,7 @@ use crate::db::disk::Space;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::{Effect, Operation};
 use crate::db::verify::not_ours;
+use crate::db::wait;
 
 /// The table that probes write into.
 pub const HEARTBEAT_TABLE: &str =
@@ -29,18 +30,18 @@ impl Database {
     /// Probes once, tells the observer when the verdict changed, and keeps the report. Ends even when the disk hangs.
     pub async fn probe(&self) -> ProbeReport {
         let limit = self.settings().health.timeout;
-        let looked = tokio::time::timeout(limit, self.check_identity()).await;
+        let looked = wait::at_most(limit, self.check_identity()).await;
         if looked == Ok(true) {
             self.verify_isolated().await;
         }
-        let space = tokio::time::timeout(limit, self.space()).await.ok().flatten();
+        let space = wait::at_most(limit, self.space()).await.ok().flatten();
         let began = clock::now();
         let read = self.read(READ.within(limit), read_page_and_owner).await;
-        let read_time = began.elapsed();
+        let read_time = clock::since(began);
         let commits = || self.inner.writer.shared.metrics.commits.load(Ordering::Relaxed);
         let (began, commits_before) = (clock::now(), commits());
         let written = self.write_heartbeat(limit).await;
-        let write_time = began.elapsed();
+        let write_time = clock::since(began);
         // Others' commits went through meanwhile: the writer has much to do, which is no outage.
         let writer_is_busy = |error: &DbError| {
             let waited = matches!(
@@ -50,7 +51,8 @@ impl Database {
             waited && commits() > commits_before
         };
         // Every reader is taken: a lot to do again, unless none of them comes back, which the breaker counts.
-        let readers_are_busy = |error: &DbError| matches!(error.kind, ErrorKind::PoolTimeout | ErrorKind::Overloaded);
+        let readers_are_busy =
+            |error: &DbError| matches!(error.kind, ErrorKind::PoolTimeout { .. } | ErrorKind::Overloaded);
         let hung = looked.is_err().then(|| "the storage does not answer".to_owned());
         let read_problem = match read {
             Ok(owner) => self.check_owner(owner),
@@ -102,10 +104,7 @@ impl Database {
 
     async fn space(&self) -> Option<Space> {
         let path = self.path().to_owned();
-        tokio::task::spawn_blocking(move || Space::of(&path))
-            .await
-            .ok()
-            .flatten()
+        wait::blocking(move || Space::of(&path)).await.ok().flatten()
     }
 
     fn keep(&self, report: &ProbeReport) {

@@ -1,6 +1,6 @@
 //! The watch (floor 1): probes regularly, and in between sees at once what happens to the file, its log and its disk.
 //!
-//! What must stay true: it never ends by itself; what is written into a file that is gone is lost, so the looks are
+//! What must stay true: it ends with the database and not before; what is written into a file that is gone is lost, so the looks are
 //! short steps apart; each step is bounded, also on a disk that hangs. The service keeps [`Database::watch`] running.
 
 use std::pin::Pin;
@@ -8,35 +8,53 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::durable::empty_log;
 use crate::clock;
 use crate::db::backoff::within_ten_percent;
 use crate::db::breaker::Breaker;
 use crate::db::database::Database;
 use crate::db::error::DbError;
 use crate::db::identity::identity;
-use crate::db::verify::SHORTEST_CHECK;
+use crate::db::wait;
 
 /// Soonest next probe, so that a breaker whose time has come is not hammered.
 const SOONEST: Duration = Duration::from_millis(50);
 /// Between two looks at which files are there: what is written into a file that is gone is lost, so this is short.
 const STEP: Duration = Duration::from_millis(250);
+/// An isolated file is looked into again after at most this, however rarely a sound one is probed.
+const WHILE_ISOLATED: Duration = Duration::from_secs(30);
+
+/// Longest wait for the file of the breakers' states before a setting by hand is answered without it.
+const KEEP_WITHIN: Duration = Duration::from_secs(2);
 
 impl Database {
-    /// Probes for as long as it is polled: at the configured interval ±10 %, and as soon as an open breaker's time has
+    /// Probes until the database is drained or closed: at the configured interval ±10 %, and as soon as an open breaker's time has
     /// come, so that recovery needs nobody.
     pub async fn watch(&self) {
+        tokio::select! {
+            biased;
+            () = self.keep_probing() => {}
+            () = self.inner.writer.shared.stop.raised() => {}
+        }
+    }
+
+    async fn keep_probing(&self) {
         let mut was_there = true;
         let mut looking: Option<Pin<Box<dyn Future<Output = bool> + Send + '_>>> = None;
         loop {
             self.probe().await;
-            let regular = clock::now() + within_ten_percent(self.settings().health.interval, fastrand::f64());
+            // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
+            let was_isolated = self.is_isolated();
+            let mut interval = self.settings().health.interval;
+            if was_isolated {
+                interval = interval.min(WHILE_ISOLATED);
+            }
+            let regular = clock::now() + within_ten_percent(interval, fastrand::f64());
             loop {
                 self.inner.readers.check_leaks();
-                // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
-                let was_isolated = self.is_isolated();
                 // Where the disk hangs, so does the look: it goes on, no other one begins, and probes keep their time.
                 let look = looking.get_or_insert_with(|| Box::pin(self.look()));
-                let looked = tokio::time::timeout(self.settings().health.timeout, look).await;
+                let looked = wait::at_most(self.settings().health.timeout, look).await;
                 if looked.is_ok() {
                     looking = None;
                 }
@@ -51,9 +69,9 @@ impl Database {
                     break;
                 }
                 // In short steps, because a breaker may open while this sleeps, and a file may go.
-                tokio::time::sleep((due - now).min(STEP)).await;
+                wait::sleep((due - now).min(STEP)).await;
             }
-            tokio::time::sleep(SOONEST).await;
+            wait::sleep(SOONEST).await;
         }
     }
 
@@ -68,9 +86,26 @@ impl Database {
     /// Keeps what a restart must not undo of the breakers, when it changed.
     async fn keep_breakers(&self) {
         if self.inner.kept.is_due(&self.breakers()) {
-            let database = self.clone();
-            // A panic in there is the panic hook's to tell; the next look tries again.
-            let _ = tokio::task::spawn_blocking(move || database.inner.kept.keep(&database.breakers())).await;
+            self.write_breakers().await;
+        }
+    }
+
+    async fn write_breakers(&self) {
+        let database = self.clone();
+        // A panic in there is the panic hook's to tell; the next look tries again.
+        let _ = wait::blocking(move || database.inner.kept.keep(&database.breakers())).await;
+    }
+
+    /// Brings what was set by hand to the disk before that is acknowledged, within [`KEEP_WITHIN`]. What can't be kept is
+    /// logged, holds all the same until the process ends, and is tried again by [`Database::watch`].
+    pub async fn keep_breakers_now(&self) {
+        if wait::at_most(KEEP_WITHIN, self.write_breakers()).await.is_err() {
+            let seconds = KEEP_WITHIN.as_secs();
+            tracing::warn!(
+                database = self.name(),
+                seconds,
+                "the circuit breakers' states are not on disk yet"
+            );
         }
     }
 
@@ -87,7 +122,7 @@ impl Database {
     /// Isolates a file that is gone or another one; whether it is the right one.
     pub(super) async fn check_identity(&self) -> bool {
         let (path, opened) = (self.path().to_owned(), self.inner.health.opened);
-        let found = tokio::task::spawn_blocking(move || identity(&path)).await;
+        let found = wait::blocking(move || identity(&path)).await;
         let Ok(found) = found else { return false };
         let what = match found {
             Ok(found) if found == opened => {
@@ -114,10 +149,10 @@ impl Database {
         self.isolate_from_outside("the write-ahead log was deleted or replaced; what it held is being saved");
         let database = self.clone();
         let limit = clock::now() + self.settings().operation.timeout;
-        let saved = tokio::task::spawn_blocking(move || {
+        let saved = wait::blocking(move || {
             let shared = &database.inner.writer.shared;
             let mut writer = shared.pool.checkout("health.save", limit)?;
-            let saved = save_log(&writer);
+            let saved = empty_log(&writer);
             writer.poison();
             drop(writer);
             // From here on nobody uses a connection that reads or writes the lost log.
@@ -131,18 +166,4 @@ impl Database {
             tracing::error!(%error, "the deleted write-ahead log could not be saved yet; it is tried again");
         }
     }
-}
-
-/// Brings everything in the write-ahead log into the database file.
-fn save_log(writer: &rusqlite::Connection) -> rusqlite::Result<()> {
-    writer.busy_timeout(SHORTEST_CHECK)?;
-    let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy == 0 {
-        return Ok(());
-    }
-    let text = Some("a reader kept the checkpoint from its end".to_owned());
-    Err(rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-        text,
-    ))
 }

@@ -16,6 +16,7 @@ use super::schema::Schema;
 use crate::clock;
 use crate::db::database::Database;
 use crate::db::operation::Operation;
+use crate::db::wait;
 
 const EXPLAIN: Operation = Operation::scan("statements.explain");
 
@@ -139,6 +140,6 @@ impl Database {
             .ok()?;
         let scanned = statement.full_scan_steps();
         let advised = move || advise(&schema, &sql, &plan, scanned).map(|advice| Explained { plan: plan.0, advice });
-        tokio::task::spawn_blocking(advised).await.ok()?.ok()
+        wait::blocking(advised).await.ok()?.ok()
     }
 }

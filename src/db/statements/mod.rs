@@ -23,6 +23,8 @@ pub use advice::Advice;
 pub use explain::{StatementReport, StatementStatistics};
 pub use normalise::normalise;
 pub(super) use registry::Statements;
+#[cfg(test)]
+pub(super) use trace::aside;
 pub(super) use trace::{Watch, failed, now_for, watch};
 
 use std::time::Duration;

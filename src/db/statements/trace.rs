@@ -18,6 +18,7 @@ use super::figures::Sample;
 use super::registry::{Ran, Statement, Statements};
 use crate::clock;
 use crate::db::classify::code_of;
+use crate::db::deadline::stopped_to_run_again;
 
 /// Those around every job of the writer, which are nobody's statements: not even timed.
 const FENCE: [&CStr; 2] = [c"SAVEPOINT job", c"RELEASE job"];
@@ -102,6 +103,15 @@ impl Drop for Watch {
     fn drop(&mut self) {
         RUN.with_borrow_mut(|run| run.operation = None);
     }
+}
+
+/// Runs what stands for another thread: what is watched here is set aside meanwhile.
+#[cfg(test)]
+pub fn aside<T>(other: impl FnOnce() -> T) -> T {
+    let run = RUN.take();
+    let done = other();
+    RUN.set(run);
+    done
 }
 
 /// The statements that follow in the present [`Watch`] are another operation's.
@@ -192,7 +202,7 @@ impl Run {
         let at = clock::now();
         let took = at.saturating_duration_since(running.began);
         // SAFETY: the caller's; SQLite's text is a C string that lives as long as its statement.
-        let (sql, changed, status) = unsafe {
+        let (sql, changed, status, interrupted) = unsafe {
             let sql = ffi::sqlite3_sql(statement);
             if sql.is_null() {
                 return;
@@ -208,6 +218,7 @@ impl Run {
                 CStr::from_ptr(sql).to_bytes(),
                 changes(statement) - running.changes,
                 status,
+                ffi::sqlite3_is_interrupted(ffi::sqlite3_db_handle(statement)) != 0,
             )
         };
         let sample = Sample {
@@ -215,7 +226,8 @@ impl Run {
             took,
             rows: running.rows.max(u64::try_from(changed).unwrap_or(0)),
             status,
-            slow: took >= statements.threshold,
+            // What will run again has made only some of its steps: its whole run tells whether it is slow, and why.
+            slow: took >= statements.threshold && !stopped_to_run_again(interrupted),
         };
         match statements.ran(sql, &sample, operation) {
             Ran::Control if sql.starts_with(b"BEGIN") => self.begin += took,
@@ -245,3 +257,6 @@ unsafe fn changes(statement: *mut ffi::sqlite3_stmt) -> i64 {
         ffi::sqlite3_total_changes64(ffi::sqlite3_db_handle(statement))
     }
 }
+
+#[cfg(test)]
+mod tests;

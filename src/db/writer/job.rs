@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rusqlite::Connection;
@@ -45,6 +45,33 @@ impl Turn {
     /// The caller gives up; `true` when it is certain that nothing was or will be done.
     pub fn cancel(&self) -> bool {
         self.swap(QUEUED, CANCELLED)
+    }
+}
+
+/// The bytes of a job among those of all jobs, until the job is gone in whatever way.
+pub struct Carried {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Carried {
+    /// Adds them, unless others are there already and all together would be more than `most`.
+    pub fn within(all: &Arc<AtomicUsize>, bytes: usize, most: usize) -> Option<Self> {
+        let add = |others: usize| {
+            let sum = others.checked_add(bytes)?;
+            (others == 0 || sum <= most).then_some(sum)
+        };
+        all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
+        Some(Self {
+            all: Arc::clone(all),
+            bytes,
+        })
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -93,6 +120,8 @@ pub struct TypedJob<T, F> {
     pub(super) turn: Turn,
     pub(super) permit: Option<Permit>,
     pub(super) work: F,
+    /// `None` for the writer's own jobs.
+    pub(super) carried: Option<Carried>,
     pub(super) uncertain: bool,
     pub(super) value: Option<T>,
     pub(super) reply: oneshot::Sender<Result<T, DbError>>,
@@ -158,6 +187,8 @@ where
             // The writer answers Ok only for a job that ran to its end in the committed attempt.
             (Ok(()), None) => return,
         };
+        // Before the answer, so that who was answered finds the room that its bytes took.
+        drop(self.carried);
         // A caller that has left since then is no failure: the commit stands.
         let _ = self.reply.send(answer);
     }
@@ -166,6 +197,22 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_bounded_together_and_one_alone_may_be_larger() {
+        let all = Arc::default();
+        let first = Carried::within(&all, 60, 64).expect("there is room");
+        assert!(Carried::within(&all, 5, 64).is_none());
+        let second = Carried::within(&all, 4, 64).expect("it fits");
+        assert!(Carried::within(&all, usize::MAX, 64).is_none(), "no overflow");
+        drop(first);
+        assert!(Carried::within(&all, 100, 64).is_none());
+        drop(second);
+        let large = Carried::within(&all, 100, 64).expect("nobody else is there");
+        assert!(Carried::within(&all, 1, 64).is_none());
+        drop(large);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn who_is_first_decides() {

@@ -9,6 +9,7 @@ mod fence;
 mod gather;
 mod job;
 mod pace;
+mod permits;
 mod repeat;
 mod worker;
 
@@ -22,7 +23,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub use self::job::Turn;
-use self::job::{Job, TypedJob};
+use self::job::{Carried, Job, TypedJob};
 use super::active::{Active, Caller};
 use super::breaker::{Breaker, Permit};
 use super::error::{DbError, ErrorKind};
@@ -39,6 +40,8 @@ use crate::quantiles::Quantiles;
 
 /// Jobs that may wait; the next one is refused.
 pub const QUEUE_CAPACITY: usize = 4096;
+/// Bytes that jobs may carry together, from their admission to their answer: a document may have a mebibyte.
+const QUEUE_BYTES: usize = 64 << 20;
 
 /// What the writer's thread and its callers share.
 pub struct Shared {
@@ -99,6 +102,7 @@ impl Underway {
 #[derive(Default)]
 pub struct Metrics {
     pub(super) queued: AtomicUsize,
+    pub(super) queued_bytes: Arc<AtomicUsize>,
     pub(super) in_hand: AtomicUsize,
     pub(super) refused: AtomicU64,
     pub(super) commits: AtomicU64,
@@ -138,6 +142,11 @@ impl Stop {
 
     /// Sleeps; `true` when shutdown cut the sleep short.
     fn sleep(&self, delay: Duration) -> bool {
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            clock::sleep(delay);
+            return *self.stopping.lock();
+        }
         let mut stopping = self.stopping.lock();
         let until = clock::now() + delay;
         while !*stopping && !self.woken.wait_until(&mut stopping, until).timed_out() {}
@@ -150,6 +159,27 @@ pub struct Writer {
     pub(super) shared: Arc<Shared>,
     queue: RwLock<Option<SyncSender<Box<dyn Job>>>>,
     thread: std::thread::JoinHandle<()>,
+}
+
+/// A writer without a thread, which a simulation runs turn by turn.
+#[cfg(test)]
+pub struct Unattended {
+    desk: Mutex<worker::Desk>,
+    queue: std::sync::mpsc::Receiver<Box<dyn Job>>,
+}
+
+#[cfg(test)]
+impl Unattended {
+    /// Runs one batch, if anything is queued.
+    pub fn turn(&self) -> bool {
+        // Taken while it runs: its own sleep gave somebody else this turn.
+        self.desk.try_lock().is_some_and(|mut desk| desk.turn(&self.queue))
+    }
+
+    /// What the thread does once the queue is closed.
+    pub fn finish(&self) {
+        worker::run(&mut self.desk.lock(), &self.queue);
+    }
 }
 
 /// A submitted job's answer and its turn.
@@ -165,10 +195,19 @@ impl Writer {
     /// The operating system's, when it gives no thread.
     pub fn start(shared: Arc<Shared>, sequence: Sequence) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE_CAPACITY);
-        let of_thread = Arc::clone(&shared);
+        let mut desk = worker::Desk::new(Arc::clone(&shared), sequence);
+        #[cfg(test)]
+        if super::simulation::is_running() {
+            super::simulation::adopt(Unattended {
+                desk: Mutex::new(desk),
+                queue: receiver,
+            });
+            let (queue, thread) = (RwLock::new(Some(sender)), std::thread::spawn(|| ()));
+            return Ok(Self { shared, queue, thread });
+        }
         let thread = std::thread::Builder::new()
             .name(format!("{}-writer", shared.database))
-            .spawn(move || worker::run(&of_thread, &receiver, sequence))?;
+            .spawn(move || worker::run(&mut desk, &receiver))?;
         Ok(Self {
             shared,
             queue: RwLock::new(Some(sender)),
@@ -192,6 +231,12 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
     {
+        let metrics = &self.shared.metrics;
+        let Some(carried) = Carried::within(&metrics.queued_bytes, operation.bytes, QUEUE_BYTES) else {
+            metrics.refused.fetch_add(1, Ordering::Relaxed);
+            let refused = DbError::new(self.shared.database, operation.name, ErrorKind::QueueFull);
+            return Err(refused.with_detail(format!("{} MiB of changes wait", QUEUE_BYTES >> 20)));
+        };
         let (reply, answer) = oneshot::channel();
         let turn = Turn::default();
         let job = TypedJob {
@@ -201,6 +246,7 @@ impl Writer {
             turn: turn.clone(),
             permit: Some(permit),
             work,
+            carried: Some(carried),
             uncertain: false,
             value: None,
             reply,
@@ -211,12 +257,12 @@ impl Writer {
             return refuse(ErrorKind::ShuttingDown);
         };
         // Counted first: the thread may take the job before this one goes on.
-        self.shared.metrics.queued.fetch_add(1, Ordering::Relaxed);
+        metrics.queued.fetch_add(1, Ordering::Relaxed);
         match sender.try_send(Box::new(job)) {
             Ok(()) => Ok(Submitted { answer, turn }),
             Err(error) => {
-                self.shared.metrics.queued.fetch_sub(1, Ordering::Relaxed);
-                self.shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
+                metrics.queued.fetch_sub(1, Ordering::Relaxed);
+                metrics.refused.fetch_add(1, Ordering::Relaxed);
                 refuse(if matches!(error, TrySendError::Full(_)) {
                     ErrorKind::QueueFull
                 } else {

@@ -16,7 +16,7 @@ use crate::db::classify::Retry;
 use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::operation::Repeat;
-use crate::db::retry::{Decision, Failed, RECOVERY, decide};
+use crate::db::retry::{Decision, Failed, GiveUp, RECOVERY, decide};
 
 /// Between two looks at a breaker that is waited for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -33,7 +33,9 @@ pub(super) fn again(shared: &Shared, jobs: Jobs, failure: &BatchFailure, attempt
         Err(refusal) => wait_for_breaker(shared, kept, failure, refusal)?,
     };
     if !shared.budget.spend(clock::now()) {
-        kept.into_iter().for_each(|job| give_up(shared, job, &failure.error));
+        let error = &failure.error;
+        kept.into_iter()
+            .for_each(|job| give_up(shared, job, error, GiveUp::Budget));
         return None;
     }
     shared.metrics.retries.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +81,7 @@ fn choose(shared: &Shared, jobs: Jobs, failure: &BatchFailure, attempts: u32) ->
                 }
                 kept.push(job);
             }
-            Decision::GiveUp(_) => give_up(shared, job, &failure.error),
+            Decision::GiveUp(why) => give_up(shared, job, &failure.error, why),
         }
     }
     (kept, delay)
@@ -97,7 +99,9 @@ fn wait_for_breaker(shared: &Shared, jobs: Jobs, failure: &BatchFailure, refusal
         }
         let now = clock::now();
         let (late, left): (Jobs, Jobs) = waiting.into_iter().partition(|job| now >= job.deadline());
-        late.into_iter().for_each(|job| give_up(shared, job, &failure.error));
+        let error = &failure.error;
+        late.into_iter()
+            .for_each(|job| give_up(shared, job, error, GiveUp::Deadline));
         waiting = left;
     }
     (!waiting.is_empty()).then_some(waiting)
@@ -115,9 +119,9 @@ fn of_kind(error: &DbError, kind: ErrorKind) -> DbError {
     DbError { kind, ..error.clone() }
 }
 
-fn give_up(shared: &Shared, job: Box<dyn Job>, error: &DbError) {
+fn give_up(shared: &Shared, job: Box<dyn Job>, error: &DbError, why: GiveUp) {
     shared.metrics.gave_up.fetch_add(1, Ordering::Relaxed);
-    answer(job, error);
+    answer(job, &error.clone().given_up(why));
 }
 
 /// Answers with an error under the job's own name: with "unknown" where an earlier attempt may have been committed.

@@ -5,6 +5,7 @@
 //! is beside the file before anybody is answered; no panic ends the thread. Started by `Writer::start`; what a failure means is `repeat`'s matter.
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -17,19 +18,19 @@ use super::fence::Watched;
 use super::gather::gather;
 use super::job::{Job, Turn, TypedJob};
 use super::pace::Pace;
+use super::permits::Permits;
 use super::repeat::{Jobs, again, answer, answer_all};
 use crate::clock;
 use crate::db::active::Caller;
-use crate::db::breaker::{Outcome, Permit};
+use crate::db::breaker::Outcome;
 use crate::db::checkpoint::BUSY_CAP;
-use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency;
 use crate::db::operation::Operation;
 use crate::db::panic_text::panic_text;
 use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
-use crate::db::verdict::{Direction, verdict};
+use crate::db::verdict::{Direction, verdict, worked};
 
 const CHECKPOINT_CAP: Duration = Duration::from_millis(900);
 /// Idle looks: for a number that waits to be synced, and for answers that are too old.
@@ -38,21 +39,16 @@ const PRUNE_AFTER: Duration = Duration::from_secs(60);
 const PRUNE: Operation = Operation::write("idempotency.prune").idempotent();
 
 /// What the thread keeps from batch to batch.
-struct Desk<'a> {
-    shared: &'a Shared,
+pub struct Desk {
+    shared: Arc<Shared>,
     sequence: Sequence,
     pace: Pace,
     prune_at: Instant,
 }
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
-pub fn run(shared: &Shared, queue: &Receiver<Box<dyn Job>>, sequence: Sequence) {
-    let mut desk = Desk {
-        shared,
-        sequence,
-        pace: Pace::default(),
-        prune_at: clock::now() + PRUNE_AFTER,
-    };
+pub fn run(desk: &mut Desk, queue: &Receiver<Box<dyn Job>>) {
+    let shared = &*Arc::clone(&desk.shared);
     // Jobs answer for their own panics. Any other, such as an observer's, costs the batch at hand and no more: its jobs
     // are dropped, their callers know from their turns what is certain, and the connection goes with its transaction.
     while let Err(panic) = catch_unwind(AssertUnwindSafe(|| desk.serve(queue))) {
@@ -98,48 +94,31 @@ fn still_wanted(shared: &Shared, jobs: Jobs) -> Jobs {
     kept
 }
 
-/// The permits of one attempt: the first carries the verdict, the others only hold half-open leases.
-struct Permits {
-    lead: Permit,
-    others: Vec<Permit>,
-}
+impl Desk {
+    /// With nothing done yet.
+    pub fn new(shared: Arc<Shared>, sequence: Sequence) -> Self {
+        Self {
+            shared,
+            sequence,
+            pace: Pace::default(),
+            prune_at: clock::now() + PRUNE_AFTER,
+        }
+    }
 
-impl Permits {
-    /// Those the jobs came in with, as far as they are still valid; otherwise a new one.
-    fn gather(shared: &Shared, jobs: &mut Jobs, number: &mut Option<u64>) -> Result<Self, DbError> {
-        let mut held: Vec<_> = jobs
-            .iter_mut()
-            .filter_map(|job| job.take_permit())
-            .filter(Permit::is_current)
-            .collect();
-        let lead = match held.pop() {
-            Some(permit) => permit,
-            None => {
-                let number = number.unwrap_or_else(|| shared.breaker.operation_number());
-                shared
-                    .breaker
-                    .acquire(number, None)
-                    .map_err(|refusal| refused(shared.database, jobs[0].operation().name, refusal))?
-            }
+    /// Runs one batch in a simulation, if anything is queued.
+    #[cfg(test)]
+    pub fn turn(&mut self, queue: &Receiver<Box<dyn Job>>) -> bool {
+        let Ok(first) = queue.try_recv() else {
+            self.idle();
+            return false;
         };
-        number.get_or_insert(lead.operation());
-        Ok(Self { lead, others: held })
+        self.batch_of(first, queue);
+        true
     }
 
-    fn settle(self, outcome: Outcome) {
-        // However many jobs it held, the attempt was one call. The others' leases go back unsettled.
-        drop(self.others);
-        self.lead.settle(outcome);
-    }
-}
-
-impl Desk<'_> {
     /// Takes batch after batch until every sender is gone and the queue is empty.
     fn serve(&mut self, queue: &Receiver<Box<dyn Job>>) {
-        let shared = self.shared;
         loop {
-            let limit = self.pace.limit();
-            shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
             let patience = if self.sequence.is_unsynced() {
                 SYNC_AFTER
             } else {
@@ -147,14 +126,8 @@ impl Desk<'_> {
             };
             match queue.recv_timeout(patience) {
                 Ok(first) => {
-                    gather(&mut self.pace, &shared.metrics.queued);
-                    let mut jobs = vec![first];
-                    jobs.extend(queue.try_iter().take(limit - 1));
-                    shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
-                    shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
-                    self.run_batch(jobs);
-                    shared.metrics.in_hand.store(0, Ordering::Relaxed);
-                    self.sequence.sync_if_due();
+                    gather(&mut self.pace, &self.shared.metrics.queued);
+                    self.batch_of(first, queue);
                 }
                 Err(RecvTimeoutError::Timeout) => self.idle(),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -162,8 +135,21 @@ impl Desk<'_> {
         }
     }
 
+    fn batch_of(&mut self, first: Box<dyn Job>, queue: &Receiver<Box<dyn Job>>) {
+        let shared = &*Arc::clone(&self.shared);
+        let limit = self.pace.limit();
+        shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
+        let mut jobs = vec![first];
+        jobs.extend(queue.try_iter().take(limit - 1));
+        shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
+        shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
+        self.run_batch(jobs);
+        shared.metrics.in_hand.store(0, Ordering::Relaxed);
+        self.sequence.sync_if_due();
+    }
+
     fn run_batch(&mut self, mut jobs: Jobs) {
-        let shared = self.shared;
+        let shared = &*Arc::clone(&self.shared);
         let (mut attempts, mut number) = (0, None);
         loop {
             jobs = still_wanted(shared, jobs);
@@ -177,14 +163,15 @@ impl Desk<'_> {
             let started = clock::now();
             match self.try_once(&mut jobs) {
                 Attempt::Committed(committed) => {
-                    let took = started.elapsed();
-                    let slow = took >= shared.settings.operation.timeout / 2;
-                    permits.settle(Outcome::Success { slow });
+                    let took = clock::since(started);
+                    let lead = jobs[0].operation().name;
+                    permits.settle(worked(lead, took, shared.settings.operation.timeout));
                     return self.committed(jobs, committed, took);
                 }
                 Attempt::Culprit(index, error) => {
                     permits.settle(Outcome::Ignored);
-                    jobs.swap_remove(index).answer(Err(error));
+                    // The others keep their order: who came first goes first.
+                    jobs.remove(index).answer(Err(error));
                 }
                 Attempt::Failed(failure) => {
                     attempts += 1;
@@ -204,7 +191,7 @@ impl Desk<'_> {
     }
 
     fn try_once(&mut self, jobs: &mut Jobs) -> Attempt {
-        let shared = self.shared;
+        let shared = &*Arc::clone(&self.shared);
         let operation = jobs[0].operation().name;
         let now = clock::now();
         let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or(now);
@@ -279,6 +266,7 @@ impl Desk<'_> {
             turn: Turn::default(),
             permit: None,
             work: move |connection: &rusqlite::Connection| idempotency::prune_chunk(connection, now_ms),
+            carried: None,
             uncertain: false,
             value: None,
             reply,

@@ -77,6 +77,9 @@ fn our_own_database_errors_have_their_class_by_code() {
     assert_eq!(of(ErrorKind::Sqlite { code: 8 }), Class::ReadOnly);
     assert_eq!(of(ErrorKind::Sqlite { code: 2067 }), Class::Validation);
     assert_eq!(of(ErrorKind::Sqlite { code: 1 }), Class::DatabaseError);
-    assert_eq!(of(ErrorKind::PoolTimeout), Class::ResourcesExhausted);
+    assert_eq!(
+        of(ErrorKind::PoolTimeout { at_ceiling: true }),
+        Class::ResourcesExhausted
+    );
     assert_eq!(of(ErrorKind::DeadlineExceeded), Class::Timeout);
 }

@@ -56,6 +56,10 @@ impl Sink for TestSink {
     fn admits(&self) -> bool {
         *self.mood.lock() != Mood::Open
     }
+
+    fn disk_was_full(&self) -> Later<'_, bool> {
+        Box::pin(async { false })
+    }
 }
 
 struct Bench {

@@ -130,7 +130,7 @@ fn code_of(error: &DbError) -> (String, Option<i32>) {
         ErrorKind::CircuitOpen { .. } => "CIRCUIT_OPEN",
         ErrorKind::Isolated { .. } => "ISOLATED",
         ErrorKind::QueueFull => "QUEUE_FULL",
-        ErrorKind::PoolTimeout => "POOL_TIMEOUT",
+        ErrorKind::PoolTimeout { .. } => "POOL_TIMEOUT",
         ErrorKind::Overloaded => "OVERLOADED",
         ErrorKind::Cancelled => "CANCELLED",
         ErrorKind::DeadlineExceeded => "DEADLINE_EXCEEDED",

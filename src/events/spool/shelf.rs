@@ -234,7 +234,7 @@ impl Shelf {
             .map_or_else(String::new, |code| format!(" (os error {code})"));
         self.last_error = Some(format!("{what}: {}{code}", error.kind()));
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::Full,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::DiskFull,
             _ => SpoolError::Failed,
         }
     }

@@ -22,7 +22,7 @@ fn told(error: &DbError) -> (Code, &'static str, u64) {
             5,
         ),
         (ErrorKind::QueueFull, _) => (Code::DatabaseBusy, "Too many writes are waiting; nothing was done.", 1),
-        (ErrorKind::PoolTimeout, _) => (Code::DatabaseBusy, "No database connection became free in time.", 1),
+        (ErrorKind::PoolTimeout { .. }, _) => (Code::DatabaseBusy, "No database connection became free in time.", 1),
         (ErrorKind::Overloaded, _) => (
             Code::DatabaseBusy,
             "Too many requests are waiting for the database; nothing was done.",

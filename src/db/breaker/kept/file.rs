@@ -7,12 +7,19 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Document, FORMAT, VERSION, beside};
+#[cfg(test)]
+use crate::db::simulation;
 
 /// Two breakers need a few hundred bytes.
 const MOST_BYTES: u64 = 64 << 10;
 
 /// What the file says; `None` when there is none.
 pub fn read(path: &Path) -> io::Result<Option<Document>> {
+    #[cfg(test)]
+    if let Some(content) = simulation::content(path) {
+        let is_there = !content.is_empty();
+        return Ok(is_there.then(|| serde_json::from_slice(&content)).transpose()?);
+    }
     let file = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
@@ -30,6 +37,10 @@ pub fn read(path: &Path) -> io::Result<Option<Document>> {
 
 /// Writes the whole file anew: beside it, to the disk, into its place.
 pub fn replace(path: &Path, document: &Document) -> io::Result<()> {
+    #[cfg(test)]
+    if let Some(done) = simulation::replace(path, || serde_json::to_vec(document)) {
+        return done;
+    }
     let new = beside(path, ".new");
     let mut file = File::create(&new)?;
     file.write_all(&serde_json::to_vec_pretty(document)?)?;
@@ -41,6 +52,10 @@ pub fn replace(path: &Path, document: &Document) -> io::Result<()> {
 
 /// No file any more.
 pub fn remove(path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    if simulation::remove(path) {
+        return Ok(());
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.and_then(|()| sync_folder(path)),

@@ -103,6 +103,23 @@ fn an_open_breaker_goes_on_with_its_time_cause_and_escalation() {
 }
 
 #[test]
+fn a_hold_outlasts_the_restart_until_it_is_lifted() {
+    let folder = tempfile::tempdir().expect("folder");
+    let kit = start(folder.path(), HOUR);
+    kit.write.hold(true);
+    trip(&kit.write);
+    kit.keep();
+    let next = start(folder.path(), HOUR);
+    assert!(next.write.is_held() && !next.read.is_held());
+    next.clock.advance(MOST_OPEN);
+    assert!(next.write.peek().is_err(), "time alone doesn't end it");
+    next.write.hold(false);
+    next.keep();
+    assert!(!start(folder.path(), HOUR).write.is_held(), "lifted is lifted");
+    assert!(next.write.peek().is_ok());
+}
+
+#[test]
 fn a_jump_of_the_wall_clock_extends_nothing() {
     let folder = tempfile::tempdir().expect("folder");
     let kit = start(folder.path(), 100 * HOUR);

@@ -49,7 +49,14 @@ impl Machine {
     /// Keeps an OPEN breaker open past its time, until the hold is lifted: small writes pass on a full disk, so that their
     /// success proves nothing before somebody has seen that there is room again. Any other state goes on as usual.
     pub fn hold(&mut self, held: bool) {
+        // A restart must not undo a hold: without it, the next small write would close the breaker on a full disk.
+        self.revision += u64::from(self.held != held);
         self.held = held;
+    }
+
+    /// Whether it is held.
+    pub fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Back to CLOSED with clean counts, by hand; no transition when it is closed already, but what is still on its way

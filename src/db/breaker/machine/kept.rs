@@ -17,6 +17,8 @@ pub struct Kept {
     pub told: Told,
     /// How often a probe failed since it last was closed.
     pub reopened: i32,
+    /// Whether it is held open past its time: the disk was full and no room was seen since.
+    pub held: bool,
 }
 
 impl Machine {
@@ -32,6 +34,7 @@ impl Machine {
             cause: self.cause.clone(),
             told: self.told,
             reopened: self.reopened,
+            held: self.held,
         })
     }
 
@@ -39,6 +42,7 @@ impl Machine {
     pub fn restore(&mut self, kept: Kept) {
         self.told = kept.told;
         self.reopened = kept.reopened;
+        self.held = kept.held;
         self.go(kept.state, kept.cause);
     }
 }

@@ -32,7 +32,11 @@ fn by_hand(forced_open: bool, until: Option<Instant>) -> ByHand {
     }
 }
 
-const SUCCESS: Outcome = Outcome::Success { slow: false };
+const SUCCESS: Outcome = Outcome::Success;
+
+fn slow(operation: &'static str, worked: bool) -> Outcome {
+    Outcome::Slow { operation, worked }
+}
 
 fn call(m: &mut Machine, at: Instant, operation: u64, outcome: Outcome) -> Option<Transition> {
     let (ticket, moved) = m.acquire(at);
@@ -89,14 +93,54 @@ fn half_the_calls_failing_opens_it_from_twenty_calls_on() {
 }
 
 #[test]
-fn slow_calls_open_it() {
+fn slow_calls_of_several_operations_open_it() {
     let start = Instant::now();
     let mut m = machine();
+    let names = ["data.list", "data.search"];
     let moved: Vec<_> = (0..20)
-        .filter_map(|o| call(&mut m, start, o, Outcome::Success { slow: true }))
+        .filter_map(|o| call(&mut m, start, o, slow(names[o as usize % 2], o % 3 == 0)))
         .collect();
     assert_eq!(moved.len(), 1);
-    assert_eq!(m.state().name(), "OPEN");
+    assert_eq!(
+        (m.state().name(), m.cause(), m.told),
+        ("OPEN", "20 of 20 calls were slow", Told::Unavailable)
+    );
+}
+
+#[test]
+fn one_slow_query_called_over_and_over_does_not_open_it() {
+    let start = Instant::now();
+    let mut m = machine();
+    for operation in 0..200 {
+        assert_eq!(call(&mut m, start, operation, slow("data.search", false)), None);
+    }
+    assert!(call(&mut m, start, 200, slow("health.read", true)).is_some());
+}
+
+#[test]
+fn a_slow_probe_reopens_for_longer() {
+    let start = Instant::now();
+    for worked in [true, false] {
+        let mut m = opened(start);
+        let moved = call(&mut m, start + OPEN_FOR, 9, slow("health.read", worked)).expect("reopens");
+        assert_eq!((moved.to, moved.cause.as_str()), ("OPEN", "still slow: health.read"));
+        let longer = OPEN_FOR.mul_f64(ESCALATION);
+        assert!(m.peek(start + OPEN_FOR + longer - Duration::from_millis(1)).is_err());
+        assert!(m.peek(start + OPEN_FOR + longer).is_ok());
+    }
+}
+
+#[test]
+fn what_was_stopped_neither_ends_a_row_of_failures_nor_extends_it() {
+    let start = Instant::now();
+    for (worked, opens) in [(false, true), (true, false)] {
+        let mut m = machine();
+        for operation in 0..4 {
+            call(&mut m, start, operation, failure());
+        }
+        assert_eq!(call(&mut m, start, 4, slow("data.search", worked)), None);
+        assert_eq!(call(&mut m, start, 5, failure()).is_some(), opens);
+    }
 }
 
 #[test]

@@ -136,7 +136,7 @@ async fn fault_25_leaked_connections_are_told_of_once_and_shed_rather_than_hang(
     for caller in callers {
         let error = caller.await.expect("joined").expect_err("none is free");
         assert!(
-            matches!(error.kind, ErrorKind::Overloaded | ErrorKind::PoolTimeout),
+            matches!(error.kind, ErrorKind::Overloaded | ErrorKind::PoolTimeout { .. }),
             "{error}"
         );
     }
@@ -153,4 +153,57 @@ async fn fault_25_leaked_connections_are_told_of_once_and_shed_rather_than_hang(
     gate.open();
     let _ = leaked.await.expect("joined");
     bench.count().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_runaway_query_called_over_and_over_does_not_open_the_breaker_and_slowness_all_over_does() {
+    let bench = bench();
+    let soon = Duration::from_millis(10);
+    let run_away = |operation: Operation| {
+        let database = bench.database.clone();
+        async move { database.read(operation.within(soon), runaway).await }
+    };
+    for _ in 0..25 {
+        let error = run_away(COUNT).await.expect_err("stopped");
+        assert_eq!(error.kind, ErrorKind::DeadlineExceeded);
+    }
+    let breaker = bench.database.status().breakers[0].clone();
+    assert_eq!((breaker.state, breaker.buffered_calls), ("CLOSED", 25));
+    assert!(breaker.slow_call_rate > 0.99, "{breaker:?}");
+    run_away(Operation::scan("t.search")).await.expect_err("stopped");
+    let breaker = bench.database.status().breakers[0].clone();
+    assert_eq!(
+        (breaker.state, breaker.cause.as_str()),
+        ("OPEN", "26 of 26 calls were slow")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_says_what_ended_its_repetition() {
+    let broken = |_: &Connection| -> rusqlite::Result<()> {
+        const IOERR_READ: i32 = 266;
+        let code = rusqlite::ffi::Error::new(IOERR_READ);
+        Err(rusqlite::Error::SqliteFailure(code, None))
+    };
+    let cases = [
+        (Duration::from_millis(1), "given up: all attempts are used"),
+        (
+            Duration::from_secs(10),
+            "given up: the next attempt would begin after the deadline",
+        ),
+    ];
+    for (base_delay, words) in cases {
+        let mut settings = settings();
+        settings.retry.base_delay = base_delay;
+        let bench = bench_with(settings, Arc::new(Unobserved));
+        let error = bench.database.read(COUNT, broken).await.expect_err("broken");
+        assert!(error.detail.ends_with(words), "{error}");
+        let write = bench.database.write(PUT, |_| Err::<Effect<()>, _>(no_such_table()));
+        let never = write.await.expect_err("refused");
+        assert!(!never.detail.contains("given up"), "{never}");
+    }
+}
+
+fn no_such_table() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR), None)
 }
