@@ -9,6 +9,7 @@ mod fence;
 mod gather;
 mod job;
 mod pace;
+mod permits;
 mod repeat;
 mod upkeep;
 mod worker;

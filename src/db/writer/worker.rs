@@ -16,12 +16,12 @@ use super::fence::Watched;
 use super::gather::gather;
 use super::job::Job;
 use super::pace::Pace;
+use super::permits::Permits;
 use super::repeat::{Jobs, again, answer, answer_all};
 use super::upkeep::OPTIMIZE_FIRST;
 use crate::clock;
-use crate::db::breaker::{Outcome, Permit};
+use crate::db::breaker::Outcome;
 use crate::db::checkpoint::BUSY_CAP;
-use crate::db::database::refused;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::panic_text::panic_text;
 use crate::db::sequence::Sequence;
@@ -90,41 +90,6 @@ fn still_wanted(shared: &Shared, jobs: Jobs) -> Jobs {
     kept
 }
 
-/// The permits of one attempt: the first carries the verdict, the others only hold half-open leases.
-struct Permits {
-    lead: Permit,
-    others: Vec<Permit>,
-}
-
-impl Permits {
-    /// Those the jobs came in with, as far as they are still valid; otherwise a new one.
-    fn gather(shared: &Shared, jobs: &mut Jobs, number: &mut Option<u64>) -> Result<Self, DbError> {
-        let mut held: Vec<_> = jobs
-            .iter_mut()
-            .filter_map(|job| job.take_permit())
-            .filter(Permit::is_current)
-            .collect();
-        let lead = match held.pop() {
-            Some(permit) => permit,
-            None => {
-                let number = number.unwrap_or_else(|| shared.breaker.operation_number());
-                shared
-                    .breaker
-                    .acquire(number, None)
-                    .map_err(|refusal| refused(shared.database, jobs[0].operation().name, refusal))?
-            }
-        };
-        number.get_or_insert(lead.operation());
-        Ok(Self { lead, others: held })
-    }
-
-    fn settle(self, outcome: Outcome) {
-        // However many jobs it held, the attempt was one call. The others' leases go back unsettled.
-        drop(self.others);
-        self.lead.settle(outcome);
-    }
-}
-
 impl Desk {
     /// With nothing done yet.
     pub fn new(shared: Arc<Shared>, sequence: Sequence) -> Self {
@@ -157,7 +122,10 @@ impl Desk {
                 PRUNE_AFTER
             };
             match queue.recv_timeout(patience) {
-                Ok(first) => self.batch_of(first, queue),
+                Ok(first) => {
+                    gather(&mut self.pace, &self.shared.metrics.queued);
+                    self.batch_of(first, queue);
+                }
                 Err(RecvTimeoutError::Timeout) => self.idle(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -168,7 +136,6 @@ impl Desk {
         let shared = &*Arc::clone(&self.shared);
         let limit = self.pace.limit();
         shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
-        gather(&mut self.pace, &shared.metrics.queued);
         let mut jobs = vec![first];
         jobs.extend(queue.try_iter().take(limit - 1));
         shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
