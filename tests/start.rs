@@ -359,3 +359,43 @@ fn what_an_earlier_run_left_in_the_spool_is_stored_at_the_next_start() {
         (client.get("/api/monitoring/stats").json()["ledger"]["spooled"] == 0).then_some(())
     });
 }
+
+#[test]
+fn a_database_file_that_is_gone_is_asked_for_and_not_made_anew() {
+    let mut server = Server::start(SHORT);
+    server.client().put("/api/data/notes", &json!({})).expect(201);
+    server
+        .client()
+        .post("/api/monitoring/errors", &json!({ "message": "kept" }))
+        .expect(201);
+    eventually("the event is stored", || {
+        let stats = server.client().get("/api/monitoring/stats").json();
+        (stats["ledger"]["stored"].as_u64() > Some(0)).then_some(())
+    });
+    assert!(server.stop().success());
+    for name in ["app.db", "events.db"] {
+        let (path, aside) = (server.data_dir().join(name), server.folder().join("aside"));
+        std::fs::rename(&path, &aside).expect("moved away");
+        let refused = run(server.folder(), &[], &[]);
+        assert_eq!(refused.code, Some(1), "{}", refused.err);
+        for told in [
+            name,
+            "is missing or empty",
+            "acknowledged commits",
+            "-sequence",
+            "Put the file back",
+        ] {
+            assert!(refused.err.contains(told), "{told}\nin {}", refused.err);
+        }
+        let checked = run(server.folder(), &[], &["check"]);
+        assert!(
+            checked.code == Some(1) && checked.out.contains("is missing or empty"),
+            "{}",
+            checked.out
+        );
+        assert!(!path.exists(), "nothing is created");
+        std::fs::rename(&aside, &path).expect("put back");
+    }
+    server.restart();
+    server.client().get("/api/data/notes").expect(200);
+}

@@ -13,6 +13,7 @@ use super::connection::{self, Role};
 use super::identity::{Found, identity, log_path, look};
 use super::internal::{self, DatabaseId};
 use super::open_error::OpenError;
+use super::sequence::acknowledged;
 
 /// One step of a schema; steps are applied in order, each in its own transaction, and never edited afterwards.
 #[derive(Debug, Clone, Copy)]
@@ -102,8 +103,21 @@ fn check_untouched(path: &Path, expected: i32, migrations: &[Migration]) -> Resu
             check_ours(&file, &shown(), expected, migrations).map(|_| found)
         }
         Found::Sqlite { user_version, .. } => check_version(&shown(), user_version, migrations).map(|_| found),
-        Found::Nothing => Ok(found),
+        Found::Nothing => match traces_beside(path) {
+            Some(traces) => Err(OpenError::Gone { path: shown(), traces }),
+            None => Ok(found),
+        },
     }
+}
+
+/// What lies beside a file that is missing and says that it held something: an empty one in its place would answer
+/// "not found" for everything that was ever acknowledged.
+fn traces_beside(path: &Path) -> Option<String> {
+    let commits = acknowledged(path).map(|number| format!("its {number} acknowledged commits are on record beside it"));
+    let log_bytes = std::fs::metadata(log_path(path)).map_or(0, |log| log.len());
+    let log = (log_bytes > 0).then(|| format!("its write-ahead log of {log_bytes} bytes lies there"));
+    let traces: Vec<_> = commits.into_iter().chain(log).collect();
+    (!traces.is_empty()).then(|| traces.join(" and "))
 }
 
 /// The version, unless it is newer than what the migrations know.

@@ -21,6 +21,16 @@ pub enum OpenError {
         /// The file.
         path: String,
     },
+    /// The file is gone, and what lies beside it says that it held something.
+    #[error(
+        "{path} is missing or empty, but {traces}; nothing was created. Put the file back, or a copy of it. To begin anew without what it held: remove {path}-sequence, {path}-wal, {path}-shm and {path}-breakers.json, where they are there"
+    )]
+    Gone {
+        /// The file.
+        path: String,
+        /// What says so.
+        traces: String,
+    },
     /// A database of another program.
     #[error(
         "{path} belongs to another program (application_id {found:#x}, expected {expected:#x}); it was left untouched"

@@ -65,6 +65,12 @@ pub fn sequence_path(database: &Path) -> PathBuf {
     path.into()
 }
 
+/// The last commit that was acknowledged at this path, whichever database stood there; `None` when none is on record.
+pub fn acknowledged(database: &Path) -> Option<u64> {
+    let slots = read_slots(&sequence_path(database));
+    slots.iter().flatten().map(|slot| slot.sequence).max()
+}
+
 /// The file, and the number of the last commit.
 pub struct Sequence {
     path: PathBuf,

@@ -78,3 +78,27 @@ fn an_up_to_date_file_opens_while_another_process_holds_the_write_lock() {
     holder.execute_batch("BEGIN IMMEDIATE").expect("locked");
     assert!(prepare(&path, 77, STEPS).expect("opens").applied.is_empty());
 }
+
+#[test]
+fn a_file_that_is_gone_is_not_made_anew_over_what_it_held() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.db");
+    let (mut sequence, _) = crate::db::sequence::Sequence::open(&path, [7; 16], 0);
+    let number = sequence.next();
+    sequence.acknowledge(number);
+    for is_there in [false, true] {
+        let gone = prepare(&path, 77, STEPS).expect_err("refused").to_string();
+        assert!(gone.contains("1 acknowledged commits"), "{gone}");
+        let inspected = inspect(&path, 77, STEPS).expect_err("refused").to_string();
+        assert_eq!(inspected, gone);
+        assert_eq!(path.exists(), is_there, "nothing is created");
+        std::fs::write(&path, "").expect("emptied");
+    }
+    std::fs::remove_file(crate::db::sequence_path(&path)).expect("removed");
+    let log = folder.path().join("a.db-wal");
+    std::fs::write(&log, [1; 64]).expect("written");
+    let gone = prepare(&path, 77, STEPS).expect_err("refused").to_string();
+    assert!(gone.contains("log of 64 bytes"), "{gone}");
+    std::fs::remove_file(log).expect("removed");
+    prepare(&path, 77, STEPS).expect("begun anew");
+}
