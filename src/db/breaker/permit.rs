@@ -37,6 +37,8 @@ impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Permit<B, O> {
     /// Settles it.
     #[inline]
     pub fn settle(mut self, outcome: Outcome) {
+        #[cfg(test)]
+        crate::db::simulation::settling(self.breaker.borrow(), self.is_current(), self.operation, &outcome);
         self.settled = true;
         let breaker = self.breaker.borrow();
         let is_quick = self.ticket.lease.is_none() && outcome == Outcome::Success;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Breaker;
+#[cfg(test)]
+use super::state::State;
 use crate::db::observe::BreakerChange;
 
 /// What the API shows of a breaker.
@@ -65,6 +67,25 @@ impl Breaker {
                 failed_calls: totals.failures,
                 not_permitted_calls: self.refused.load(Ordering::Relaxed),
             }
+        })
+    }
+
+    /// `app.write` and the like.
+    #[cfg(test)]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A half-open breaker's permits, and how long each lease that is out still runs.
+    #[cfg(test)]
+    pub fn leases(&self) -> Option<(u32, Vec<Duration>)> {
+        let now = self.clock.now();
+        self.gate.locked(|inner| match inner.machine.state() {
+            State::HalfOpen { permits, leases, .. } => {
+                let left = leases.iter().filter(|lease| lease.1 > now);
+                Some((*permits, left.map(|lease| lease.1 - now).collect()))
+            }
+            _ => None,
         })
     }
 

@@ -130,6 +130,11 @@ impl Disk {
         self.files.borrow_mut().remove(name)
     }
 
+    /// The name is given to a file again.
+    pub fn put_back(&self, name: &str, file: Rc<RefCell<Inode>>) {
+        self.files.borrow_mut().insert(name.to_owned(), file);
+    }
+
     /// Bytes in files that have a name, and those held back.
     pub fn used(&self) -> usize {
         let files: usize = self.files.borrow().values().map(|f| f.borrow().content.len()).sum();

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rusqlite::ffi;
 
+use super::tally::Counts;
+
 /// What SQLite asks of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
@@ -83,8 +85,8 @@ pub struct Faults {
     end: Cell<Option<(u32, End)>>,
     /// Bytes the disk holds; 0 is no limit.
     pub capacity: Cell<usize>,
-    /// Faults that struck, for the trace.
-    pub struck: Cell<u64>,
+    /// Faults that struck, by call and code.
+    pub struck: RefCell<Counts>,
 }
 
 /// What becomes of a call.
@@ -131,7 +133,8 @@ impl Faults {
                 fault.after -= 1;
                 return true;
             }
-            self.struck.set(self.struck.get() + 1);
+            let what = fault.code.map_or("slow".to_owned(), |code| format!("code {code}"));
+            self.struck.borrow_mut().count(format!("{call:?} {what}"));
             verdict.takes += fault.takes;
             verdict.code = verdict.code.or(fault.code);
             fault.lasting

@@ -12,9 +12,13 @@ mod faults;
 mod file;
 mod locks;
 mod model;
+mod once;
 mod paths;
+mod reckoning;
+mod rot;
 mod run;
 mod steps;
+mod tally;
 mod time;
 mod trace;
 mod troubles;
@@ -27,6 +31,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 pub use self::paths::{content, hold_back, inode, remove, replace, space, stat, sync, write};
+use super::breaker::{Breaker, Outcome};
 use super::wait::{Elapsed, Panicked};
 use super::writer::Unattended;
 use crate::clock;
@@ -39,6 +44,13 @@ pub fn is_running() -> bool {
 /// Hands a writer over, which gets its turns from here on.
 pub fn adopt(writer: Unattended) {
     world::current().expect("asked before").adopt(writer);
+}
+
+/// A permit of this breaker is about to be settled.
+pub fn settling(breaker: &Breaker, is_current: bool, operation: u64, outcome: &Outcome) {
+    if let Some(world) = world::current() {
+        world.reckoning.settling(breaker.name(), is_current, operation, outcome);
+    }
 }
 
 /// Runs `work` again and again on a thread of its own, `span` apart, until it says that it is over.
@@ -105,7 +117,11 @@ fn run_seeds(first: u64, seeds: u64, steps: u64) {
     let next = std::sync::atomic::AtomicU64::new(first);
     let failures = parking_lot::Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
-    let totals = parking_lot::Mutex::new(model::Tally::default());
+    let totals = parking_lot::Mutex::new((
+        tally::Tally::default(),
+        tally::Counts::default(),
+        tally::Counts::default(),
+    ));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -115,14 +131,21 @@ fn run_seeds(first: u64, seeds: u64, steps: u64) {
                         return;
                     }
                     match run::run(seed, steps) {
-                        Ok(done) => totals.lock().add(&done.tally),
+                        Ok(done) => {
+                            let mut totals = totals.lock();
+                            totals.0.add(&done.tally);
+                            totals.1.add(&done.refusals);
+                            totals.2.add(&done.faults);
+                        }
                         Err(report) => failures.lock().push((seed, report)),
                     }
                 }
             });
         }
     });
-    println!("{seeds} seeds from {first}, {steps} steps each: {:?}", totals.lock());
+    let (tally, refusals, faults) = &*totals.lock();
+    println!("{seeds} seeds from {first}, {steps} steps each: {tally:?}");
+    println!("  refused writes: {refusals}\n  faults that struck: {faults}");
     if let Some((seed, report)) = failures.lock().first() {
         panic!(
             "seed {seed} failed: {report}\nalone: SIMULATION_SEED={seed} SIMULATION_STEPS={steps} cargo test --release --locked --lib simulation::seeds -- --nocapture"

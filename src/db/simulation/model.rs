@@ -8,6 +8,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use super::tally::{Counts, Tally, reason};
+use crate::db::ErrorKind;
+
 /// What is known of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -35,45 +38,6 @@ pub struct Snapshot {
     pub rows: Vec<(i64, i64)>,
 }
 
-/// What happened, in numbers.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Tally {
-    pub acked: u64,
-    pub refused: u64,
-    pub unknown: u64,
-    pub left: u64,
-    /// Jobs that were looked for.
-    pub seen: u64,
-    pub failed_reads: u64,
-    pub opens: u64,
-    pub failed_opens: u64,
-    pub kills: u64,
-    pub power_losses: u64,
-    pub faults: u64,
-    pub transitions: u64,
-    pub recoveries: u64,
-    pub virtual_seconds: u64,
-}
-
-impl Tally {
-    pub fn add(&mut self, other: &Self) {
-        self.acked += other.acked;
-        self.refused += other.refused;
-        self.unknown += other.unknown;
-        self.left += other.left;
-        self.seen += other.seen;
-        self.failed_reads += other.failed_reads;
-        self.opens += other.opens;
-        self.failed_opens += other.failed_opens;
-        self.kills += other.kills;
-        self.power_losses += other.power_losses;
-        self.faults += other.faults;
-        self.transitions += other.transitions;
-        self.recoveries += other.recoveries;
-        self.virtual_seconds += other.virtual_seconds;
-    }
-}
-
 /// What was known when a read began.
 #[derive(Debug, Clone, Copy)]
 pub struct Before {
@@ -89,6 +53,8 @@ pub struct Model {
     floor_acked: Cell<i64>,
     floor_tried: Cell<i64>,
     pub tally: RefCell<Tally>,
+    /// Refused writes by reason.
+    pub refusals: RefCell<Counts>,
 }
 
 impl Model {
@@ -127,8 +93,15 @@ impl Model {
         self.settle(job, Fate::Acked(self.acks.get()))
     }
 
-    pub fn refused(&self, job: i64) -> Result<(), String> {
-        self.tally.borrow_mut().refused += 1;
+    /// Refused with an error that says that nothing was done.
+    pub fn refused(&self, job: i64, kind: &ErrorKind) -> Result<(), String> {
+        self.refusals.borrow_mut().count(reason(kind));
+        self.settle(job, Fate::Absent)
+    }
+
+    /// It undid itself.
+    pub fn rolled_back(&self, job: i64) -> Result<(), String> {
+        self.refusals.borrow_mut().count("its own rollback");
         self.settle(job, Fate::Absent)
     }
 

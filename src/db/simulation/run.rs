@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use super::entries::{MIGRATIONS, PATH, look};
 use super::faults::End;
-use super::model::{Model, Tally};
+use super::model::Model;
+use super::tally::{Counts, Tally};
 use super::watcher::Watcher;
 use super::world::{self, World};
 use super::{steps, vfs};
 use crate::clock::{self, Clock, Simulated};
-use crate::db::{Database, Options};
+use crate::db::{Database, OpenError, Options};
 
 /// A run.
 pub struct Run {
@@ -36,6 +37,8 @@ pub struct Run {
 /// A run that held.
 pub struct Done {
     pub tally: Tally,
+    pub refusals: Counts,
+    pub faults: Counts,
     pub hash: u64,
 }
 
@@ -58,19 +61,25 @@ impl Run {
         }
     }
 
+    /// One try to open the file.
+    pub fn try_open(&self) -> Result<Database, OpenError> {
+        self.observer.forget();
+        self.world.reckoning.forget();
+        let options = Options {
+            name: "app",
+            path: PathBuf::from(PATH),
+            application_id: 0x5349_4d30,
+            migrations: MIGRATIONS,
+            settings: steps::settings(),
+        };
+        let clock: Arc<dyn Clock> = self.world.clock.clone();
+        Database::open(options, clock, self.observer.clone())
+    }
+
     /// Starts a life. Faults may be on; then a start may fail, and the next one is tried without.
     pub fn open(&mut self) {
         for attempt in 0..2 {
-            self.observer.forget();
-            let options = Options {
-                name: "app",
-                path: PathBuf::from(PATH),
-                application_id: 0x5349_4d30,
-                migrations: MIGRATIONS,
-                settings: steps::settings(),
-            };
-            let clock: Arc<dyn Clock> = self.world.clock.clone();
-            let opened = Database::open(options, clock, self.observer.clone());
+            let opened = self.try_open();
             if self.world.ended().is_some() {
                 drop(opened);
                 return self.after_end();
@@ -99,7 +108,7 @@ impl Run {
     }
 
     /// What is there, with nothing on its way.
-    fn verify(&self, still: bool) {
+    pub fn verify(&self, still: bool) {
         let before = self.model.before();
         match look() {
             Ok((integrity, snapshot)) => {
@@ -213,6 +222,9 @@ impl Run {
             self.world
                 .fail(format!("the retry budget is {}", status.retries.budget_left));
         }
+        for breaker in database.breakers() {
+            self.check(self.world.reckoning.holds(breaker));
+        }
         if status.pool.in_use > status.pool.limit || status.pool.open > status.pool.max {
             self.world.fail(format!("more readers than allowed: {:?}", status.pool));
         }
@@ -236,6 +248,9 @@ impl Run {
         if self.world.failure().is_none() {
             self.recover();
         }
+        if self.world.failure().is_none() {
+            self.rot();
+        }
     }
 }
 
@@ -256,8 +271,9 @@ pub fn run(seed: u64, steps: u64) -> Result<Done, String> {
     }
     let mut tally = *run.model.tally.borrow();
     tally.transitions = run.observer.transitions();
-    tally.faults = world.disk.faults.struck.get();
     tally.virtual_seconds = world.clock.elapsed().as_secs();
+    let refusals = run.model.refusals.borrow().clone();
+    let faults = world.disk.faults.struck.borrow().clone();
     // From here on nothing gets a turn any more.
     world.end(End::Killed);
     run.database = None;
@@ -269,6 +285,8 @@ pub fn run(seed: u64, steps: u64) -> Result<Done, String> {
         Some(what) => Err(format!("{what}\n{}", world.trace.last())),
         None => Ok(Done {
             tally,
+            refusals,
+            faults,
             hash: world.trace.hash(),
         }),
     }

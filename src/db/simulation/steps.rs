@@ -29,7 +29,7 @@ pub fn settings() -> DatabaseSettings {
 
 impl Run {
     /// Adds a caller who must have an answer within `limit` and the slack.
-    fn call(&self, what: String, limit: Duration, caller: impl Future<Output = ()> + 'static) -> u64 {
+    pub fn call(&self, what: String, limit: Duration, caller: impl Future<Output = ()> + 'static) -> u64 {
         let (calls, name) = (Rc::clone(&self.calls), self.names.get() + 1);
         self.names.set(name);
         calls.borrow_mut().insert(name, (clock::now() + limit + SLACK, what));
@@ -39,13 +39,14 @@ impl Run {
         })
     }
 
-    fn write(&self, database: &Database) {
+    pub fn write(&self, database: &Database) {
         let kind = match self.world.below(20) {
             0 => Kind::Slow,
             1 | 2 => Kind::Conflicts,
             3 => Kind::Panics,
             4 => Kind::RollsBack,
             5 => Kind::Large,
+            6 | 7 => Kind::Repeatable,
             _ => Kind::Plain,
         };
         let job = self.model.begin();
@@ -60,7 +61,14 @@ impl Run {
             Rc::clone(&self.writes),
         );
         let caller = async move {
-            let answer = database.write(PUT.within(timeout), move |c| work(c, job, kind)).await;
+            let operation = if kind == Kind::Repeatable {
+                PUT.idempotent()
+            } else {
+                PUT
+            };
+            let answer = database
+                .write(operation.within(timeout), move |c| work(c, job, kind))
+                .await;
             if world.ended().is_some() {
                 return;
             }
@@ -72,10 +80,10 @@ impl Run {
             });
             writes.borrow_mut().remove(&job);
             let told = match (&answer, kind) {
-                (Ok(()), Kind::RollsBack) => model.refused(job),
+                (Ok(()), Kind::RollsBack) => model.rolled_back(job),
                 (Ok(()), Kind::Conflicts | Kind::Panics) => Err(format!("job {job} can't have been committed")),
                 (Ok(()), _) => model.acked(job),
-                (Err(error), _) if error.nothing_done() => model.refused(job),
+                (Err(error), _) if error.nothing_done() => model.refused(job, &error.kind),
                 (Err(_), _) => model.unknown(job),
             };
             told.unwrap_or_else(|what| world.fail(what));
@@ -215,7 +223,8 @@ pub fn step(run: &mut Run) {
     let Some(database) = run.database.clone() else { return };
     let world = Rc::clone(&run.world);
     match world.below(1000) {
-        0..250 => run.write(&database),
+        0..220 => run.write(&database),
+        220..250 => run.write_once(&database),
         250..290 => (0..2 + world.below(6)).for_each(|_| run.write(&database)),
         290..430 => run.read_one(&database),
         430..480 => run.read_all(&database),
@@ -240,7 +249,8 @@ pub fn step(run: &mut Run) {
             drop(database);
             run.close();
         }
-        988..992 => {
+        988 => run.vanish(&database),
+        989..992 => {
             drop(database);
             run.recover();
         }

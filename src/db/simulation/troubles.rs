@@ -39,7 +39,9 @@ impl Run {
         match self.world.below(3) {
             0 => breaker.force_open(lasting, "by hand", None),
             1 => breaker.disable(lasting, "by hand", None),
-            _ => drop(breaker.reset("by hand", None)),
+            // A closed breaker's reset is no change of its state, and yet its counts begin anew.
+            _ if breaker.reset("by hand", None) => self.world.reckoning.begin_anew(breaker.name()),
+            _ => {}
         }
     }
 

@@ -38,6 +38,12 @@ impl Observer for Watcher {
         world
             .trace
             .line(|| format!("{}: {} -> {} ({})", change.name, change.from, change.to, change.cause));
+        if let Err(what) = world
+            .reckoning
+            .changed(&change.name, change.from, change.to, &change.cause)
+        {
+            world.fail(what);
+        }
         let before = self
             .states
             .lock()

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::disk::Disk;
 use super::faults::End;
+use super::reckoning::Reckoning;
 use super::time::SimClock;
 use super::trace::Trace;
 use crate::clock::Clock;
@@ -48,6 +49,7 @@ pub struct World {
     pub clock: Arc<SimClock>,
     pub disk: Rc<Disk>,
     pub trace: Trace,
+    pub reckoning: Reckoning,
     rng: RefCell<fastrand::Rng>,
     callers: RefCell<BTreeMap<u64, Option<Caller>>>,
     numbers: Cell<u64>,
@@ -70,6 +72,7 @@ impl World {
             clock: Arc::new(SimClock::new()),
             disk: Rc::default(),
             trace: Trace::default(),
+            reckoning: Reckoning::default(),
             rng: RefCell::new(fastrand::Rng::with_seed(seed)),
             callers: RefCell::default(),
             numbers: Cell::new(0),
