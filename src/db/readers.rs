@@ -25,6 +25,7 @@ use super::wait;
 use crate::clock;
 use crate::config::OperationSettings;
 use crate::quantiles::Quantiles;
+use crate::rate::MinuteRate;
 
 /// Longest stay of a read on an async worker; past it the read starts anew on a thread.
 const IN_PLACE: Duration = Duration::from_millis(2);
@@ -44,6 +45,8 @@ pub struct Readers {
     pub(super) connection_waits: Quantiles,
     /// How long the steps took that ran on threads.
     pub(super) steps: Quantiles,
+    /// Operations that were not admitted.
+    pub(super) turned_away: MinuteRate,
     pub(super) settings: OperationSettings,
     pub(super) connect_timeout: Duration,
     pub(super) observer: Arc<dyn Observer>,
@@ -240,8 +243,8 @@ impl Readers {
             Refused::Shed => (ErrorKind::Overloaded, Some(SHED_FOR)),
             Refused::TimedOut => (ErrorKind::PoolTimeout, None),
         };
-        let view = self.limiter.view();
-        let ahead = format!("{} run of {}, {} wait", view.in_use, view.limit, view.waiting);
+        self.turned_away.add(clock::now(), 1);
+        let ahead = self.limiter.view().sentence();
         DbError {
             retry_after: wait,
             ..DbError::new(self.database, operation.name, kind).with_detail(ahead)

@@ -36,6 +36,7 @@ fn database(name: &'static str) -> DatabaseStatus {
             queued: 0,
             in_hand: 0,
             refused: 0,
+            turned_away: 0,
             commits: 0,
             jobs: 0,
             batch_limit: 64,

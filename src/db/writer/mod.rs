@@ -35,6 +35,7 @@ use super::statements::Statements;
 use crate::clock::{self, SharedClock};
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
+use crate::rate::MinuteRate;
 
 /// Jobs that may wait; the next one is refused.
 pub const QUEUE_CAPACITY: usize = 4096;
@@ -95,11 +96,11 @@ impl Underway {
 }
 
 /// Counters and recent sizes and times.
-#[derive(Default)]
 pub struct Metrics {
     pub(super) queued: AtomicUsize,
     pub(super) in_hand: AtomicUsize,
     pub(super) refused: AtomicU64,
+    pub(super) turned_away: MinuteRate,
     pub(super) commits: AtomicU64,
     pub(super) jobs: AtomicU64,
     pub(super) retries: AtomicU64,
@@ -107,6 +108,24 @@ pub struct Metrics {
     pub(super) batch_limit: AtomicUsize,
     pub(super) batch_size: Quantiles,
     pub(super) commit_time: Quantiles,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            queued: AtomicUsize::default(),
+            in_hand: AtomicUsize::default(),
+            refused: AtomicU64::default(),
+            turned_away: MinuteRate::starting_at(clock::now()),
+            commits: AtomicU64::default(),
+            jobs: AtomicU64::default(),
+            retries: AtomicU64::default(),
+            gave_up: AtomicU64::default(),
+            batch_limit: AtomicUsize::default(),
+            batch_size: Quantiles::default(),
+            commit_time: Quantiles::default(),
+        }
+    }
 }
 
 /// Ends backoff sleeps at shutdown.
@@ -251,6 +270,7 @@ impl Writer {
             Err(error) => {
                 self.shared.metrics.queued.fetch_sub(1, Ordering::Relaxed);
                 self.shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
+                self.shared.metrics.turned_away.add(clock::now(), 1);
                 refuse(if matches!(error, TrySendError::Full(_)) {
                     ErrorKind::QueueFull
                 } else {
