@@ -25,7 +25,6 @@ use super::wait;
 use crate::clock;
 use crate::config::OperationSettings;
 use crate::quantiles::Quantiles;
-use crate::rate::MinuteRate;
 
 /// Longest stay of a read on an async worker; past it the read starts anew on a thread.
 const IN_PLACE: Duration = Duration::from_millis(2);
@@ -45,8 +44,7 @@ pub struct Readers {
     pub(super) connection_waits: Quantiles,
     /// How long the steps took that ran on threads.
     pub(super) steps: Quantiles,
-    /// Operations that were not admitted.
-    pub(super) turned_away: MinuteRate,
+    pub(super) turned_away: crate::rate::MinuteRate,
     pub(super) settings: OperationSettings,
     pub(super) connect_timeout: Duration,
     pub(super) observer: Arc<dyn Observer>,
@@ -239,15 +237,12 @@ impl Readers {
     }
 
     fn not_admitted(&self, operation: Operation, refused: Refused) -> DbError {
-        let (kind, wait) = match refused {
-            Refused::Shed => (ErrorKind::Overloaded, Some(SHED_FOR)),
-            Refused::TimedOut => (ErrorKind::PoolTimeout, None),
-        };
         self.turned_away.add(clock::now(), 1);
-        let ahead = self.limiter.view().sentence();
-        DbError {
-            retry_after: wait,
-            ..DbError::new(self.database, operation.name, kind).with_detail(ahead)
+        let refuse =
+            |kind| DbError::new(self.database, operation.name, kind).with_detail(self.limiter.view().sentence());
+        match refused {
+            Refused::Shed => refuse(ErrorKind::Overloaded).with_retry_after(SHED_FOR),
+            Refused::TimedOut => refuse(ErrorKind::PoolTimeout),
         }
     }
 
@@ -282,8 +277,8 @@ impl Readers {
                 Err(DbError::new(self.database, operation.name, ErrorKind::Cancelled).into())
             }
             Ok(Err(error)) => {
-                let class = classify_error(&error);
-                if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
+                let impact = classify_error(&error).impact;
+                if matches!(impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
                     connection.poison();
                 }
                 let holder = lock_holder(&error, &scope, connection.holders(), false);
