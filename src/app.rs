@@ -172,6 +172,10 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     let observer = Arc::new(observer::Recorder::new(capture.clone(), Arc::clone(&evidence)));
     let databases = Arc::new(databases::open(settings, &clock, observer).await?);
     let spool = open_spool(settings, &data_dir.join("spool")).await?;
+    let lost = spool.status().lost_before_start;
+    if lost > 0 {
+        capture.capture(events::NewEvent::lost_from_spool(lost));
+    }
     let operation = &settings.database.operation;
     let log = EventLog::start(
         databases.events.clone(),

@@ -1,7 +1,7 @@
 //! Circuit breakers (floor 6): look at them, and set them by hand.
 //!
 //! What must stay true: what is set by hand is an event that carries the request, and is on disk before it is answered,
-//! save where the disk doesn't take it; an isolated file can't be reset.
+//! save where the disk doesn't take it; an isolated file's breakers can't be set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ async fn force_open(
     media: Media<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
-    let breaker = known(monitor, name)?;
+    let breaker = settable(monitor, name)?;
     let (lasting, reason) = by_hand(&members(media.0, body, &["forSeconds", "reason"]).await?, "opened")?;
     breaker.force_open(lasting, &reason, Some(&context.0));
     monitor.keep_breakers().await;
@@ -96,7 +96,7 @@ async fn disable(
     media: Media<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
-    let breaker = known(monitor, name)?;
+    let breaker = settable(monitor, name)?;
     let (lasting, reason) = by_hand(&members(media.0, body, &["forSeconds", "reason"]).await?, "disabled")?;
     breaker.disable(lasting, &reason, Some(&context.0));
     monitor.keep_breakers().await;
@@ -133,6 +133,23 @@ fn known(monitor: &Monitor, name: &str) -> ApiResult<Arc<Breaker>> {
     named(monitor, name).ok_or_else(missing)
 }
 
+/// One that can be set now: a setting that would wait for a check of the file is refused rather than kept in mind.
+fn settable(monitor: &Monitor, name: &str) -> ApiResult<Arc<Breaker>> {
+    let breaker = known(monitor, name)?;
+    if breaker.status().state == "ISOLATED" {
+        Err(isolated())
+    } else {
+        Ok(breaker)
+    }
+}
+
+fn isolated() -> Problem {
+    Problem::new(
+        Code::Conflict,
+        "The file is isolated; only a successful check of the file ends that.",
+    )
+}
+
 async fn reset(monitor: &Monitor, breakers: &[Arc<Breaker>], context: &RequestContext) -> ApiResult<Json<Value>> {
     let mut done = Vec::new();
     for breaker in breakers {
@@ -141,10 +158,7 @@ async fn reset(monitor: &Monitor, breakers: &[Arc<Breaker>], context: &RequestCo
         }
     }
     if done.is_empty() {
-        return Err(Problem::new(
-            Code::Conflict,
-            "The file is isolated; only a successful check of the file ends that.",
-        ));
+        return Err(isolated());
     }
     monitor.keep_breakers().await;
     Ok(Json(json!({ "reset": done })))

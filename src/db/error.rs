@@ -48,6 +48,8 @@ pub enum ErrorKind {
         /// The extended result code.
         code: i32,
     },
+    /// A value that was stored can't be read back as what it was; the rest of the file is not in doubt. Nothing was changed.
+    DamagedValue,
     /// A write may or may not have been committed.
     OutcomeUnknown,
     /// The operation panicked; it was rolled back.
@@ -88,8 +90,13 @@ impl DbError {
 
     /// From an error of rusqlite, by its code.
     pub fn from_sqlite(database: &'static str, operation: &'static str, error: &rusqlite::Error) -> Self {
-        let code = super::classify::code_of(error).unwrap_or(1);
-        let mut made = Self::new(database, operation, ErrorKind::Sqlite { code });
+        let kind = if is_damaged_value(error) {
+            ErrorKind::DamagedValue
+        } else {
+            let code = super::classify::code_of(error).unwrap_or(1);
+            ErrorKind::Sqlite { code }
+        };
+        let mut made = Self::new(database, operation, kind);
         made.detail = error.to_string();
         made
     }
@@ -151,7 +158,7 @@ impl DbError {
         match &self.kind {
             ErrorKind::CircuitOpen { told, .. } => *told,
             ErrorKind::ShuttingDown | ErrorKind::Stuck => Told::Unavailable,
-            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown => Told::DataProblem,
+            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown | ErrorKind::DamagedValue => Told::DataProblem,
             ErrorKind::QueueFull | ErrorKind::PoolTimeout { .. } => Told::Busy,
             ErrorKind::NotBegun | ErrorKind::Overloaded => Told::Busy,
             ErrorKind::DeadlineExceeded | ErrorKind::Cancelled => Told::TooLong,
@@ -163,7 +170,8 @@ impl DbError {
     /// How bad it is.
     pub fn gravity(&self) -> Gravity {
         match &self.kind {
-            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown | ErrorKind::Stuck => Gravity::Critical,
+            ErrorKind::Isolated { .. } | ErrorKind::OutcomeUnknown => Gravity::Critical,
+            ErrorKind::DamagedValue | ErrorKind::Stuck => Gravity::Critical,
             ErrorKind::PoolTimeout { at_ceiling: true } => Gravity::Critical,
             ErrorKind::PoolTimeout { at_ceiling: false } => Gravity::Medium,
             ErrorKind::CircuitOpen { .. } | ErrorKind::DeadlineExceeded | ErrorKind::Panicked => Gravity::High,
@@ -180,12 +188,13 @@ impl DbError {
                 !matches!(classify(*code).retry, Retry::Never | Retry::OnlyIdempotent)
                     || matches!(classify(*code).told, Told::ReadOnly | Told::Unavailable)
             }
-            ErrorKind::OutcomeUnknown | ErrorKind::Panicked | ErrorKind::Cancelled => false,
+            ErrorKind::OutcomeUnknown | ErrorKind::DamagedValue | ErrorKind::Panicked | ErrorKind::Cancelled => false,
             _ => true,
         }
     }
 
-    /// Whether the database itself is in trouble, rather than having too much to do or being asked for too much.
+    /// Whether the database itself is in trouble, rather than having too much to do, being asked for too much, or holding one
+    /// bad value.
     pub fn shows_trouble(&self) -> bool {
         let told = matches!(
             self.told(),
@@ -197,6 +206,7 @@ impl DbError {
                 | ErrorKind::PoolTimeout { .. }
                 | ErrorKind::NotBegun
                 | ErrorKind::Overloaded
+                | ErrorKind::DamagedValue
                 | ErrorKind::ShuttingDown
         );
         told && !own_load
@@ -206,6 +216,15 @@ impl DbError {
     pub fn nothing_done(&self) -> bool {
         !matches!(self.kind, ErrorKind::OutcomeUnknown)
     }
+}
+
+/// Whether a value that we wrote can't be read back as what it was: not UTF-8, not JSON, or of another type.
+fn is_damaged_value(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(
+        error,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+    )
 }
 
 impl fmt::Display for DbError {
@@ -223,6 +242,7 @@ impl fmt::Display for DbError {
             ErrorKind::DeadlineExceeded => f.write_str("deadline exceeded")?,
             ErrorKind::Sqlite { code } => write!(f, "SQLite {} ({code})", classify(*code).name)?,
             ErrorKind::OutcomeUnknown => f.write_str("outcome unknown")?,
+            ErrorKind::DamagedValue => f.write_str("a stored value is damaged")?,
             ErrorKind::Panicked => f.write_str("panicked")?,
             ErrorKind::ShuttingDown => f.write_str("shutting down")?,
         }

@@ -42,6 +42,7 @@ pub struct Readers {
     pub(super) connection_waits: Quantiles,
     /// How long the steps took that ran on threads.
     pub(super) steps: Quantiles,
+    pub(super) turned_away: crate::rate::MinuteRate,
     pub(super) settings: OperationSettings,
     pub(super) connect_timeout: Duration,
     pub(super) observer: Arc<dyn Observer>,
@@ -237,16 +238,13 @@ impl Readers {
     }
 
     fn not_admitted(&self, operation: Operation, refused: Refused) -> DbError {
+        self.turned_away.add(clock::now(), 1);
         let view = self.limiter.view();
         let at_ceiling = view.in_use >= self.pool.most();
-        let (kind, wait) = match refused {
-            Refused::Shed => (ErrorKind::Overloaded, Some(SHED_FOR)),
-            Refused::TimedOut => (ErrorKind::PoolTimeout { at_ceiling }, None),
-        };
-        let ahead = format!("{} run of {}, {} wait", view.in_use, view.limit, view.waiting);
-        DbError {
-            retry_after: wait,
-            ..DbError::new(self.database, operation.name, kind).with_detail(ahead)
+        let refuse = |kind| DbError::new(self.database, operation.name, kind).with_detail(view.sentence());
+        match refused {
+            Refused::Shed => refuse(ErrorKind::Overloaded).with_retry_after(SHED_FOR),
+            Refused::TimedOut => refuse(ErrorKind::PoolTimeout { at_ceiling }),
         }
     }
 
@@ -281,8 +279,8 @@ impl Readers {
                 Err(DbError::new(self.database, operation.name, ErrorKind::Cancelled).into())
             }
             Ok(Err(error)) => {
-                let class = classify_error(&error);
-                if matches!(class.impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
+                let impact = classify_error(&error).impact;
+                if matches!(impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
                     connection.poison();
                 }
                 let holder = lock_holder(&error, &scope, connection.holders(), false);

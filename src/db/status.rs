@@ -40,6 +40,8 @@ pub struct PoolStatus {
     pub idle: u32,
     /// Operations turned away under overload since the start.
     pub shed: u64,
+    /// Operations that got no reader, for whatever reason, within the last minute.
+    pub turned_away: u64,
     /// Whether it is overloaded now: the newest go first and nobody waits long.
     pub overloaded: bool,
     /// What the limit moves between.
@@ -76,6 +78,8 @@ pub struct WriterStatus {
     pub in_hand: usize,
     /// Jobs refused because the queue was full, by number or by bytes, since the start.
     pub refused: u64,
+    /// Of those, within the last minute.
+    pub turned_away: u64,
     /// Transactions committed since the start.
     pub commits: u64,
     /// Jobs in them.
@@ -146,6 +150,25 @@ impl DatabaseStatus {
         (self.writer.queued + self.writer.in_hand > 0).then(|| format!("writes wait: {}", holder.sentence()))
     }
 
+    /// Why callers were turned away within the last minute though nothing is broken: there was too much to do.
+    pub fn overload(&self) -> Option<String> {
+        let (pool, writer) = (&self.pool, &self.writer);
+        let reads = (pool.turned_away > 0).then(|| {
+            format!(
+                "{} reads were turned away within the last minute: {} of {} readers busy",
+                pool.turned_away, pool.in_use, pool.limit
+            )
+        });
+        let writes = (writer.turned_away > 0).then(|| {
+            format!(
+                "{} writes were turned away within the last minute: the queue was full, {} wait",
+                writer.turned_away, writer.queued
+            )
+        });
+        let told: Vec<_> = reads.into_iter().chain(writes).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
     /// Whether it can be read.
     pub fn can_read(&self) -> bool {
         self.breakers[0].is_healthy() && self.probe.as_ref().is_none_or(|p| p.read_problem.is_none())
@@ -167,6 +190,7 @@ impl Database {
         let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |m| m.len());
         let readers = &inner.readers;
         let limiter = readers.limiter.view();
+        let now = crate::clock::now();
         let (open, idle) = readers.pool.counts();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         DatabaseStatus {
@@ -185,6 +209,7 @@ impl Database {
                 timeouts: limiter.timeouts,
                 idle,
                 shed: limiter.shed,
+                turned_away: readers.turned_away.per_minute(now),
                 overloaded: limiter.overloaded,
                 bounds: limiter.bounds,
                 adaptive: limiter.adaptive,
@@ -199,6 +224,7 @@ impl Database {
                 queued_bytes: metrics.queued_bytes.load(Ordering::Relaxed),
                 in_hand: metrics.in_hand.load(Ordering::Relaxed),
                 refused: count(&metrics.refused),
+                turned_away: metrics.turned_away.per_minute(now),
                 commits: count(&metrics.commits),
                 jobs: count(&metrics.jobs),
                 batch_limit: metrics.batch_limit.load(Ordering::Relaxed),
@@ -208,7 +234,7 @@ impl Database {
             retries: RetryStatus {
                 attempts: count(&metrics.retries),
                 gave_up: count(&metrics.gave_up),
-                budget_left: inner.budget.left(crate::clock::now()),
+                budget_left: inner.budget.left(now),
             },
             breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
             probe: inner.health.latest(),

@@ -121,6 +121,19 @@ impl NewEvent {
         }
     }
 
+    /// Accepted events that the spool no longer held when the service started.
+    pub fn lost_from_spool(lost: u64) -> Self {
+        let message = format!(
+            "{lost} accepted events were lost: the spool was damaged or incomplete at the start; damaged segments are kept aside"
+        );
+        Self {
+            severity: Severity::Critical,
+            details: json!({ "lost": lost }),
+            fingerprint: own(&["spool", "lost"]),
+            ..Self::of(ErrorType::System, Class::Corruption, message, EventContext::default())
+        }
+    }
+
     /// An event with what its class says.
     fn of(kind: ErrorType, class: Class, message: String, context: EventContext) -> Self {
         Self {

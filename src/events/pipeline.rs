@@ -77,7 +77,9 @@ impl Pipeline {
         grouper: Arc<dyn Grouper>,
     ) -> Self {
         const LIVE_EVENTS: usize = 1024;
-        ledger.found_in_spool(spool.status().events);
+        let found = spool.status();
+        ledger.found_in_spool(found.events + found.lost_before_start);
+        ledger.lost_from_spool(found.lost_before_start);
         let rate = MinuteRate::starting_at(clock.now());
         let (live, _) = broadcast::channel(LIVE_EVENTS);
         Self {

@@ -85,8 +85,9 @@ async fn store(pipeline: &Pipeline, place: &mut Place, chunk: Chunk) -> Result<(
     }
     if lost > 0 {
         pipeline.ledger.lost_from_spool(lost);
+        let fate = if chunk.gone { "is gone" } else { "is kept aside" };
         complain(&format!(
-            "{lost} events of the spool could not be stored; their segment is kept aside"
+            "{lost} events of the spool could not be stored; their segment {fate}"
         ));
     }
     place.mark = Some(chunk.next);

@@ -20,6 +20,7 @@ mod active;
 mod reader;
 mod segment;
 mod shelf;
+mod tally;
 mod thread;
 pub(super) use reader::{Chunk, Mark};
 
@@ -54,6 +55,8 @@ pub struct SpoolStatus {
     pub corrupt: u64,
     /// Segments kept aside as `.damaged` since the start.
     pub kept_aside: u64,
+    /// Accepted events that the start found damaged or missing.
+    pub lost_before_start: u64,
     /// Why the newest append or removal failed; `None` again once one went well. For people; holds no path.
     pub last_error: Option<String>,
 }
@@ -171,5 +174,7 @@ fn oldest_of(ms: Option<i64>) -> Option<Timestamp> {
     ms.map(from_epoch_ms)
 }
 
+#[cfg(test)]
+mod loss_tests;
 #[cfg(test)]
 mod tests;

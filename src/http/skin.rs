@@ -106,6 +106,10 @@ impl Skin {
         let seen = trace.seen();
         let code = seen.as_ref().map_or(Code::Internal, |seen| seen.code);
         let caught = request.local_cache(CaughtPanic::default).take();
+        if status == 503 && seen.is_none() && caught.is_none() {
+            // No problem stands behind it: it is a probe's answer, and what it tells of is recorded where it happens.
+            return;
+        }
         if code == Code::EventsNotAccepted {
             // The event path's own failure: it went to standard error and the ledger, and would only make matters worse here.
             return;

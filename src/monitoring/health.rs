@@ -19,7 +19,7 @@ use super::requests::Requests;
 use crate::clock::{SharedClock, rfc3339_ms};
 use crate::db::disk::Space;
 use crate::db::{Database, DatabaseStatus};
-use crate::events::EventLog;
+use crate::events::{DropReason, EventLog};
 
 /// The verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -171,11 +171,19 @@ impl Monitor {
                 spool.events
             ));
         }
+        // Nobody can bring them back, so it is told until the next start.
+        let lost = self.log.ledger().dropped.of(DropReason::SpoolDamaged);
+        if lost > 0 {
+            status = HealthStatus::Degraded;
+            because.push(format!(
+                "spool: {lost} accepted events were damaged or missing and are lost"
+            ));
+        }
         if let Some(error) = &spool.last_error {
             status = HealthStatus::Degraded;
             because.push(format!("spool: {error}"));
         }
-        let more = json!({ "events": spool.events, "bytes": spool.bytes, "segments": spool.segments });
+        let more = json!({ "events": spool.events, "bytes": spool.bytes, "segments": spool.segments, "lost": lost });
         Component { status, more }
     }
 
@@ -240,7 +248,7 @@ fn database_component(database: &DatabaseStatus, backups: bool, because: &mut Ve
     }
     // The breaker's cause names the lock's holder already.
     let waits = database.writes_wait().filter(|_| because.len() == before);
-    let hindered = [database.wal.problem(), waits];
+    let hindered = [database.wal.problem(), waits, database.overload()];
     let told = hindered.iter().flatten();
     because.extend(told.map(|problem| format!("{}: {problem}", database.name)));
     let status = match (database.is_healthy(), database.can_read()) {

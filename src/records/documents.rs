@@ -31,6 +31,8 @@ pub struct DocumentPage {
     pub items_json: String,
     /// Where the next page begins; `None` at the end.
     pub next: Option<Cursor>,
+    /// Ids of documents that belong here and whose stored bodies can't be read.
+    pub damaged: Vec<String>,
 }
 
 /// What PUT did.

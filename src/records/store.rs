@@ -13,7 +13,7 @@ use super::{
     Key, Put, collections, documents,
 };
 use crate::clock::epoch_ms;
-use crate::db::{Answered, Database, DbError, Effect, Once, Operation};
+use crate::db::{Answered, Database, DbError, Effect, ErrorKind, Once, Operation};
 
 /// Keeps what was done and undoes what was refused.
 fn settle<T, R>(outcome: Result<T, R>) -> Effect<Result<T, R>> {
@@ -67,6 +67,12 @@ pub async fn list(
 ) -> Result<Option<DocumentPage>, DbError> {
     let query = move |c: &rusqlite::Connection| documents::list(c, &collection, after.as_ref(), limit);
     db.read(Operation::scan("documents.list"), query).await
+}
+
+/// What is recorded when a list had to leave documents out.
+pub fn left_out(damaged: &[String]) -> DbError {
+    DbError::new("app", "documents.list", ErrorKind::DamagedValue)
+        .with_detail(format!("left out of the list: {}", damaged.join(", ")))
 }
 
 /// Creates a document under an id that is free; gives back that id, which a repeated call may not know.

@@ -37,6 +37,7 @@ fn database(name: &'static str) -> DatabaseStatus {
             queued_bytes: 0,
             in_hand: 0,
             refused: 0,
+            turned_away: 0,
             commits: 0,
             jobs: 0,
             batch_limit: 64,

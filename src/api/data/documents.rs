@@ -8,26 +8,38 @@ use super::conditions::Headers;
 use super::input::{self, collection_name, key, same_id};
 use super::once::answer;
 use super::refusals::{collection_missing, refused, too_large, unmet};
-use super::reply::{Reply, page};
+use super::reply::{Reply, page_of_documents};
 use crate::clock::SharedClock;
-use crate::http::ApiResult;
-use crate::http::Query;
+use crate::events::{EventContext, NewEvent};
 use crate::http::body::Media;
-use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs, NoParameters};
+use crate::http::guards::{AppRead, AppWrite, DataRead, DataWrite, Needs, NoParameters, RequestContext};
+use crate::http::{ApiResult, Door, Query};
 use crate::records::{Body, CollectionName, DocumentId, Key, Put, ReadVerdict, store};
 
 const JSON: &[&str] = &["application/json"];
 const PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
 
-/// Lists a collection's documents by id. Parameters: `limit`, `cursor`.
+/// Lists a collection's documents by id. Parameters: `limit`, `cursor`. Documents that can't be read are named in `damaged`.
 #[get("/api/data/<collection>")]
-pub async fn list_documents(_may: Needs<DataRead>, db: AppRead, query: Query, collection: &str) -> ApiResult<Reply> {
+pub async fn list_documents(
+    _may: Needs<DataRead>,
+    db: AppRead,
+    door: &State<Door>,
+    context: RequestContext,
+    query: Query,
+    collection: &str,
+) -> ApiResult<Reply> {
     let name = collection_name(collection)?;
     let (limit, after) = input::page(&query)?;
     let found = store::list(&db.0, name, after, limit)
         .await?
         .ok_or_else(|| collection_missing(collection))?;
-    Ok(page(&found.items_json, found.next.as_ref()))
+    if !found.damaged.is_empty() {
+        let error = store::left_out(&found.damaged);
+        door.capture
+            .capture(NewEvent::from_db_error(&error, EventContext::from(&*context.0)));
+    }
+    Ok(page_of_documents(&found))
 }
 
 /// Creates a document (201) under the id in the body, or under a new one.

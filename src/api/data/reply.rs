@@ -6,8 +6,9 @@ use std::io::Cursor as Bytes;
 use rocket::http::{ContentType, Header, Status};
 use rocket::request::Request;
 use rocket::response::{self, Responder, Response};
+use serde_json::Value;
 
-use crate::records::{Cursor, Document};
+use crate::records::{Cursor, Document, DocumentPage};
 
 /// A response of application data.
 #[derive(Debug)]
@@ -110,11 +111,21 @@ pub fn page(items_json: &str, next: Option<&Cursor>) -> Reply {
     Reply::json(Status::Ok, format!(r#"{{"items":{items_json},"nextCursor":{next}}}"#))
 }
 
+/// A page of documents; `damaged` is there only when some had to be left out.
+pub fn page_of_documents(found: &DocumentPage) -> Reply {
+    let mut made = page(&found.items_json, found.next.as_ref());
+    if let (Some(json), false) = (&mut made.json, found.damaged.is_empty()) {
+        json.pop();
+        json.push_str(&format!(r#","damaged":{}}}"#, Value::from(found.damaged.clone())));
+    }
+    made
+}
+
 #[cfg(test)]
 mod tests {
     use rocket::local::blocking::{Client, LocalResponse};
     use rocket::{Build, Rocket, get, routes};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

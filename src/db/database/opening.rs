@@ -146,6 +146,7 @@ impl Common {
             limiter: Limiter::new(Adaptive::new(first_limit(), settings.pool.min, settings.pool.max)),
             connection_waits: Quantiles::new(),
             steps: Quantiles::new(),
+            turned_away: crate::rate::MinuteRate::starting_at(clock::now()),
             active: Arc::clone(&self.active),
             settings: settings.operation.clone(),
             connect_timeout: settings.pool.connect_timeout,

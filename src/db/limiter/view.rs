@@ -39,3 +39,11 @@ pub struct LimiterView {
     /// Whether it is overloaded now.
     pub overloaded: bool,
 }
+
+impl LimiterView {
+    /// How many are ahead of a caller.
+    pub fn sentence(&self) -> String {
+        let (in_use, limit, waiting) = (self.in_use, self.limit, self.waiting);
+        format!("{in_use} of {limit} readers busy, {waiting} more waiting")
+    }
+}

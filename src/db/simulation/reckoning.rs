@@ -51,7 +51,9 @@ impl Reckoning {
         let mut counts = self.0.lock();
         let count = counts.entry(breaker.to_owned()).or_default();
         match outcome {
-            Outcome::Success { .. } => {
+            // Stopped at its deadline: a call, and neither a proof of health nor a failure.
+            Outcome::Slow { worked: false, .. } => count.calls += 1,
+            Outcome::Success | Outcome::Slow { worked: true, .. } => {
                 count.calls += 1;
                 count.in_a_row = 0;
                 count.operations.clear();

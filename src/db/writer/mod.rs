@@ -38,6 +38,7 @@ use super::statements::Statements;
 use crate::clock::{self, SharedClock};
 use crate::config::DatabaseSettings;
 use crate::quantiles::Quantiles;
+use crate::rate::MinuteRate;
 
 /// Jobs that may wait; the next one is refused.
 pub const QUEUE_CAPACITY: usize = 4096;
@@ -100,12 +101,12 @@ impl Underway {
 }
 
 /// Counters and recent sizes and times.
-#[derive(Default)]
 pub struct Metrics {
     pub(super) queued: AtomicUsize,
     pub(super) queued_bytes: Arc<AtomicUsize>,
     pub(super) in_hand: AtomicUsize,
     pub(super) refused: AtomicU64,
+    pub(super) turned_away: MinuteRate,
     pub(super) commits: AtomicU64,
     pub(super) jobs: AtomicU64,
     pub(super) retries: AtomicU64,
@@ -113,6 +114,25 @@ pub struct Metrics {
     pub(super) batch_limit: AtomicUsize,
     pub(super) batch_size: Quantiles,
     pub(super) commit_time: Quantiles,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            queued: AtomicUsize::default(),
+            queued_bytes: Arc::default(),
+            in_hand: AtomicUsize::default(),
+            refused: AtomicU64::default(),
+            turned_away: MinuteRate::starting_at(clock::now()),
+            commits: AtomicU64::default(),
+            jobs: AtomicU64::default(),
+            retries: AtomicU64::default(),
+            gave_up: AtomicU64::default(),
+            batch_limit: AtomicUsize::default(),
+            batch_size: Quantiles::default(),
+            commit_time: Quantiles::default(),
+        }
+    }
 }
 
 /// Ends backoff sleeps at shutdown.
@@ -264,6 +284,7 @@ impl Writer {
             Err(error) => {
                 metrics.queued.fetch_sub(1, Ordering::Relaxed);
                 metrics.refused.fetch_add(1, Ordering::Relaxed);
+                metrics.turned_away.add(clock::now(), 1);
                 refuse(if matches!(error, TrySendError::Full(_)) {
                     ErrorKind::QueueFull
                 } else {

@@ -21,7 +21,7 @@ pub const fn severity_of(gravity: Gravity) -> Severity {
 pub fn class_of_db_error(error: &DbError) -> Class {
     match &error.kind {
         ErrorKind::CircuitOpen { .. } | ErrorKind::QueueFull | ErrorKind::ShuttingDown => Class::Unavailable,
-        ErrorKind::Isolated { .. } => Class::Corruption,
+        ErrorKind::Isolated { .. } | ErrorKind::DamagedValue => Class::Corruption,
         ErrorKind::PoolTimeout { .. } | ErrorKind::Overloaded => Class::ResourcesExhausted,
         ErrorKind::DeadlineExceeded | ErrorKind::Cancelled | ErrorKind::NotBegun | ErrorKind::Stuck => Class::Timeout,
         ErrorKind::OutcomeUnknown => Class::OutcomeUnknown,

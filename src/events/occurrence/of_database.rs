@@ -136,6 +136,7 @@ fn code_of(error: &DbError) -> (String, Option<i32>) {
         ErrorKind::DeadlineExceeded => "DEADLINE_EXCEEDED",
         ErrorKind::NotBegun => "NOT_BEGUN",
         ErrorKind::Stuck => "STUCK",
+        ErrorKind::DamagedValue => "DAMAGED_VALUE",
         ErrorKind::OutcomeUnknown => "OUTCOME_UNKNOWN",
         ErrorKind::Panicked => "PANICKED",
         ErrorKind::ShuttingDown => "SHUTTING_DOWN",

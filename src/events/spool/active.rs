@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::Records;
 use super::segment::HEADER;
+use super::tally::{Tally, TallyFile};
 
 /// What is known of a segment.
 pub(super) struct Segment {
@@ -30,11 +31,13 @@ pub(super) struct Active {
     pub(super) spoiled: bool,
     durable_bytes: u64,
     durable_events: u64,
+    /// Missing when the disk had no room for it: damage is then found by the records alone.
+    tally: Option<TallyFile>,
 }
 
 impl Active {
     /// Makes the file with its header, durable but for its name.
-    pub(super) fn create(path: &Path, number: u64) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, tally: &Path, number: u64) -> io::Result<Self> {
         let mut file = OpenOptions::new().append(true).create_new(true).open(path)?;
         file.write_all(&HEADER)?;
         file.sync_all()?;
@@ -53,6 +56,7 @@ impl Active {
             spoiled: false,
             durable_bytes: bytes,
             durable_events: 0,
+            tally: TallyFile::create(tally, Tally { bytes, events: 0 }).ok(),
         })
     }
 
@@ -82,7 +86,22 @@ impl Active {
         }
         self.durable_bytes = self.segment.bytes;
         self.durable_events = self.segment.events;
+        if let Some(tally) = &mut self.tally {
+            // Without it the events are as safe; only their loss would be harder to tell.
+            let _ = tally.write(Tally {
+                bytes: self.durable_bytes,
+                events: self.durable_events,
+            });
+        }
         Ok(())
+    }
+
+    /// Nothing more comes: what was counted is made durable.
+    pub(super) fn finish(self) -> Segment {
+        if let Some(tally) = &self.tally {
+            let _ = tally.finish();
+        }
+        self.segment
     }
 
     /// An error when the path names no file or another one: what goes into a removed file can't be read back.

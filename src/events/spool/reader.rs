@@ -5,6 +5,7 @@
 use super::super::model::ErrorEvent;
 use super::active::Segment;
 use super::segment::{HEADER, Step, step};
+use super::tally::Tally;
 
 /// A place in a closed segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Chunk {
     pub end: bool,
     /// Events that the segment was counted for and that could not be read; told with the last chunk.
     pub lost: u64,
+    /// The segment's file is gone: nothing of it can be kept aside.
+    pub gone: bool,
 }
 
 /// The closed segment that is replayed, kept in memory between chunks.
@@ -77,12 +80,22 @@ impl Reading {
             next: at,
             end,
             lost,
+            gone: false,
         }
     }
 }
 
-/// What a segment of an earlier process holds, and how many places in it are damaged.
-pub(super) fn survey(number: u64, content: &[u8]) -> (Segment, u64) {
+/// What a segment of an earlier process holds.
+pub(super) struct Survey {
+    pub(super) segment: Segment,
+    /// Places that are damaged.
+    pub(super) corrupt: u64,
+    /// Accepted events that are not in it any more; without a tally as many as there are damaged records.
+    pub(super) lost: u64,
+}
+
+/// Reads all of a segment. What comes after the tally's end was never accepted: a torn or damaged record there is no loss.
+pub(super) fn survey(number: u64, content: &[u8], tally: Option<Tally>) -> Survey {
     let mut segment = Segment {
         number,
         bytes: content.len() as u64,
@@ -90,26 +103,32 @@ pub(super) fn survey(number: u64, content: &[u8]) -> (Segment, u64) {
         oldest_ms: None,
         damaged: false,
     };
+    let accepted_end = tally.map_or(u64::MAX, |tally| tally.bytes);
     let header = content.len().min(HEADER.len());
     // A damaged header costs nothing but itself: records are found by their own checksums.
     let mut corrupt = u64::from(content[..header] != HEADER[..header]);
+    let (mut accepted, mut damaged) = (0, 0);
     let mut at = HEADER.len();
     loop {
         match step(content, at) {
             Step::Record { payload, next } => {
                 segment.events += 1;
                 segment.oldest_ms = segment.oldest_ms.or_else(|| received_ms(payload));
+                accepted += u64::from((at as u64) < accepted_end);
                 at = next;
             }
             Step::Damage { next } => {
-                corrupt += 1;
+                damaged += u64::from((at as u64) < accepted_end);
                 at = next;
             }
             Step::End => break,
         }
     }
+    let lost = tally.map_or(damaged, |tally| tally.events.saturating_sub(accepted));
+    // A cut end is no damaged place to `step`, but it is one to the tally.
+    corrupt += damaged.max(u64::from(lost > 0));
     segment.damaged = corrupt > 0;
-    (segment, corrupt)
+    Survey { segment, corrupt, lost }
 }
 
 fn received_ms(payload: &[u8]) -> Option<i64> {

@@ -8,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::active::{Active, Segment};
-use super::reader::{Chunk, Mark, Reading, survey};
+use super::reader::{Chunk, Mark, Reading, Survey, survey};
 use super::segment::HEADER;
+use super::tally::Tally;
 use super::{Records, SpoolError, SpoolStatus, oldest_of};
 
 /// A segment is closed at this size.
@@ -25,6 +26,7 @@ pub(super) struct Shelf {
     next_number: u64,
     corrupt: u64,
     kept_aside: u64,
+    lost_before_start: u64,
     last_error: Option<String>,
 }
 
@@ -40,9 +42,10 @@ impl Shelf {
             next_number: 1,
             corrupt: 0,
             kept_aside: 0,
+            lost_before_start: 0,
             last_error: None,
         };
-        let mut numbers = Vec::new();
+        let (mut numbers, mut tallies) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
             let Some((stem, extension)) = name.to_str().and_then(|name| name.split_once('.')) else {
@@ -50,11 +53,15 @@ impl Shelf {
             };
             let Ok(number) = stem.parse::<u64>() else { continue };
             shelf.next_number = shelf.next_number.max(number + 1);
-            if extension == "spool" {
-                numbers.push(number);
+            match extension {
+                "spool" => numbers.push(number),
+                "tally" => tallies.push(number),
+                _ => {}
             }
         }
         numbers.sort_unstable();
+        tallies.retain(|number| numbers.binary_search(number).is_err());
+        tallies.into_iter().for_each(|number| shelf.miss(number));
         for number in numbers {
             match fs::read(shelf.path(number)) {
                 Ok(content) => shelf.adopt(number, &content),
@@ -67,15 +74,24 @@ impl Shelf {
 
     /// Counts a segment of an earlier process; an empty one goes.
     fn adopt(&mut self, number: u64, content: &[u8]) {
-        let (segment, corrupt) = survey(number, content);
+        let Survey { segment, corrupt, lost } = survey(number, content, Tally::read(&self.tally(number)));
         self.corrupt += corrupt;
+        self.lost_before_start += lost;
         match (segment.events, segment.damaged) {
             (0, false) => {
-                let _ = fs::remove_file(self.path(number));
+                let _ = self.remove_files(number);
             }
             (0, true) => self.keep_aside(number),
             _ => self.closed.push(segment),
         }
+    }
+
+    /// Counts what a segment held that is gone.
+    fn miss(&mut self, number: u64) {
+        let held = Tally::read(&self.tally(number)).map_or(0, |tally| tally.events);
+        self.corrupt += u64::from(held > 0);
+        self.lost_before_start += held;
+        let _ = fs::remove_file(self.tally(number));
     }
 
     /// Whether the active segment is to be synced and closed before anything more is written.
@@ -118,29 +134,30 @@ impl Shelf {
     fn begin(&mut self) -> io::Result<Active> {
         let number = self.next_number;
         self.next_number += 1;
-        let path = self.path(number);
-        Active::create(&path, number)
+        let (path, tally) = (self.path(number), self.tally(number));
+        Active::create(&path, &tally, number)
             .or_else(|error| match error.kind() {
                 // The folder itself was removed: what waits is worth a new one.
                 io::ErrorKind::NotFound => {
                     fs::create_dir_all(&self.folder)?;
-                    Active::create(&path, number)
+                    Active::create(&path, &tally, number)
                 }
                 _ => Err(error),
             })
             .and_then(|active| self.sync_folder().map(|()| active))
             .inspect_err(|_| {
-                let _ = fs::remove_file(&path);
+                let _ = self.remove_files(number);
             })
     }
 
     /// Closes the active segment, which must have been synced.
     pub(super) fn close_active(&mut self) {
         let Some(active) = self.active.take() else { return };
-        if active.segment.events > 0 {
-            self.closed.push(active.segment);
+        let segment = active.finish();
+        if segment.events > 0 {
+            self.closed.push(segment);
         } else {
-            let _ = fs::remove_file(self.path(active.segment.number));
+            let _ = self.remove_files(segment.number);
         }
     }
 
@@ -162,14 +179,14 @@ impl Shelf {
                     self.failed("read", &error);
                     return None;
                 }
-                Err(error) => {
-                    self.failed("read", &error);
-                    let lost = self.forget(number, true);
+                Err(_) => {
+                    let lost = self.forget(number, false);
                     return Some(Chunk {
                         events: Vec::new(),
                         next: start,
                         end: true,
                         lost,
+                        gone: true,
                     });
                 }
             }
@@ -186,7 +203,7 @@ impl Shelf {
         self.reading = None;
         if keep_aside || segment.damaged {
             self.keep_aside(number);
-        } else if let Err(error) = fs::remove_file(self.path(number)) {
+        } else if let Err(error) = self.remove_files(number) {
             // It will be found again at the next start, and replayed without harm.
             self.failed("remove", &error);
         } else {
@@ -198,9 +215,21 @@ impl Shelf {
     }
 
     fn keep_aside(&mut self, number: u64) {
-        self.kept_aside += 1;
-        if let Err(error) = fs::rename(self.path(number), self.folder.join(format!("{number:08}.damaged"))) {
-            self.failed("rename", &error);
+        let _ = fs::remove_file(self.tally(number));
+        match fs::rename(self.path(number), self.folder.join(format!("{number:08}.damaged"))) {
+            Ok(()) => self.kept_aside += 1,
+            Err(error) => {
+                self.failed("rename", &error);
+            }
+        }
+    }
+
+    /// Removes a segment, its tally first: one that is left behind would tell of a loss. A file that is gone is removed.
+    fn remove_files(&self, number: u64) -> io::Result<()> {
+        let _ = fs::remove_file(self.tally(number));
+        match fs::remove_file(self.path(number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -218,6 +247,7 @@ impl Shelf {
             oldest: oldest_of(all().filter_map(|segment| segment.oldest_ms).min()),
             corrupt: self.corrupt,
             kept_aside: self.kept_aside,
+            lost_before_start: self.lost_before_start,
             last_error: self.last_error.clone(),
         }
     }
@@ -246,5 +276,9 @@ impl Shelf {
 
     fn path(&self, number: u64) -> PathBuf {
         self.folder.join(format!("{number:08}.spool"))
+    }
+
+    fn tally(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{number:08}.tally"))
     }
 }

@@ -6,9 +6,9 @@ use super::*;
 use crate::events::parse;
 
 const NOW: i64 = 1_750_000_000_000;
-const PLENTY: u64 = 64 << 20;
+pub(super) const PLENTY: u64 = 64 << 20;
 
-fn event(n: usize) -> ErrorEvent {
+pub(super) fn event(n: usize) -> ErrorEvent {
     parse::event(
         &format!(r#"{{"message":"event {n}","details":{{"id":"x"}}}}"#),
         from_epoch_ms(NOW + n as i64),
@@ -16,12 +16,12 @@ fn event(n: usize) -> ErrorEvent {
     .unwrap()
 }
 
-async fn append(spool: &Spool, events: &[ErrorEvent]) -> Result<(), SpoolError> {
+pub(super) async fn append(spool: &Spool, events: &[ErrorEvent]) -> Result<(), SpoolError> {
     spool.append(Records::of(events)).await
 }
 
 /// Reads everything in chunks of `limit`, removing each segment that was read.
-async fn read_all(spool: &Spool, limit: usize) -> (Vec<uuid::Uuid>, u64) {
+pub(super) async fn read_all(spool: &Spool, limit: usize) -> (Vec<uuid::Uuid>, u64) {
     let (mut ids, mut lost, mut mark) = (Vec::new(), 0, None);
     while let Some(chunk) = spool.read(mark, limit).await {
         assert!(chunk.events.len() <= limit);
@@ -36,7 +36,7 @@ async fn read_all(spool: &Spool, limit: usize) -> (Vec<uuid::Uuid>, u64) {
     (ids, lost)
 }
 
-fn files(folder: &Path, extension: &str) -> Vec<std::path::PathBuf> {
+pub(super) fn files(folder: &Path, extension: &str) -> Vec<std::path::PathBuf> {
     let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     found.retain(|path| path.extension().is_some_and(|e| e == extension));
     found.sort();

@@ -116,7 +116,11 @@ pub fn patch(
         .query_row([key.collection.as_str(), key.id.as_str()], |row| {
             Ok((
                 standing(row)?,
-                row.get_ref(4)?.as_str_or_null()?.map(members).transpose()?,
+                row.get_ref(4)?
+                    .as_str_or_null()
+                    .map_err(damaged)?
+                    .map(members)
+                    .transpose()?,
             ))
         })
         .optional()?;
@@ -155,5 +159,10 @@ pub fn delete(c: &Connection, key: &Key, conditions: &Conditions) -> rusqlite::R
 
 /// The members of a stored body; a body that isn't JSON any more is damage, not absence.
 fn members(body: &str) -> rusqlite::Result<Map<String, Value>> {
-    serde_json::from_str(body).map_err(|e| rusqlite::Error::FromSqlConversionFailure(4, Type::Text, Box::new(e)))
+    serde_json::from_str(body).map_err(damaged)
+}
+
+/// What is stored can't be read as a document.
+fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(4, Type::Text, Box::new(error))
 }

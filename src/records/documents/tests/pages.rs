@@ -1,5 +1,7 @@
 //! Pages of a collection, and the plans of the statements behind them.
 use super::*;
+use crate::db::classify::Told;
+use crate::db::{DbError, ErrorKind};
 
 fn ids(page: &DocumentPage) -> Vec<String> {
     let items: Vec<Value> = serde_json::from_str(&page.items_json).unwrap();
@@ -16,7 +18,8 @@ fn an_empty_collection_is_an_empty_page() {
         page(&notes(), None, 9),
         DocumentPage {
             items_json: "[]".into(),
-            next: None
+            next: None,
+            damaged: Vec::new(),
         }
     );
 }
@@ -81,4 +84,40 @@ fn lists_and_reads_are_searched_and_never_sorted() {
         }
         assert_eq!(steps, 2);
     }
+}
+
+#[test]
+fn a_damaged_body_is_told_and_takes_no_other_with_it() {
+    let db = notes();
+    for id in ["a", "b", "c", "d"] {
+        create(&db, &key(id), &body(json!({ "n": 1 })), T1).unwrap().unwrap();
+    }
+    db.execute_batch(
+        "PRAGMA ignore_check_constraints = ON;
+         UPDATE documents SET body = CAST(x'7b22ff223a317d' AS TEXT) WHERE id = 'a';
+         UPDATE documents SET body = '{\"n\":' WHERE id = 'c';",
+    )
+    .unwrap();
+    let page = list(&db, &CollectionName::parse("notes").unwrap(), None, 10)
+        .unwrap()
+        .unwrap();
+    assert_eq!(page.damaged, ["a", "c"]);
+    assert_eq!(ids(&page), ["b", "d"]);
+    for id in ["a", "c"] {
+        let read = get(&db, &key(id)).expect_err("damaged");
+        let patched =
+            patch(&db, &key(id), &object(json!({ "m": 2 })), &Conditions::default(), T2).expect_err("damaged");
+        for error in [read, patched] {
+            let told = DbError::from_sqlite("app", "documents.get", &error);
+            assert_eq!(
+                (&told.kind, told.told()),
+                (&ErrorKind::DamagedValue, Told::DataProblem),
+                "{error}"
+            );
+        }
+        put(&db, &key(id), &body(json!({ "n": 2 })), &Conditions::default(), T2)
+            .unwrap()
+            .unwrap();
+    }
+    assert_eq!(read(&db, "a")["n"], 2);
 }
