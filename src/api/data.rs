@@ -30,7 +30,9 @@ mod tests {
     use rocket::local::blocking::Client;
 
     use super::*;
+    use crate::access::{FailedAttempts, TokenFile, TokenStore};
     use crate::clock::SystemClock;
+    use crate::http::Door;
 
     #[test]
     fn routes_do_not_collide() {
@@ -38,9 +40,16 @@ mod tests {
             log_level: rocket::config::LogLevel::Off,
             ..rocket::Config::debug_default()
         };
-        let rocket = rocket::custom(config)
-            .manage(SystemClock::shared())
-            .mount("/", routes());
+        let folder = tempfile::tempdir().unwrap();
+        let clock = SystemClock::shared();
+        let door = Door {
+            tokens: TokenStore::open(TokenFile::in_folder(folder.path()), clock.clone()).unwrap(),
+            attempts: FailedAttempts::new(),
+            listens_on_loopback: true,
+            capture: crate::events::channel(clock.clone()).0,
+            clock: clock.clone(),
+        };
+        let rocket = rocket::custom(config).manage(clock).manage(door).mount("/", routes());
         let client = Client::untracked(rocket).expect("no two routes answer the same request");
         assert!(
             client
