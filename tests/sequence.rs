@@ -115,3 +115,30 @@ fn fault_17_a_flipped_bit_in_the_log_of_the_events_is_told_by_the_next_start() {
         "told once, and gone on from there: {health}"
     );
 }
+
+#[test]
+fn an_unreadable_record_of_commits_is_told_and_begun_anew() {
+    let mut server = Server::start(&[]);
+    server.client().put("/api/data/notes", &json!({})).expect(201);
+    assert!(server.stop().success());
+    std::fs::write(server.data_dir().join("app.db-sequence"), "garbage").expect("written");
+    server.restart();
+    let client = server.client();
+    let health = client.get("/api/monitoring/health").json();
+    assert!(
+        health["status"] == "degraded" && health["because"].to_string().contains("loss detection begins anew"),
+        "{health}"
+    );
+    eventually("the event", || {
+        let events = client.get("/api/monitoring/errors?severity=critical").json();
+        let is_it = |e: &Value| e["message"].as_str().is_some_and(|m| m.contains("was unreadable"));
+        events["errors"].as_array()?.iter().find(|e| is_it(e)).map(|_| ())
+    });
+    client.put("/api/data/notes/after", &json!({})).expect(201);
+    assert!(server.stop().success());
+    server.restart();
+    assert_eq!(
+        server.client().get("/api/monitoring/health").json()["status"],
+        "healthy"
+    );
+}

@@ -5,6 +5,7 @@
 //! for each attempt; there is one retry layer. Anyone above floor 1 may call it; it knows nothing of them.
 
 mod limits;
+mod on_full_disk;
 mod opening;
 mod reading;
 mod writing;

@@ -31,6 +31,20 @@ pub enum OpenError {
         /// What says so.
         traces: String,
     },
+    /// SQLite can't make the files it needs, because the disk is full.
+    #[error(
+        "{path}: the disk is full: {free_kib} KiB are free, and to start {needed_kib} KiB are needed there and a file or two; free some room ({source})"
+    )]
+    DiskFull {
+        /// The file.
+        path: String,
+        /// Free there, in KiB.
+        free_kib: u64,
+        /// Enough to start, in KiB.
+        needed_kib: u64,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
     /// A database of another program.
     #[error(
         "{path} belongs to another program (application_id {found:#x}, expected {expected:#x}); it was left untouched"

@@ -3,7 +3,7 @@
 //! With nothing left at all SQLite can't even bring its write-ahead log into the database file, and the spool can't
 //! take the events that tell of it. What must stay true: the file holds real blocks (`fallocate`, never a hole); it is
 //! made only where ample room is left beside it; neither making nor removing it touches the database file.
-//! Called by [`super::room::Room`] only.
+//! Called by [`super::room::Room`], and by the start on a disk that is full.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -97,6 +97,11 @@ impl Reserve {
         let on_disk = disk.and_then(|disk| released.get(&disk).copied());
         let own = u64::from(self.released_on.lock().is_some());
         AMPLE_BYTES + on_disk.unwrap_or(0).saturating_sub(own) * RESERVE_BYTES
+    }
+
+    /// Whether an earlier process left one.
+    pub fn is_left(&self) -> bool {
+        self.path.exists()
     }
 
     /// Makes it, if it isn't there; whether it is there now. Blocking.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Cause, Outcome};
+use super::classify::Told;
 use super::database::Database;
 use super::deadline::{Limits, Scope};
 use super::error::{DbError, ErrorKind};
@@ -63,6 +64,20 @@ impl Room {
             return;
         }
         self.filled(breaker);
+    }
+
+    /// The reserve was given up for the start: the disk is full from the beginning, until there is room for it again.
+    pub fn begins_full(&self, breaker: &Arc<Breaker>) {
+        self.filled(breaker);
+        // A hold keeps only an open breaker open; one that a restart found open or isolated gives no permit.
+        if let Ok(permit) = breaker.acquire(breaker.operation_number(), None) {
+            let cause = Cause {
+                text: "SQLite FULL (13): the disk was full at the start".to_owned(),
+                told: Told::ReadOnly,
+            };
+            permit.settle(Outcome::Trip { cause });
+        }
+        self.had_reserve.store(true, Ordering::Release);
     }
 
     /// The disk is full: holds the breaker and gives up the reserve; whether it was given up now.

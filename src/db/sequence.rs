@@ -40,6 +40,8 @@ pub enum MissingCommits {
         /// The last commit that was acknowledged there.
         expected: u64,
     },
+    /// The file is there, and nothing in it can be read.
+    RecordUnreadable,
 }
 
 impl fmt::Display for MissingCommits {
@@ -53,6 +55,9 @@ impl fmt::Display for MissingCommits {
             Self::OtherDatabase { expected } => write!(
                 f,
                 "it is not the database that acknowledged commits up to {expected} here: another one was put in its place"
+            ),
+            Self::RecordUnreadable => f.write_str(
+                "the record of acknowledged commits beside it was unreadable: whether any are missing can't be told; loss detection begins anew",
             ),
         }
     }
@@ -94,6 +99,8 @@ impl Sequence {
         let missing = match (expected, foreign) {
             (Some(expected), _) if expected > found => Some(MissingCommits::Behind { expected, found }),
             (None, Some(expected)) => Some(MissingCommits::OtherDatabase { expected }),
+            // One slot is torn at most, so that a file with none was spoilt by something else.
+            (None, None) if path.exists() => Some(MissingCommits::RecordUnreadable),
             _ => None,
         };
         // The next write goes over the slot that is worth less.

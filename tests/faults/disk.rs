@@ -282,3 +282,47 @@ fn fault_09_a_full_disk_below_the_spool_too_refuses_reports_and_counts_what_is_l
         client.get(&format!("{ERRORS}/{id}")).expect(200);
     }
 }
+
+#[test]
+fn fault_05_a_start_on_a_full_disk_reads_and_says_so_and_heals() {
+    let Some(disk) = Disk::of("size=96m", fault_05_a_start_on_a_full_disk_reads_and_says_so_and_heals) else {
+        return;
+    };
+    let (mut server, client) = disk.server();
+    create(&client, "before").expect(201);
+    assert!(server.stop().success());
+    let filler = disk.fill();
+    // No log and no shared memory are left that SQLite could go on with.
+    assert!(!disk.data_dir().join("app.db-shm").exists());
+    server.restart();
+    let client = server.client();
+    client.get(NOTES).expect(200);
+    await_reason(&client, &["disk: full: app"]);
+    assert_refused(create(&client, "never"), &["database_read_only"]);
+
+    fs::remove_file(filler).expect("freed");
+    await_breaker(&client, "app.write", "CLOSED");
+    create(&client, "after").expect(201);
+    until_well(&client);
+    let there = member(&all_documents(&client, "notes"), "marker");
+    assert_eq!(there.len(), 2, "{there:?}");
+    // Without a reserve to give up it says what is wrong.
+    assert!(server.stop().success());
+    for name in ["app.db-reserve", "events.db-reserve"] {
+        fs::remove_file(disk.data_dir().join(name)).expect("removed");
+    }
+    let _ = disk.fill();
+    let mut again = crate::common::mainstay(server.folder());
+    let refused = again
+        .envs([
+            ("ROCKET_PORT", "0"),
+            ("MAINSTAY_DATA_DIR", disk.data_dir().to_str().expect("a path")),
+        ])
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(1) && told.contains("the disk is full") && told.contains("KiB are needed"),
+        "{told}"
+    );
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::limits::first_limit;
+use super::on_full_disk::prepare_with_reserve;
 use super::{Database, Inner, Options};
 use crate::clock::{self, SharedClock};
 use crate::config::{DatabaseSettings, OperationSettings, PoolSettings};
@@ -20,7 +21,6 @@ use crate::db::holders::Holders;
 use crate::db::identity::{Identity, identity};
 use crate::db::limiter::Limiter;
 use crate::db::log::WriteAheadLog;
-use crate::db::migrations::prepare;
 use crate::db::observe::Observer;
 use crate::db::open_error::OpenError;
 use crate::db::pool::ConnectionPool;
@@ -197,12 +197,13 @@ impl Database {
     pub fn open(mut options: Options, clock: SharedClock, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
         check_settings(&options.settings)?;
         fit_lock_budget(&mut options);
-        let prepared = prepare(&options.path, options.application_id, options.migrations)?;
+        let (prepared, begins_full) = prepare_with_reserve(&options)?;
         for step in prepared.applied {
             tracing::info!(database = options.name, step, "schema migrated");
         }
         let (sequence, missing) = Sequence::open(&options.path, prepared.database, prepared.last_commit);
         if let Some(missing) = &missing {
+            tracing::warn!(database = options.name, %missing, "what was acknowledged can't be vouched for");
             observer.commits_missing(options.name, missing);
         }
         let path = options.path.display().to_string();
@@ -220,6 +221,9 @@ impl Database {
         let kept = KeptStates::restore(&common.options.path, &[&common.read_breaker, &common.write_breaker]);
         let readers = common.readers();
         let writer = Writer::start(common.of_writer(), sequence).map_err(io)?;
+        if begins_full {
+            writer.shared.room.begins_full(&common.write_breaker);
+        }
         let keeper = Keeper::start(common.of_keeper()).map_err(io)?;
         // The pools connect behind the scenes; the first callers shall not wait for that. A failure is for them to meet.
         let until = clock::now() + common.options.settings.pool.connect_timeout;

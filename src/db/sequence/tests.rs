@@ -61,8 +61,15 @@ fn a_torn_write_costs_one_number_at_most() {
             assert!(found == expected(3) || found == expected(4), "{at}: {found:?}");
         }
     }
-    std::fs::write(&path, "short").expect("written");
-    assert_eq!(Sequence::open(&database, OURS, 0).1, None);
+    for spoilt in ["short", ""] {
+        std::fs::write(&path, spoilt).expect("written");
+        let found = Sequence::open(&database, OURS, 4);
+        assert_eq!(found.1, Some(MissingCommits::RecordUnreadable));
+    }
+    let (mut sequence, _) = Sequence::open(&database, OURS, 4);
+    let number = sequence.next();
+    sequence.acknowledge(number);
+    assert_eq!(Sequence::open(&database, OURS, 5).1, None, "begun anew");
 }
 
 #[test]

@@ -59,6 +59,7 @@ impl NewEvent {
         let details = match missing {
             MissingCommits::Behind { expected, found } => json!({ "expected": expected, "found": found }),
             MissingCommits::OtherDatabase { expected } => json!({ "expected": expected, "found": null }),
+            MissingCommits::RecordUnreadable => json!({ "expected": null, "found": null }),
         };
         let message = format!("{database}.db: {missing}");
         Self {
