@@ -1,8 +1,7 @@
 //! Reading (floor 1): in place when that is quick, otherwise on a reader thread; never longer than the deadline.
 //!
-//! What must stay true: nothing that can wait for a lock, the pool or a long scan runs on the async worker; a reader
-//! thread runs only for an admitted operation; a connection that saw trouble is poisoned before it goes back; a
-//! caller that leaves stops its query. Called by `Database::read` and the probe.
+//! What must stay true: nothing that can wait for a lock, the pool or a long scan runs on the async worker; only the
+//! admitted get a thread; a connection that saw trouble is poisoned; who leaves stops its query. `Database::read` calls it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod job;
 mod pace;
 mod permits;
 mod repeat;
+mod underway;
 mod upkeep;
 mod worker;
 
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 
 pub use self::job::Turn;
 use self::job::{Carried, Job, TypedJob};
+pub use self::underway::Underway;
 use super::active::{Active, Caller};
 use super::breaker::{Breaker, Permit};
 use super::error::{DbError, ErrorKind};
@@ -62,42 +64,6 @@ pub struct Shared {
     pub(super) room: Room,
     pub(super) statements: Arc<Statements>,
     pub(super) clock: SharedClock,
-}
-
-/// Since when the thread is in an attempt: what a hanging disk looks like from outside.
-pub struct Underway {
-    began: Instant,
-    /// Milliseconds after `began`, plus one; 0 between attempts.
-    since_ms: AtomicU64,
-}
-
-impl Default for Underway {
-    fn default() -> Self {
-        Self {
-            began: clock::now(),
-            since_ms: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Underway {
-    fn milliseconds(&self) -> u64 {
-        clock::now().saturating_duration_since(self.began).as_millis() as u64
-    }
-
-    fn begin(&self) {
-        self.since_ms.store(self.milliseconds() + 1, Ordering::Relaxed);
-    }
-
-    fn end(&self) {
-        self.since_ms.store(0, Ordering::Relaxed);
-    }
-
-    /// Whether one attempt has lasted for at least `limit`.
-    pub(super) fn is_longer_than(&self, limit: Duration) -> bool {
-        let since = self.since_ms.load(Ordering::Relaxed);
-        since > 0 && self.milliseconds().saturating_sub(since - 1) >= limit.as_millis() as u64
-    }
 }
 
 /// Counters and recent sizes and times.
