@@ -272,6 +272,11 @@ fn halves(connection: &Connection) -> BTreeMap<i64, Vec<i64>> {
 async fn refusals_until_it_writes(database: &Database, context: &str) -> u32 {
     let until = Instant::now() + RECOVERY;
     let mut refused = 0;
+    // A disk that was full is looked at by the watch alone.
+    let watched = tokio::spawn({
+        let database = database.clone();
+        async move { database.watch().await }
+    });
     while let Err(error) = database.write(WRITE, |c| insert(c, 99).map(Effect::Commit)).await {
         let by_breaker = matches!(error.kind, ErrorKind::CircuitOpen { .. } | ErrorKind::Isolated { .. });
         assert!(
@@ -282,6 +287,7 @@ async fn refusals_until_it_writes(database: &Database, context: &str) -> u32 {
         database.probe().await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    watched.abort();
     refused
 }
 
