@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Server, eventually};
+use common::{Client, Server, eventually};
 use serde_json::{Value, json};
 
 const HEADER_BYTES: usize = 32;
@@ -14,6 +14,18 @@ fn flip_a_bit(server: &Server, log: &str) {
     let middle = HEADER_BYTES + (bytes.len() - HEADER_BYTES) / 2;
     bytes[middle] ^= 1;
     std::fs::write(&log, bytes).expect("written");
+}
+
+/// The health is degraded, because acknowledged commits of this file are missing.
+#[track_caller]
+fn assert_told_missing(client: &Client, file: &str) {
+    let health = client.get("/api/monitoring/health").json();
+    assert_eq!(health["status"], "degraded", "{health}");
+    let because = health["because"].to_string();
+    assert!(
+        because.contains(&format!("{file}: acknowledged commits")) && because.contains("are missing"),
+        "{because}"
+    );
 }
 
 #[test]
@@ -29,13 +41,7 @@ fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
     flip_a_bit(&server, "app.db-wal");
     server.restart();
     let client = server.client();
-    let health = client.get("/api/monitoring/health").json();
-    assert_eq!(health["status"], "degraded", "{health}");
-    let because = health["because"].to_string();
-    assert!(
-        because.contains("app.db: acknowledged commits") && because.contains("are missing"),
-        "{because}"
-    );
+    assert_told_missing(&client, "app.db");
     let left = client.get("/api/data/notes").json()["items"]
         .as_array()
         .map_or(0, Vec::len);
@@ -81,13 +87,7 @@ fn fault_17_a_flipped_bit_in_the_log_of_the_events_is_told_by_the_next_start() {
     flip_a_bit(&server, "events.db-wal");
     server.restart();
     let client = server.client();
-    let health = client.get("/api/monitoring/health").json();
-    assert_eq!(health["status"], "degraded", "{health}");
-    let because = health["because"].to_string();
-    assert!(
-        because.contains("events.db: acknowledged commits") && because.contains("are missing"),
-        "{because}"
-    );
+    assert_told_missing(&client, "events.db");
     let all = || -> Vec<Value> {
         let page = client.get("/api/monitoring/errors?limit=500").json();
         page["errors"].as_array().expect("a list").clone()

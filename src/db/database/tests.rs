@@ -82,6 +82,18 @@ impl Bench {
             .await
     }
 
+    /// A write that keeps the writer until the gate is opened.
+    fn hold(&self, gate: &Gate) -> tokio::task::JoinHandle<Result<(), DbError>> {
+        let (database, gate) = (self.database.clone(), gate.clone());
+        tokio::spawn(async move {
+            let hold = move |_: &Connection| {
+                gate.pass();
+                Ok(Effect::Commit(()))
+            };
+            database.write(PUT, hold).await
+        })
+    }
+
     async fn count(&self) -> i64 {
         self.database
             .read(COUNT, |c| c.query_row("SELECT count(*) FROM t", [], |r| r.get(0)))
@@ -138,16 +150,7 @@ async fn what_was_written_is_read_in_place_and_on_a_thread() {
 async fn callers_share_commits_and_each_gets_its_own_answer() {
     let bench = bench();
     let gate = Gate::default();
-    let held = tokio::spawn({
-        let (database, gate) = (bench.database.clone(), gate.clone());
-        async move {
-            let hold = move |_: &Connection| {
-                gate.pass();
-                Ok(Effect::Commit(()))
-            };
-            database.write(PUT, hold).await
-        }
-    });
+    let held = bench.hold(&gate);
     gate.wait_for_arrival().await;
     let waiting: Vec<_> = (0..64_i64)
         .map(|i| {

@@ -8,7 +8,7 @@
 //! The log's format: <https://sqlite.org/fileformat2.html#walformat>. What of the log is in the database file already was
 //! synced there: SQLite marks frames as done only after that.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
 
@@ -39,16 +39,16 @@ pub fn bring_to_disk(writer: &Connection, until: Instant) -> Result<(), String> 
     let ended = writer.execute_batch("ROLLBACK").map_err(|error| error.to_string());
     written?;
     ended?;
-    empty_log(writer).map_err(|error| error.to_string())
+    empty_log(writer, SHORTEST_CHECK).map_err(|error| error.to_string())
 }
 
 /// Brings everything in the write-ahead log into the database file, syncs that, and empties the log.
 ///
 /// # Errors
 /// SQLite's; BUSY when a reader is in the way.
-pub fn empty_log(writer: &Connection) -> rusqlite::Result<()> {
-    writer.busy_timeout(SHORTEST_CHECK)?;
-    let busy: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+pub fn empty_log(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(patience)?;
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy == 0 {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::durable::empty_log;
 use crate::clock;
 use crate::db::backoff::within_ten_percent;
 use crate::db::breaker::Breaker;
@@ -164,26 +165,14 @@ impl Database {
         // Held meanwhile, so that no batch that had begun commits into the old log once it was saved.
         let _writer = self.inner.writer.shared.pool.checkout(NAME, until)?;
         let log = &self.inner.health.log;
-        let saved = log.with_anchor(save_log).and_then(|()| {
-            // From here on nobody uses a connection that reads or writes the lost log. Not before: until it is saved, it
-            // is the only place where its commits are, and all who have it open agree on what it holds.
-            self.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
-            log.anchor_anew()
-        });
+        let saved = log
+            .with_anchor(|anchor| empty_log(anchor, SAVE_PATIENCE))
+            .and_then(|()| {
+                // From here on nobody uses a connection that reads or writes the lost log. Not before: until it is saved, it
+                // is the only place where its commits are, and all who have it open agree on what it holds.
+                self.inner.health.epoch.fetch_add(1, Ordering::AcqRel);
+                log.anchor_anew()
+            });
         saved.map_err(|error| DbError::from_sqlite(self.name(), NAME, &error))
     }
-}
-
-/// Brings everything in the write-ahead log into the database file.
-fn save_log(anchor: &rusqlite::Connection) -> rusqlite::Result<()> {
-    anchor.busy_timeout(SAVE_PATIENCE)?;
-    let busy: i64 = anchor.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy == 0 {
-        return Ok(());
-    }
-    let text = Some("a reader kept the checkpoint from its end".to_owned());
-    Err(rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-        text,
-    ))
 }

@@ -131,16 +131,7 @@ async fn a_deferred_violation_is_its_own_jobs_alone() {
         .write(PUT, move |c| c.execute_batch(schema).map(Effect::Commit));
     made.await.expect("made");
     let gate = Gate::default();
-    let held = tokio::spawn({
-        let (database, gate) = (bench.database.clone(), gate.clone());
-        async move {
-            let hold = move |_: &Connection| {
-                gate.pass();
-                Ok(Effect::Commit(()))
-            };
-            database.write(PUT, hold).await
-        }
-    });
+    let held = bench.hold(&gate);
     gate.wait_for_arrival().await;
     let spawned = |number: i64| {
         let database = bench.database.clone();
