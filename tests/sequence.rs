@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 const HEADER_BYTES: usize = 32;
 
-/// In the middle of a log's frames: what comes before is whole, what comes after is lost with it.
-fn flip_a_bit(server: &Server, log: &str) {
+/// In the middle of a log's frames: what comes before is whole, what comes after is lost with it. The log as it is then.
+fn flip_a_bit(server: &Server, log: &str) -> Vec<u8> {
     let log = server.data_dir().join(log);
     let mut bytes = std::fs::read(&log).expect("a log");
     let middle = HEADER_BYTES + (bytes.len() - HEADER_BYTES) / 2;
     bytes[middle] ^= 1;
-    std::fs::write(&log, bytes).expect("written");
+    std::fs::write(&log, &bytes).expect("written");
+    bytes
 }
 
 /// The health is degraded, because acknowledged commits of this file are missing.
@@ -28,6 +29,44 @@ fn assert_told_missing(client: &Client, file: &str) {
     );
 }
 
+/// An alert of its own tells it, with steps to take.
+#[track_caller]
+fn assert_alerted(client: &Client, name: &str) {
+    let alerts = client.get("/api/monitoring/alerts").json();
+    let id = format!("commits-missing:{name}");
+    let alert = alerts["alerts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|alert| alert["id"] == *id);
+    let alert = alert.unwrap_or_else(|| panic!("{alerts}"));
+    assert!(
+        alert["severity"] == "critical" && alert["runbook"].as_array().is_some_and(|steps| steps.len() > 2),
+        "{alert}"
+    );
+}
+
+/// As if the start that found what is missing in this file had been more than a day ago.
+fn let_a_day_pass(server: &Server, file: &str) {
+    const GAP: usize = 8192;
+    let path = server.data_dir().join(format!("{file}-sequence"));
+    let mut bytes = std::fs::read(&path).expect("there");
+    let at_ms = i64::from_le_bytes(bytes[GAP + 40..GAP + 48].try_into().expect("a time"));
+    bytes[GAP + 40..GAP + 48].copy_from_slice(&(at_ms - 25 * 3_600_000).to_le_bytes());
+    let sum = crc32fast::hash(&bytes[GAP..GAP + 50]).to_le_bytes();
+    bytes[GAP + 50..GAP + 54].copy_from_slice(&sum);
+    std::fs::write(&path, bytes).expect("written");
+}
+
+/// The log of this file in the only evidence there is, with what was found in words.
+fn kept_log(server: &Server, log: &str) -> (Vec<u8>, String) {
+    let folders = std::fs::read_dir(server.data_dir().join("evidence")).expect("evidence");
+    let folders: Vec<_> = folders.map(|entry| entry.expect("read").path()).collect();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    let text = std::fs::read_to_string(folders[0].join("found.txt")).expect("a text");
+    (std::fs::read(folders[0].join(log)).expect("a log"), text)
+}
+
 #[test]
 fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
     let mut server = Server::start(&[]);
@@ -38,10 +77,14 @@ fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
         client.put(&path, &json!({ "n": number })).expect(201);
     }
     server.kill();
-    flip_a_bit(&server, "app.db-wal");
+    let rotten = flip_a_bit(&server, "app.db-wal");
     server.restart();
     let client = server.client();
     assert_told_missing(&client, "app.db");
+    assert_alerted(&client, "app");
+    let (kept, text) = kept_log(&server, "app.db-wal");
+    assert!(kept == rotten, "it was kept before SQLite cut it");
+    assert!(text.contains("are dropped") && text.contains("are missing"), "{text}");
     let left = client.get("/api/data/notes").json()["items"]
         .as_array()
         .map_or(0, Vec::len);
@@ -62,10 +105,21 @@ fn fault_17_a_flipped_bit_in_the_log_is_told_by_the_next_start() {
     client.put("/api/data/notes/after", &json!({})).expect(201);
     server.stop();
     server.restart();
+    let client = server.client();
+    assert_told_missing(&client, "app.db");
+    assert_alerted(&client, "app");
+    assert!(
+        client.get("/api/monitoring/health").json()["because"]
+            .to_string()
+            .contains("evidence/")
+    );
+    server.stop();
+    let_a_day_pass(&server, "app.db");
+    server.restart();
     let health = server.client().get("/api/monitoring/health").json();
     assert_eq!(
         health["status"], "healthy",
-        "told once, and gone on from there: {health}"
+        "told for a day, and gone on from there: {health}"
     );
 }
 
@@ -109,11 +163,29 @@ fn fault_17_a_flipped_bit_in_the_log_of_the_events_is_told_by_the_next_start() {
     client.post("/api/monitoring/errors", &event).expect(201);
     server.stop();
     server.restart();
+    let client = server.client();
+    assert_told_missing(&client, "events.db");
+    assert_alerted(&client, "events");
+}
+
+#[test]
+fn a_write_that_was_under_way_at_a_kill_is_no_rot() {
+    let mut server = Server::start(&[]);
+    let client = server.client();
+    client.put("/api/data/notes", &json!({})).expect(201);
+    server.kill();
+    // A frame whose page was never written: the head is of this log, the rest of nothing.
+    let log = server.data_dir().join("app.db-wal");
+    let mut bytes = std::fs::read(&log).expect("a log");
+    let head = bytes[HEADER_BYTES..HEADER_BYTES + 24].to_vec();
+    bytes.extend(head);
+    bytes.extend([0x5A; 4096]);
+    std::fs::write(&log, bytes).expect("written");
+    server.restart();
     let health = server.client().get("/api/monitoring/health").json();
-    assert_eq!(
-        health["status"], "healthy",
-        "told once, and gone on from there: {health}"
-    );
+    assert_eq!(health["status"], "healthy", "{health}");
+    let evidence = std::fs::read_dir(server.data_dir().join("evidence")).map_or(0, Iterator::count);
+    assert_eq!(evidence, 0, "the copy of its log went again");
 }
 
 #[test]
@@ -136,6 +208,7 @@ fn an_unreadable_record_of_commits_is_told_and_begun_anew() {
     });
     client.put("/api/data/notes/after", &json!({})).expect(201);
     assert!(server.stop().success());
+    let_a_day_pass(&server, "app.db");
     server.restart();
     assert_eq!(
         server.client().get("/api/monitoring/health").json()["status"],

@@ -48,6 +48,7 @@ pub fn rules(facts: &Facts) -> Vec<Alert> {
         alerts.extend(database.breakers.iter().filter(|b| !b.is_healthy()).map(breaker_open));
         alerts.extend(pool(database));
         alerts.extend(log_pinned(database));
+        alerts.extend(commits_missing(database));
     }
     alerts.extend(error_rate(facts));
     alerts.extend(event_loss(facts));
@@ -130,6 +131,23 @@ fn log_pinned(database: &DatabaseStatus) -> Option<Alert> {
             "A reader in another process is named with its pid: end its transaction or that process; it can't be ended from here.",
             "A reader of this process ends at its deadline (DB_OPERATION_TIMEOUT_MS).",
             "Nothing more is needed: the log is shortened within seconds of the reader's end.",
+        ]),
+    })
+}
+
+fn commits_missing(database: &DatabaseStatus) -> Option<Alert> {
+    let gap = database.missing_commits.as_ref()?;
+    Some(Alert {
+        id: format!("commits-missing:{}", database.name),
+        severity: Gravity::Critical,
+        title: format!("{} lacks changes that were acknowledged", database.name),
+        detail: format!("{}.db: {gap}.", database.name),
+        runbook: steps(&[
+            "If an older copy was put back, or the record of commits was removed: this is as expected.",
+            "Otherwise the disk lost or changed what it had been given: look at the kernel's log, and test the disk.",
+            "Where a folder in evidence/ is named, it holds the write-ahead log before it was cut; keep it, and a copy of the database file beside it, for an attempt at recovery.",
+            "Whoever changed something shortly before the start that found this should check it. Reported events that had gone through the spool were brought in again by themselves.",
+            "Nothing else is to be done: it is told for 24 hours, over restarts, and then no more.",
         ]),
     })
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::{ActiveOperation, BreakerChange, DbError, MissingCommits, Observer, Origin, PoolStatus, SlowStatement};
+use crate::db::{ActiveOperation, BreakerChange, DbError, Gap, Observer, Origin, PoolStatus, SlowStatement};
 use crate::events::{Capture, NewEvent};
 use crate::monitoring::Evidence;
 
@@ -80,8 +80,8 @@ impl Observer for Recorder {
         }
     }
 
-    fn commits_missing(&self, database: &str, missing: &MissingCommits) {
-        self.capture.capture(NewEvent::commits_missing(database, missing));
+    fn commits_missing(&self, database: &str, gap: &Gap) {
+        self.capture.capture(NewEvent::commits_missing(database, gap));
     }
 
     fn leak_suspected(&self, database: &str, operation: &ActiveOperation) {

@@ -23,13 +23,13 @@ use super::active::{ActiveOperation, Caller, OperationId};
 use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
 use super::checkpoint::Keeper;
 use super::error::{DbError, ErrorKind};
+use super::gap::Gap;
 use super::health::Health;
 use super::migrations::Migration;
 use super::observe::Observer;
 use super::operation::{Operation, Origin};
 use super::readers::Readers;
 use super::retry::Budget;
-use super::sequence::MissingCommits;
 use super::statements::Statements;
 use super::writer::Writer;
 use crate::clock::{self, SharedClock};
@@ -64,7 +64,7 @@ pub(super) struct Inner {
     pub(super) kept: KeptStates,
     pub(super) budget: Arc<Budget>,
     pub(super) health: Health,
-    pub(super) missing: Option<MissingCommits>,
+    pub(super) gap: Option<Gap>,
     pub(super) keeper: Keeper,
     pub(super) statements: Arc<Statements>,
     closed: AtomicBool,

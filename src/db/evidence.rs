@@ -5,6 +5,8 @@
 //! alone; a copy appears under its name only when it is whole; at most [`KEPT`] are kept, and none is made that could
 //! fill the disk. Called by the isolation of a damaged file.
 
+mod set_aside;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,8 +20,12 @@ use super::handle::Handle;
 use super::identity::log_path;
 use super::reserve::RESERVE_BYTES;
 
+pub use self::set_aside::SetAside;
+
 /// Newest copies kept of one database.
 const KEPT: usize = 3;
+/// How the names of copies begin, so that they are in order.
+const STAMP: &str = "%Y%m%dT%H%M%SZ";
 const CHUNK: usize = 1 << 20;
 /// What can't be read is narrowed down to pieces of this size.
 const SMALLEST: usize = 512;
@@ -62,7 +68,7 @@ pub fn collect(
         let text = format!("{} MiB must be free, {} MiB are", (needed >> 20) + 1, room >> 20);
         return Err(io::Error::new(io::ErrorKind::StorageFull, text));
     }
-    let stamp = at.strftime("%Y%m%dT%H%M%SZ");
+    let stamp = at.strftime(STAMP);
     let (whole, partial) = (
         evidence.join(format!("{stamp}-{name}")),
         evidence.join(format!("{name}.partial")),

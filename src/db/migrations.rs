@@ -10,6 +10,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::connection::{self, Role};
+use super::evidence::SetAside;
 use super::identity::{Found, identity, log_path, look};
 use super::internal::{self, DatabaseId};
 use super::open_error::OpenError;
@@ -35,6 +36,8 @@ pub struct Prepared {
     pub database: DatabaseId,
     /// The sequence of its last commit.
     pub last_commit: u64,
+    /// The log as it was before SQLite cut it.
+    pub set_aside: Option<SetAside>,
 }
 
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -51,6 +54,7 @@ pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Re
     }
     let shown = path.display().to_string();
     let found = check_untouched(path, application_id, migrations)?;
+    let set_aside = SetAside::before_first_open(path);
     let sqlite = |what: &str| {
         let (path, what) = (shown.clone(), what.to_owned());
         move |source| OpenError::Sqlite { path, what, source }
@@ -75,6 +79,7 @@ pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Re
         applied,
         database,
         last_commit,
+        set_aside,
     })
 }
 

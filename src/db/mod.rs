@@ -50,9 +50,9 @@
 //! | a decision | `classify` (the code table), `verdict`, `retry`, `backoff`, [`breaker`] |
 //! | a read | `limiter`, `adaptive`, `readers`, `pool`, `connection` |
 //! | a write | `writer`, `idempotency` (keys), `sequence` (the last acknowledged commit), `internal` (the layer's own tables) |
-//! | the file at the start | `migrations`, `identity`, `open_error` |
+//! | the file at the start | `migrations`, `identity`, `gap` (commits that are missing), `open_error` |
 //! | the file on its bad day | `health` (probe, watch, isolation), `verify`, `evidence`, `room` and `reserve` (a full disk), `disk` |
-//! | its write-ahead log | `log` (kept alive), `checkpoint` (kept short), `wal`, `holders` (who holds which lock) |
+//! | its write-ahead log | `log` (kept alive), `checkpoint` (kept short), `frames` (what is in it), `wal`, `holders` (who holds which lock) |
 //! | what statements cost | [`statements`] |
 
 mod active;
@@ -67,6 +67,8 @@ mod deadline;
 pub mod disk;
 mod error;
 mod evidence;
+mod frames;
+mod gap;
 mod handle;
 mod health;
 mod holders;
@@ -104,6 +106,7 @@ pub use breaker::BreakerStatus;
 pub use checkpoint::{Checkpoint, CheckpointReport};
 pub use database::{COMMIT_GRACE, Database, Options, PoolChange};
 pub use error::{DbError, ErrorKind};
+pub use gap::Gap;
 pub use health::{DamageReport, ProbeReport};
 pub use holders::{Lock, LockHolder};
 pub use idempotency::{Answered, KEPT_FOR, Once};

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sequence::MissingCommits;
+use super::gap::Gap;
 use super::{ActiveOperation, DbError, Origin, PoolStatus};
 
 /// A state change of a circuit breaker.
@@ -57,7 +57,7 @@ pub trait Observer: Send + Sync + 'static {
     /// A statement took at least the slow threshold. Told at most once a minute of each statement.
     fn slow_statement(&self, _slow: &SlowStatement<'_>) {}
     /// The file that was opened lacks commits that had been acknowledged.
-    fn commits_missing(&self, _database: &str, _missing: &MissingCommits) {}
+    fn commits_missing(&self, _database: &str, _gap: &Gap) {}
     /// An operation holds its connection for suspiciously long; told once for each.
     fn leak_suspected(&self, _database: &str, _operation: &ActiveOperation) {}
     /// Somebody changed the readers' limit or its bounds.

@@ -14,6 +14,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::gap::{GAP_BYTES, Gap};
 use super::internal::DatabaseId;
 #[cfg(test)]
 use super::simulation;
@@ -23,6 +24,8 @@ const MAGIC: &[u8; 8] = b"MSTSEQ1\n";
 const SLOT_BYTES: usize = 36;
 /// The slots lie in different pages, which are torn apart from each other if at all.
 const SLOT_OFFSETS: [usize; 2] = [0, 4096];
+/// Behind them, in a page of its own: what a start found missing.
+const GAP_OFFSET: usize = 8192;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// What the file beside the database knew that the database doesn't.
@@ -72,7 +75,7 @@ pub fn sequence_path(database: &Path) -> PathBuf {
 
 /// The last commit that was acknowledged at this path, whichever database stood there; `None` when none is on record.
 pub fn acknowledged(database: &Path) -> Option<u64> {
-    let slots = read_slots(&sequence_path(database));
+    let slots = slots_in(&content(&sequence_path(database)));
     slots.iter().flatten().map(|slot| slot.sequence).max()
 }
 
@@ -92,7 +95,7 @@ impl Sequence {
     /// everything that was ever acknowledged, so that no number means two commits.
     pub fn open(database_path: &Path, database: DatabaseId, found: u64) -> (Self, Option<MissingCommits>) {
         let path = sequence_path(database_path);
-        let slots = read_slots(&path);
+        let slots = slots_in(&content(&path));
         let own = slots.iter().flatten().filter(|slot| slot.database == database);
         let expected = own.map(|slot| slot.sequence).max();
         let foreign = slots.iter().flatten().map(|slot| slot.sequence).max();
@@ -141,11 +144,30 @@ impl Sequence {
         self.is_failing = written.is_err();
     }
 
+    /// What an earlier start found missing, however long ago; `name` is in its evidence's name.
+    pub fn remembered(&self, name: &str) -> Option<Gap> {
+        let content = content(&self.path);
+        Gap::decoded(content.get(GAP_OFFSET..)?, self.database, name)
+    }
+
+    /// Keeps what this start found missing, durably. A failure is logged: the next start won't know of it.
+    pub fn remember(&mut self, gap: &Gap) {
+        let kept = self.put(GAP_OFFSET, &gap.encoded(self.database));
+        if let Err(error) = kept {
+            tracing::warn!(path = %self.path.display(), %error, "the missing commits can't be kept on record for the next start");
+        }
+        self.sync();
+    }
+
     fn write(&mut self, sequence: u64) -> std::io::Result<()> {
+        self.put(SLOT_OFFSETS[self.slot], &self.slot_of(sequence).encoded())?;
+        self.slot = 1 - self.slot;
+        Ok(())
+    }
+
+    fn put(&mut self, at: usize, bytes: &[u8]) -> std::io::Result<()> {
         #[cfg(test)]
-        if let Some(written) = simulation::write(&self.path, SLOT_OFFSETS[self.slot], &self.slot_of(sequence).encoded())
-        {
-            self.slot = 1 - self.slot;
+        if let Some(written) = simulation::write(&self.path, at, bytes) {
             self.synced_at.get_or_insert_with(clock::now);
             return written;
         }
@@ -157,10 +179,8 @@ impl Sequence {
                 .write(true)
                 .open(&self.path)?,
         };
-        let slot = self.slot_of(sequence);
-        file.seek(SeekFrom::Start(SLOT_OFFSETS[self.slot] as u64))?;
-        file.write_all(&slot.encoded())?;
-        self.slot = 1 - self.slot;
+        file.seek(SeekFrom::Start(at as u64))?;
+        file.write_all(bytes)?;
         self.synced_at.get_or_insert_with(clock::now);
         self.file = Some(file);
         Ok(())
@@ -230,17 +250,19 @@ impl Slot {
     }
 }
 
-/// What the slots hold; nothing where they can't be read, as in a file that was never there.
-fn read_slots(path: &Path) -> [Option<Slot>; 2] {
+/// What the file holds; nothing where it can't be read, as in a file that was never there.
+fn content(path: &Path) -> Vec<u8> {
     let mut content = Vec::new();
     #[cfg(test)]
     content.extend(simulation::content(path).into_iter().flatten());
     if let Ok(file) = File::open(path) {
-        // What was read before an error counts: the slots stand for themselves.
-        let _ = file
-            .take((SLOT_OFFSETS[1] + SLOT_BYTES) as u64)
-            .read_to_end(&mut content);
+        // What was read before an error counts: the records stand for themselves.
+        let _ = file.take((GAP_OFFSET + GAP_BYTES) as u64).read_to_end(&mut content);
     }
+    content
+}
+
+fn slots_in(content: &[u8]) -> [Option<Slot>; 2] {
     SLOT_OFFSETS.map(|offset| content.get(offset..offset + SLOT_BYTES).and_then(Slot::decoded))
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::breaker::BreakerStatus;
 use super::database::Database;
+use super::gap::Gap;
 use super::health::{DamageReport, ProbeReport};
 use super::holders::LockHolder;
 use super::reserve::ReserveStatus;
-use super::sequence::MissingCommits;
 use super::wal::WalStatus;
 use crate::quantiles::Percentiles;
 
@@ -125,8 +125,8 @@ pub struct DatabaseStatus {
     pub breakers: [BreakerStatus; 2],
     /// The latest probe.
     pub probe: Option<ProbeReport>,
-    /// Acknowledged commits that were missing when the file was opened.
-    pub missing_commits: Option<MissingCommits>,
+    /// Acknowledged commits that a start found missing within the last day.
+    pub missing_commits: Option<Gap>,
     /// What was found in an isolated file that can't be let back by itself.
     pub damage: Option<DamageReport>,
     /// The room held back for a full disk.
@@ -238,7 +238,7 @@ impl Database {
             },
             breakers: [inner.read_breaker.status(), inner.write_breaker.status()],
             probe: inner.health.latest(),
-            missing_commits: inner.missing,
+            missing_commits: inner.gap.clone().filter(|gap| gap.is_told_at(inner.clock.wall())),
             damage: inner.health.damage(),
             reserve: inner.writer.shared.room.reserve(),
             disk_is_full: inner.writer.shared.room.is_full(),

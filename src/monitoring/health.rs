@@ -243,8 +243,8 @@ fn database_component(database: &DatabaseStatus, backups: bool, because: &mut Ve
     {
         because.push(format!("{}: {problem}", database.name));
     }
-    if let Some(missing) = &database.missing_commits {
-        because.push(format!("{}.db: {missing}", database.name));
+    if let Some(gap) = &database.missing_commits {
+        because.push(format!("{}.db: {gap}", database.name));
     }
     // The breaker's cause names the lock's holder already.
     let waits = database.writes_wait().filter(|_| because.len() == before);
@@ -252,7 +252,7 @@ fn database_component(database: &DatabaseStatus, backups: bool, because: &mut Ve
     let told = hindered.iter().flatten();
     because.extend(told.map(|problem| format!("{}: {problem}", database.name)));
     let status = match (database.is_healthy(), database.can_read()) {
-        // It works, but not with all that was promised, until somebody has seen it: it is told until the next start.
+        // It works, but not with all that was promised: a gap is told for a day, whoever restarts it meanwhile.
         (true, _) if database.missing_commits.is_some() || hindered.iter().any(Option::is_some) => {
             HealthStatus::Degraded
         }

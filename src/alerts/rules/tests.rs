@@ -113,3 +113,23 @@ fn a_lost_event_is_never_silent() {
     facts.events_lost = 1;
     assert_eq!(rules(&facts)[0].id, "event-loss");
 }
+
+#[test]
+fn missing_commits_are_critical_and_say_where_the_log_is_kept() {
+    let mut facts = facts();
+    facts.databases[1].missing_commits = Some(crate::db::Gap {
+        missing: crate::db::MissingCommits::Behind { expected: 9, found: 4 },
+        found_at: crate::clock::from_epoch_ms(0),
+        evidence: Some("19700101T000000Z-events".into()),
+    });
+    let alert = &rules(&facts)[0];
+    assert_eq!(
+        (&*alert.id, alert.severity),
+        ("commits-missing:events", Gravity::Critical)
+    );
+    assert!(
+        alert.detail.contains("5 to 9") && alert.detail.contains("evidence/19700101T000000Z-events"),
+        "{}",
+        alert.detail
+    );
+}

@@ -16,6 +16,7 @@ use crate::db::adaptive::Adaptive;
 use crate::db::breaker::{Breaker, KeptStates};
 use crate::db::checkpoint::{Keeper, Parts};
 use crate::db::connection::{Epoch, Manager, Role, Terms};
+use crate::db::gap;
 use crate::db::health::Health;
 use crate::db::holders::Holders;
 use crate::db::identity::{Identity, identity};
@@ -201,10 +202,11 @@ impl Database {
         for step in prepared.applied {
             tracing::info!(database = options.name, step, "schema migrated");
         }
-        let (sequence, missing) = Sequence::open(&options.path, prepared.database, prepared.last_commit);
-        if let Some(missing) = &missing {
-            tracing::warn!(database = options.name, %missing, "what was acknowledged can't be vouched for");
-            observer.commits_missing(options.name, missing);
+        let (mut sequence, missing) = Sequence::open(&options.path, prepared.database, prepared.last_commit);
+        let gap = gap::at_start(&mut sequence, missing, prepared.set_aside, options.name, clock.wall());
+        if let Some(gap) = gap.as_ref().filter(|_| missing.is_some()) {
+            tracing::warn!(database = options.name, missing = %gap, "what was acknowledged can't be vouched for");
+            observer.commits_missing(options.name, gap);
         }
         let path = options.path.display().to_string();
         let io = |source| OpenError::Io {
@@ -234,7 +236,7 @@ impl Database {
             readers,
             writer,
             kept,
-            missing,
+            gap,
             keeper,
             health: Health::new(opened, common.epoch, log),
             clock: common.clock,

@@ -5,21 +5,16 @@
 //! checksum, written again and synced before a checkpoint writes the database file, so that a loss of power meanwhile
 //! finds a whole log; only a log that could be emptied counts. Called by the isolation of a file and by the watch.
 //!
-//! The log's format: <https://sqlite.org/fileformat2.html#walformat>. What of the log is in the database file already was
-//! synced there: SQLite marks frames as done only after that.
+//! What of the log is in the database file already was synced there: SQLite marks frames as done only after that.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
 
 use crate::clock;
+use crate::db::frames::{FRAME_HEADER, HEADER, Sums};
 use crate::db::handle::Handle;
 use crate::db::verify::SHORTEST_CHECK;
-
-const HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
-/// The last bit tells the byte order of the checksums.
-const MAGIC: u32 = 0x377f_0682;
 
 /// Writes the log anew and brings it into the database file. Blocking; ends at `until`, save for the checkpoint. Leaves
 /// the connection with a busy timeout of its own: it must not be used again.
@@ -92,56 +87,6 @@ fn write_anew(writer: &Connection, frames: usize, until: Instant) -> Result<(), 
         Ok(())
     } else {
         Err("the log can't be synced".to_owned())
-    }
-}
-
-/// The running checksum of a log.
-struct Sums {
-    big_endian: bool,
-    salt: [u8; 8],
-    sums: (u32, u32),
-}
-
-fn word(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))
-}
-
-impl Sums {
-    /// From the header, with the page size; `None` when it isn't whole.
-    fn of(header: &[u8; HEADER]) -> Option<(Self, usize)> {
-        let magic = word(&header[..4]);
-        let mut of_log = Self {
-            big_endian: magic & 1 == 1,
-            salt: header[16..24].try_into().ok()?,
-            sums: (0, 0),
-        };
-        of_log.add(&header[..24]);
-        let is_whole = magic & !1 == MAGIC && of_log.is(&header[24..]);
-        is_whole.then(|| (of_log, word(&header[8..12]) as usize))
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        let order = |four: &[u8]| {
-            let word = word(four);
-            if self.big_endian { word } else { word.swap_bytes() }
-        };
-        let (mut first, mut second) = self.sums;
-        for pair in bytes.chunks_exact(8) {
-            first = first.wrapping_add(order(&pair[..4])).wrapping_add(second);
-            second = second.wrapping_add(order(&pair[4..])).wrapping_add(first);
-        }
-        self.sums = (first, second);
-    }
-
-    fn is(&self, stored: &[u8]) -> bool {
-        self.sums == (word(&stored[..4]), word(&stored[4..8]))
-    }
-
-    /// Whether the next frame is the one that was written there.
-    fn admit(&mut self, frame: &[u8]) -> bool {
-        self.add(&frame[..8]);
-        self.add(&frame[FRAME_HEADER..]);
-        frame[8..16] == self.salt && self.is(&frame[16..FRAME_HEADER])
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{EventContext, NewEvent, own};
 use crate::clock::rfc3339_ms;
-use crate::db::{ActiveOperation, BreakerChange, DbError, ErrorKind, MissingCommits, Origin, PoolStatus};
+use crate::db::{ActiveOperation, BreakerChange, DbError, ErrorKind, Gap, MissingCommits, Origin, PoolStatus};
 use crate::events::classify::{Class, class_of_db_error, severity_of};
 use crate::events::model::{ErrorType, Severity};
 
@@ -55,15 +55,15 @@ impl NewEvent {
     }
 
     /// A database lacks commits that had been acknowledged.
-    pub fn commits_missing(database: &str, missing: &MissingCommits) -> Self {
-        let details = match missing {
-            MissingCommits::Behind { expected, found } => json!({ "expected": expected, "found": found }),
-            MissingCommits::OtherDatabase { expected } => json!({ "expected": expected, "found": null }),
-            MissingCommits::RecordUnreadable => json!({ "expected": null, "found": null }),
+    pub fn commits_missing(database: &str, gap: &Gap) -> Self {
+        let (expected, found) = match gap.missing {
+            MissingCommits::Behind { expected, found } => (Some(expected), Some(found)),
+            MissingCommits::OtherDatabase { expected } => (Some(expected), None),
+            MissingCommits::RecordUnreadable => (None, None),
         };
-        let message = format!("{database}.db: {missing}");
+        let message = format!("{database}.db: {}", gap.missing);
         Self {
-            details,
+            details: json!({ "expected": expected, "found": found, "evidence": gap.evidence }),
             fingerprint: own(&["commits missing", database]),
             ..Self::of(ErrorType::Database, Class::Corruption, message, EventContext::default())
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rusqlite::ffi;
 
 use super::*;
-use crate::db::{Answered, MissingCommits, Once};
+use crate::db::{Answered, Gap, MissingCommits, Once};
 
 fn once(key: &str) -> Once {
     Once {
@@ -220,10 +220,10 @@ async fn only_a_patient_write_waits_for_an_open_breaker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_copy_is_noticed_and_numbers_go_on() {
-    struct Seen(Mutex<Vec<MissingCommits>>);
+    struct Seen(Mutex<Vec<Gap>>);
     impl crate::db::Observer for Seen {
-        fn commits_missing(&self, _: &str, missing: &MissingCommits) {
-            self.0.lock().push(*missing);
+        fn commits_missing(&self, _: &str, gap: &Gap) {
+            self.0.lock().push(gap.clone());
         }
     }
     let bench = bench();
@@ -252,16 +252,20 @@ async fn an_older_copy_is_noticed_and_numbers_go_on() {
     }
     let database = Database::open(options, SystemClock::shared(), Arc::clone(&seen) as _).expect("opens");
     let missing = MissingCommits::Behind { expected: 3, found: 1 };
-    assert_eq!(database.status().missing_commits, Some(missing));
-    assert_eq!(*seen.0.lock(), [missing]);
+    let told = database.status().missing_commits.expect("told");
+    assert_eq!((told.missing, &told.evidence), (missing, &None));
+    assert_eq!(*seen.0.lock(), std::slice::from_ref(&told));
     let bench = Bench { folder, database };
     bench.put("d", 4).await.expect("it goes on");
     bench.database.close(Duration::from_secs(5));
-    let bench = reopened(bench, Arc::new(Unobserved));
+    let bench = reopened(bench, Arc::clone(&seen) as _);
+    let still = bench.database.status().missing_commits;
     assert_eq!(
-        (bench.database.status().missing_commits, bench.count().await),
-        (None, 2)
+        (still, bench.count().await),
+        (Some(told), 2),
+        "a restart doesn't hide it"
     );
+    assert_eq!(seen.0.lock().len(), 1, "and it is one occurrence");
 }
 
 /// Panics whenever it is told of a repetition, and of a slow statement.
