@@ -206,8 +206,8 @@ impl Database {
         self.inner.writer.close(patience);
     }
 
-    /// Drains the writer, checkpoints and closes within `patience`, and keeps the breakers' states for the next start
-    /// within as much again. Blocking. Later calls are refused; reads that still run once the writer is drained are
+    /// Drains the writer, checkpoints and closes within `patience`; within as much again keeps the breakers' states for
+    /// the next start, and saves a log that was deleted and isn't saved yet. Blocking. Later calls are refused; reads that still run once the writer is drained are
     /// stopped.
     pub fn close(&self, patience: Duration) {
         self.inner.closed.store(true, Ordering::Release);
@@ -215,18 +215,24 @@ impl Database {
         self.inner.readers.active.stop_reads();
         #[cfg(test)]
         if super::simulation::is_running() {
-            return self.inner.kept.keep(&self.breakers());
+            return self.leave_in_order();
         }
         // On a thread of its own, which a disk that hangs may keep, but not the caller.
         let (done, kept) = std::sync::mpsc::channel::<()>();
         let database = self.clone();
         let keep = move || {
-            database.inner.kept.keep(&database.breakers());
+            database.leave_in_order();
             drop(done);
         };
         if let Err(error) = std::thread::Builder::new().spawn(keep) {
             tracing::warn!(%error, "the circuit breakers' states can't be kept");
         }
         let _ = kept.recv_timeout(patience);
+    }
+
+    /// What the next start wants to find, the short part first.
+    fn leave_in_order(&self) {
+        self.inner.kept.keep(&self.breakers());
+        self.save_log_at_last();
     }
 }

@@ -159,6 +159,23 @@ impl Database {
         }
     }
 
+    /// The last look at the log, when nobody writes any more: what was in a deleted one when [`Database::watch`] ended, or
+    /// couldn't be saved for a reader that has ended since, would be lost with this process.
+    pub(in crate::db) fn save_log_at_last(&self) {
+        // Into a file that isn't the right one nothing is saved: it is there, or it is gone with its file.
+        let is_right = identity(self.path()).is_ok_and(|found| found == self.inner.health.opened);
+        if !is_right || self.inner.health.log.is_ours() {
+            return;
+        }
+        match self.rescue_log() {
+            Ok(()) => tracing::warn!(
+                database = self.name(),
+                "the write-ahead log had been deleted; what it held was saved"
+            ),
+            Err(error) => tracing::error!(%error, "the deleted write-ahead log could not be saved before the end"),
+        }
+    }
+
     fn rescue_log(&self) -> Result<(), DbError> {
         const NAME: &str = "health.save";
         let until = clock::now() + self.settings().operation.timeout;

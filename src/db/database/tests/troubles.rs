@@ -49,6 +49,41 @@ async fn a_deleted_log_is_saved_although_a_reader_keeps_it_for_long() {
     assert_eq!(rows, Ok(4), "what a start after a crash would find");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_deleted_just_before_the_end_is_saved_although_a_read_was_under_way() {
+    const ENDLESS: &str =
+        "WITH RECURSIVE n(i) AS (SELECT count(*) FROM t UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let bench = bench();
+    bench.put("a", 1).await.expect("written");
+    let database = bench.database.clone();
+    let read = tokio::spawn(async move {
+        database
+            .read(COUNT, |c| c.query_row(ENDLESS, [], |r| r.get::<_, i64>(0)))
+            .await
+    });
+    let until = Instant::now() + PATIENCE;
+    while !bench.database.active().iter().any(|operation| operation.snapshot) {
+        assert!(Instant::now() < until, "it reads");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    for key in ["b", "c", "d"] {
+        bench.put(key, 1).await.expect("written");
+    }
+    // Nobody watches, and the writer's own last checkpoint meets the reader.
+    std::fs::remove_file(bench.folder.path().join("app.db-wal")).expect("removed");
+    let database = bench.database.clone();
+    tokio::task::spawn_blocking(move || database.close(Duration::from_secs(10)))
+        .await
+        .expect("closed");
+    read.await.expect("joined").expect_err("stopped");
+    // What a start finds if this process ends here.
+    let copy = tempfile::tempdir().expect("folder");
+    std::fs::copy(bench.folder.path().join("app.db"), copy.path().join("app.db")).expect("copied");
+    let found = Connection::open(copy.path().join("app.db")).expect("opens");
+    let rows = found.query_row("SELECT count(*) FROM t", [], |r| r.get(0));
+    assert_eq!(rows, Ok(4));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_caller_that_leaves_interrupts_nobody_else() {
     const SPIN: &str =
