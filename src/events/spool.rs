@@ -20,6 +20,7 @@ mod active;
 mod reader;
 mod segment;
 mod shelf;
+mod spare;
 mod tally;
 mod thread;
 pub(super) use reader::{Chunk, Mark};
@@ -47,6 +48,8 @@ pub struct SpoolStatus {
     pub bytes: u64,
     /// The most bytes it may hold.
     pub max_bytes: u64,
+    /// Bytes held back for a full disk; 0 while there is no room for that, or they are in use.
+    pub spare_bytes: u64,
     /// Files.
     pub segments: u64,
     /// When the oldest waiting event came in.

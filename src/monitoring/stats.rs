@@ -106,7 +106,8 @@ fn ledger_view(ledger: &LedgerSnapshot) -> Value {
 
 fn spool_view(spool: &SpoolStatus) -> Value {
     json!({
-        "events": spool.events, "bytes": spool.bytes, "maxBytes": spool.max_bytes, "segments": spool.segments,
+        "events": spool.events, "bytes": spool.bytes, "maxBytes": spool.max_bytes,
+        "spareBytes": spool.spare_bytes, "segments": spool.segments,
         "oldest": spool.oldest.map(rfc3339_ms), "corrupt": spool.corrupt, "keptAside": spool.kept_aside,
         "lastError": spool.last_error,
     })

@@ -226,16 +226,32 @@ fn fault_08_exhausted_inodes_are_named_and_cost_only_what_needs_a_new_file() {
     // What is open goes on.
     create(&client, "without inodes").expect(201);
     report(&client, "without inodes").expect(201);
-    // The spool needs a segment of its own, which can't be made: refused, not lost.
+    // The spool needs a segment of its own, which can't be made: it has one that was held back.
     let lock = OtherProcess::hold_path(&disk.data_dir().join("events.db"), "BEGIN IMMEDIATE");
+    let spare = disk.data_dir().join("spool/spare.segment");
+    assert!(spare.exists(), "held back from the start");
+    let event = json!({ "message": "into the spare", "source": "storage", "details": { "text": "x".repeat(200_000) } });
+    let answer = client.post(ERRORS, &event).expect(201).json();
+    assert!(answer["stored"] == "spool" && !spare.exists(), "{answer}");
+    let mut events = vec![answer["id"].as_str().expect("an id").to_owned()];
+    // When that is full, what comes is refused, not lost.
     let refused = eventually("reports are refused", || {
-        Some(report(&client, "never")).filter(|answer| answer.status != 201)
+        let answer = client.post(ERRORS, &event);
+        if answer.status == 201 {
+            events.push(answer.json()["id"].as_str().expect("an id").to_owned());
+        }
+        Some(answer).filter(|answer| answer.status != 201)
     });
     assert_refused(refused, &["events_not_accepted"]);
+    assert!(events.len() >= 30, "{} events in 8 MiB", events.len());
     files.iter().for_each(|path| fs::remove_file(path).expect("removed"));
     report(&client, "into the spool").expect(201);
     lock.release();
     until_well(&client);
+    for id in events {
+        client.get(&format!("{ERRORS}/{id}")).expect(200);
+    }
+    assert!(spare.exists(), "made again");
 }
 
 #[test]
@@ -267,7 +283,12 @@ fn fault_09_a_full_disk_below_the_spool_too_refuses_reports_and_counts_what_is_l
     };
     eventually("reports are refused", || send().then_some(()));
     assert_every_refusal_is_counted(&client, send);
-    assert!(!events.is_empty(), "the reserve had room for some");
+    assert!(
+        events.len() >= 80,
+        "the spare segment alone has room for 80, not {}",
+        events.len()
+    );
+    assert!(!disk.data_dir().join("spool/spare.segment").exists(), "in use");
     let account = stats(&client)["ledger"].clone();
     assert_eq!(account["balanced"], true, "{account}");
     client.get(NOTES).expect(200);

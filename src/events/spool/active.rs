@@ -38,7 +38,17 @@ pub(super) struct Active {
 impl Active {
     /// Makes the file with its header, durable but for its name.
     pub(super) fn create(path: &Path, tally: &Path, number: u64) -> io::Result<Self> {
-        let mut file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        Self::begin(file, path, tally, number)
+    }
+
+    /// The same with an empty file that has its room and its name already.
+    pub(super) fn take_over(path: &Path, tally: &Path, number: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).open(path)?;
+        Self::begin(file, path, tally, number)
+    }
+
+    fn begin(mut file: File, path: &Path, tally: &Path, number: u64) -> io::Result<Self> {
         file.write_all(&HEADER)?;
         file.sync_all()?;
         let bytes = HEADER.len() as u64;

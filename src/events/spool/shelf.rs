@@ -3,14 +3,16 @@
 //! What must stay true: bytes that were not synced are cut off again when a sync fails, so that "not accepted" is true;
 //! a segment with damage is renamed, never deleted; a new process never appends to an old segment.
 
+mod opening;
+
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::active::{Active, Segment};
-use super::reader::{Chunk, Mark, Reading, Survey, survey};
+use super::reader::{Chunk, Mark, Reading};
 use super::segment::HEADER;
-use super::tally::Tally;
+use super::spare::Spare;
 use super::{Records, SpoolError, SpoolStatus, oldest_of};
 
 /// A segment is closed at this size.
@@ -22,6 +24,7 @@ pub(super) struct Shelf {
     max_bytes: u64,
     closed: Vec<Segment>,
     active: Option<Active>,
+    spare: Spare,
     reading: Option<Reading>,
     next_number: u64,
     corrupt: u64,
@@ -31,69 +34,6 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let mut shelf = Self {
-            folder: folder.to_owned(),
-            max_bytes,
-            closed: Vec::new(),
-            active: None,
-            reading: None,
-            next_number: 1,
-            corrupt: 0,
-            kept_aside: 0,
-            lost_before_start: 0,
-            last_error: None,
-        };
-        let (mut numbers, mut tallies) = (Vec::new(), Vec::new());
-        for entry in fs::read_dir(folder)? {
-            let name = entry?.file_name();
-            let Some((stem, extension)) = name.to_str().and_then(|name| name.split_once('.')) else {
-                continue;
-            };
-            let Ok(number) = stem.parse::<u64>() else { continue };
-            shelf.next_number = shelf.next_number.max(number + 1);
-            match extension {
-                "spool" => numbers.push(number),
-                "tally" => tallies.push(number),
-                _ => {}
-            }
-        }
-        numbers.sort_unstable();
-        tallies.retain(|number| numbers.binary_search(number).is_err());
-        tallies.into_iter().for_each(|number| shelf.miss(number));
-        for number in numbers {
-            match fs::read(shelf.path(number)) {
-                Ok(content) => shelf.adopt(number, &content),
-                // An event in it may have been acknowledged: better not to start than to start without it.
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(shelf)
-    }
-
-    /// Counts a segment of an earlier process; an empty one goes.
-    fn adopt(&mut self, number: u64, content: &[u8]) {
-        let Survey { segment, corrupt, lost } = survey(number, content, Tally::read(&self.tally(number)));
-        self.corrupt += corrupt;
-        self.lost_before_start += lost;
-        match (segment.events, segment.damaged) {
-            (0, false) => {
-                let _ = self.remove_files(number);
-            }
-            (0, true) => self.keep_aside(number),
-            _ => self.closed.push(segment),
-        }
-    }
-
-    /// Counts what a segment held that is gone.
-    fn miss(&mut self, number: u64) {
-        let held = Tally::read(&self.tally(number)).map_or(0, |tally| tally.events);
-        self.corrupt += u64::from(held > 0);
-        self.lost_before_start += held;
-        let _ = fs::remove_file(self.tally(number));
-    }
-
     /// Whether the active segment is to be synced and closed before anything more is written.
     pub(super) fn is_due(&self) -> bool {
         self.active
@@ -135,7 +75,7 @@ impl Shelf {
         let number = self.next_number;
         self.next_number += 1;
         let (path, tally) = (self.path(number), self.tally(number));
-        Active::create(&path, &tally, number)
+        let begun = Active::create(&path, &tally, number)
             .or_else(|error| match error.kind() {
                 // The folder itself was removed: what waits is worth a new one.
                 io::ErrorKind::NotFound => {
@@ -147,7 +87,33 @@ impl Shelf {
             .and_then(|active| self.sync_folder().map(|()| active))
             .inspect_err(|_| {
                 let _ = self.remove_files(number);
-            })
+            })?;
+        self.spare.make();
+        Ok(begun)
+    }
+
+    /// The disk is full: goes on in the segment that was held back for that. What was written before must have been synced.
+    /// Whether there was one.
+    pub(super) fn begin_spare(&mut self) -> bool {
+        self.close_active();
+        let number = self.next_number;
+        let (path, tally) = (self.path(number), self.tally(number));
+        if !self.spare.become_segment(&path) {
+            return false;
+        }
+        self.next_number += 1;
+        let begun = Active::take_over(&path, &tally, number).and_then(|active| self.sync_folder().map(|()| active));
+        match begun {
+            Ok(active) => {
+                self.active = Some(active);
+                true
+            }
+            Err(error) => {
+                self.failed("write", &error);
+                let _ = self.remove_files(number);
+                false
+            }
+        }
     }
 
     /// Closes the active segment, which must have been synced.
@@ -209,6 +175,7 @@ impl Shelf {
         } else {
             // There is room again: what was refused before is history.
             self.last_error = None;
+            self.spare.make();
         }
         let _ = self.sync_folder();
         segment.events
@@ -243,6 +210,7 @@ impl Shelf {
             events: all().map(|segment| segment.events).sum(),
             bytes: self.bytes(),
             max_bytes: self.max_bytes,
+            spare_bytes: self.spare.bytes(),
             segments: all().count() as u64,
             oldest: oldest_of(all().filter_map(|segment| segment.oldest_ms).min()),
             corrupt: self.corrupt,

@@ -215,7 +215,7 @@ async fn a_folder_that_went_away_is_made_again_unless_something_stands_in_its_pl
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("spool");
     let spool = Spool::open(&inner, PLENTY).unwrap();
-    fs::remove_dir(&inner).unwrap();
+    fs::remove_dir_all(&inner).unwrap();
     fs::write(&inner, "in the way").unwrap();
     assert_eq!(append(&spool, &[event(0)]).await, Err(SpoolError::Failed));
     let error = spool.status().last_error.unwrap();

@@ -99,7 +99,15 @@ fn append(
         waiting.settle(shelf, shared);
         shelf.close_active();
     }
-    match shelf.write(records) {
+    let mut written = shelf.write(records);
+    if written == Err(SpoolError::DiskFull) {
+        // What was written before has its own place, and its callers their answer, before the spare one is begun.
+        waiting.settle(shelf, shared);
+        if shelf.begin_spare() {
+            written = shelf.write(records);
+        }
+    }
+    match written {
         Ok(()) => waiting.0.push(answer),
         Err(error) => {
             shared.publish(shelf.status());
