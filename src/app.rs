@@ -171,7 +171,8 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     let evidence = Arc::new(Evidence::default());
     let observer = Arc::new(observer::Recorder::new(capture.clone(), Arc::clone(&evidence)));
     let databases = Arc::new(databases::open(settings, &clock, observer).await?);
-    let spool = open_spool(settings, &data_dir.join("spool")).await?;
+    let is_gap = databases.events.status().missing_commits.is_some();
+    let spool = open_spool(settings, &data_dir.join("spool"), is_gap).await?;
     let lost = spool.status().lost_before_start;
     if lost > 0 {
         capture.capture(events::NewEvent::lost_from_spool(lost));
@@ -207,9 +208,11 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     })
 }
 
-async fn open_spool(settings: &Settings, folder: &Path) -> Result<Spool, StartError> {
+/// Opens the spool; where commits of events.db are missing, what was replayed of late is replayed again.
+async fn open_spool(settings: &Settings, folder: &Path, is_gap: bool) -> Result<Spool, StartError> {
     let (path, most) = (folder.to_owned(), settings.storage.spool_max_bytes);
-    let opened = rocket::tokio::task::spawn_blocking(move || Spool::open(&path, most)).await;
+    let open = if is_gap { Spool::open_after_gap } else { Spool::open };
+    let opened = rocket::tokio::task::spawn_blocking(move || open(&path, most)).await;
     let failed = |source| StartError::Spool {
         path: folder.display().to_string(),
         source,

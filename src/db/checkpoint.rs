@@ -14,6 +14,7 @@ use serde::Serialize;
 pub use self::keeper::{Keeper, Parts};
 use super::database::Database;
 use super::error::DbError;
+use super::log::LogGeneration;
 
 /// The longest that a checkpoint waits for others, and others for it.
 pub const BUSY_CAP: Duration = Duration::from_millis(100);
@@ -69,6 +70,12 @@ impl Database {
     /// [`DbError`]: no connection in time, an isolated file, or SQLite's code.
     pub fn checkpoint(&self, kind: Checkpoint) -> Result<CheckpointReport, DbError> {
         self.inner.keeper.checkpoint(kind)
+    }
+
+    /// Which write-ahead log is in use; `None` when that can't be told. What was committed before this was asked has left
+    /// the log for the database file, synced, once another generation is seen or an empty one. Blocking, but short.
+    pub fn log_generation(&self) -> Option<LogGeneration> {
+        self.inner.health.log_generation()
     }
 }
 

@@ -27,6 +27,12 @@ fn word(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))
 }
 
+/// What tells one log from another in the same file: a log that is begun anew has other salts.
+pub fn salts_in(header: &[u8; HEADER]) -> [u8; 8] {
+    let [.., a, b, c, d, e, f, g, h, _, _, _, _, _, _, _, _] = *header;
+    [a, b, c, d, e, f, g, h]
+}
+
 /// A start may have to sum up 64 MiB: the order of the bytes is decided outside of the loop.
 fn summed((mut first, mut second): (u32, u32), bytes: &[u8], word: impl Fn([u8; 4]) -> u32) -> (u32, u32) {
     for pair in bytes.chunks_exact(8) {
@@ -43,7 +49,7 @@ impl Sums {
         let magic = word(&header[..4]);
         let mut of_log = Self {
             big_endian: magic & 1 == 1,
-            salt: header[16..24].try_into().ok()?,
+            salt: salts_in(header),
             sums: (0, 0),
         };
         of_log.add(&header[..24]);

@@ -16,7 +16,7 @@ use self::isolation::Case;
 use super::connection::Epoch;
 use super::disk::Space;
 use super::identity::Identity;
-use super::log::WriteAheadLog;
+use super::log::{LogGeneration, WriteAheadLog};
 
 pub use self::isolation::DamageReport;
 
@@ -68,6 +68,11 @@ impl Health {
     /// What the latest probe found; `None` before the first.
     pub fn latest(&self) -> Option<ProbeReport> {
         self.latest.lock().clone()
+    }
+
+    /// Which write-ahead log is in use; `None` when that can't be told.
+    pub fn log_generation(&self) -> Option<LogGeneration> {
+        self.log.generation()
     }
 
     /// What was found in an isolated file that can't be let back.

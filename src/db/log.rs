@@ -7,9 +7,29 @@
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
+use super::frames::{HEADER, salts_in};
+use super::handle::Handle;
 use super::identity::{Identity, identity, log_path};
+
+/// Which log it is that lies in the file: SQLite begins it anew, under other salts, once everything in it is in the
+/// database file and synced there. So what was committed while one generation was seen has left the log when another is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogGeneration(Option<[u8; 8]>);
+
+impl LogGeneration {
+    /// There is nothing in it: everything is in the database file.
+    pub fn is_empty(self) -> bool {
+        self.0.is_none()
+    }
+
+    /// One of a log with something in it.
+    #[cfg(test)]
+    pub fn with_salt(salt: u8) -> Self {
+        Self(Some([salt; 8]))
+    }
+}
 
 /// The log of one database.
 pub struct WriteAheadLog {
@@ -51,6 +71,21 @@ impl WriteAheadLog {
             (Some(_), Err(error)) => error.kind() != std::io::ErrorKind::NotFound,
             (None, _) => true,
         }
+    }
+
+    /// Which log it is now; `None` when that can't be told, as for one that was deleted. Blocking.
+    pub fn generation(&self) -> Option<LogGeneration> {
+        if !self.is_ours() {
+            return None;
+        }
+        self.with_anchor(|anchor| {
+            let log = Handle::of(anchor, ffi::SQLITE_FCNTL_JOURNAL_POINTER)?;
+            if log.size().ok()? < HEADER as u64 {
+                return Some(LogGeneration(None));
+            }
+            let mut header = [0; HEADER];
+            log.read(&mut header, 0).then(|| LogGeneration(Some(salts_in(&header))))
+        })
     }
 
     /// Opens the log anew, after it was replaced and everybody else let go of the old one. Blocking.

@@ -110,6 +110,7 @@ pub use gap::Gap;
 pub use health::{DamageReport, ProbeReport};
 pub use holders::{Lock, LockHolder};
 pub use idempotency::{Answered, KEPT_FOR, Once};
+pub use log::LogGeneration;
 pub use migrations::{Migration, inspect};
 pub use observe::{BreakerChange, Observer, SlowStatement, Unobserved};
 pub use open_error::OpenError;

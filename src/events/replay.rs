@@ -1,6 +1,6 @@
 //! The task that brings spooled events into events.db once it takes writes again (floor 2).
 //!
-//! What must stay true: a segment goes only after all of its events were committed, so a crash in between replays it again, which
+//! What must stay true: a segment is let go only after all of its events were committed, so a crash in between replays it again, which
 //! changes nothing; one event that can never be stored doesn't hold up the rest, and its segment is kept aside.
 
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use crate::db::{DbError, ErrorKind};
 
 /// Between looks at the breaker, and before the first try.
 const TICK: Duration = Duration::from_millis(500);
+/// Between looks at whether events.db's log was begun anew.
+const LOG_LOOK: Duration = Duration::from_secs(5);
 /// Most time between tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,11 @@ pub(super) async fn run(pipeline: &Pipeline, mut stopping: watch::Receiver<bool>
             _ = stopping.wait_for(|stop| *stop) => return,
             () = next_try(pipeline, wait) => {}
         }
+        if pipeline.spool.keeps_replayed()
+            && let Some(now) = pipeline.sink.log_generation().await
+        {
+            pipeline.spool.let_go(now).await;
+        }
         if pipeline.spool.is_empty() {
             continue;
         }
@@ -49,10 +56,15 @@ pub(super) async fn run(pipeline: &Pipeline, mut stopping: watch::Receiver<bool>
     }
 }
 
-/// Sleeps while the spool is empty, then until the time is up or a write went well.
+/// Sleeps while the spool is empty, save for looks at the log that replayed segments wait for; then until the time is up or
+/// a write went well.
 async fn next_try(pipeline: &Pipeline, wait: Duration) {
     if pipeline.spool.is_empty() {
-        pipeline.filled.notified().await;
+        let log_is_awaited = pipeline.spool.keeps_replayed();
+        tokio::select! {
+            () = pipeline.filled.notified() => {}
+            () = tokio::time::sleep(LOG_LOOK), if log_is_awaited => return,
+        }
     }
     tokio::select! {
         () = pipeline.recovered.notified() => {}
@@ -92,7 +104,13 @@ async fn store(pipeline: &Pipeline, place: &mut Place, chunk: Chunk) -> Result<(
     }
     place.mark = Some(chunk.next);
     if chunk.end {
-        pipeline.spool.remove(chunk.next.segment, place.keep_aside).await;
+        if place.keep_aside {
+            pipeline.spool.remove(chunk.next.segment, true).await;
+        } else {
+            // Asked after the last commit: that is in this log, or in none any more.
+            let in_log = pipeline.sink.log_generation().await;
+            pipeline.spool.retire(chunk.next.segment, in_log).await;
+        }
         *place = Place::default();
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::store::{self, Inserted, Prepared};
 use crate::config::OperationSettings;
-use crate::db::{Database, DbError, Effect, Operation};
+use crate::db::{Database, DbError, Effect, LogGeneration, Operation};
 
 /// Added to the lock wait, so that an attempt can spend its whole lock budget and count on the breaker.
 const GRACE: Duration = Duration::from_millis(250);
@@ -26,6 +26,8 @@ pub(super) trait Sink: Send + Sync + 'static {
     fn admits(&self) -> bool;
     /// The spool found the disk full; whether there is a little room now.
     fn disk_was_full(&self) -> Later<'_, bool>;
+    /// Which write-ahead log holds what was stored last; `None` when that can't be told.
+    fn log_generation(&self) -> Later<'_, Option<LogGeneration>>;
 }
 
 /// events.db.
@@ -71,5 +73,11 @@ impl Sink for DatabaseSink {
 
     fn disk_was_full(&self) -> Later<'_, bool> {
         Box::pin(self.database.disk_was_full())
+    }
+
+    fn log_generation(&self) -> Later<'_, Option<LogGeneration>> {
+        let database = self.database.clone();
+        let asked = tokio::task::spawn_blocking(move || database.log_generation());
+        Box::pin(async { asked.await.ok().flatten() })
     }
 }

@@ -1,7 +1,8 @@
 //! What events.db could not take (floor 2): a folder of append-only segments, written and synced by one thread.
 //!
 //! What must stay true: an append is answered after its bytes are on the disk (waiting callers share one fdatasync); a
-//! segment is deleted only when its reader says that everything in it is in events.db; no async worker touches a file.
+//! segment is let go only when its reader says that everything in it is in events.db, and deleted once that has left
+//! events.db's write-ahead log; no async worker touches a file.
 //! Called by the pipeline (append) and by replay (read, remove).
 
 use std::io;
@@ -15,9 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::model::ErrorEvent;
 use crate::clock::from_epoch_ms;
+use crate::db::LogGeneration;
 
 mod active;
 mod reader;
+mod replayed;
 mod segment;
 mod shelf;
 mod spare;
@@ -50,6 +53,8 @@ pub struct SpoolStatus {
     pub max_bytes: u64,
     /// Bytes held back for a full disk; 0 while there is no room for that, or they are in use.
     pub spare_bytes: u64,
+    /// Bytes of replayed segments that stay until events.db's write-ahead log was begun anew; they give way to events.
+    pub replayed_bytes: u64,
     /// Files.
     pub segments: u64,
     /// When the oldest waiting event came in.
@@ -115,7 +120,18 @@ impl Spool {
     /// # Errors
     /// When the folder can't be made, read or tidied.
     pub fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
-        let shelf = shelf::Shelf::open(folder, max_bytes)?;
+        Self::start(shelf::Shelf::open(folder, max_bytes, false)?)
+    }
+
+    /// The same when commits of events.db are missing: what was replayed of late waits again. Blocking.
+    ///
+    /// # Errors
+    /// As for [`Spool::open`].
+    pub fn open_after_gap(folder: &Path, max_bytes: u64) -> io::Result<Self> {
+        Self::start(shelf::Shelf::open(folder, max_bytes, true)?)
+    }
+
+    fn start(shelf: shelf::Shelf) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.publish(shelf.status());
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -148,6 +164,26 @@ impl Spool {
         self.ask(|answer| thread::Command::Read { from, limit, answer })
             .await
             .flatten()
+    }
+
+    /// Lets go of a segment whose events are all in events.db; its file stays until the log that holds them was begun anew.
+    pub(super) async fn retire(&self, segment: u64, in_log: Option<LogGeneration>) {
+        self.ask(|answer| thread::Command::Retire {
+            segment,
+            in_log,
+            answer,
+        })
+        .await;
+    }
+
+    /// Deletes the files of segments whose events have left events.db's log.
+    pub(super) async fn let_go(&self, now: LogGeneration) {
+        self.ask(|answer| thread::Command::LetGo { now, answer }).await;
+    }
+
+    /// Whether replayed segments are still kept.
+    pub(super) fn keeps_replayed(&self) -> bool {
+        self.shared.status.lock().replayed_bytes > 0
     }
 
     /// Deletes a segment whose events are all in events.db, or keeps it aside for people.

@@ -115,7 +115,8 @@ impl Monitor {
             let status = database.status();
             status.size_bytes + status.wal.bytes
         };
-        let all = used(&self.app) + used(&self.events) + self.log.spool_status().bytes;
+        let spool = self.log.spool_status();
+        let all = used(&self.app) + used(&self.events) + spool.bytes + spool.replayed_bytes;
         self.growth.sample(self.clock.now(), all);
     }
 

@@ -107,7 +107,7 @@ fn ledger_view(ledger: &LedgerSnapshot) -> Value {
 fn spool_view(spool: &SpoolStatus) -> Value {
     json!({
         "events": spool.events, "bytes": spool.bytes, "maxBytes": spool.max_bytes,
-        "spareBytes": spool.spare_bytes, "segments": spool.segments,
+        "spareBytes": spool.spare_bytes, "replayedBytes": spool.replayed_bytes, "segments": spool.segments,
         "oldest": spool.oldest.map(rfc3339_ms), "corrupt": spool.corrupt, "keptAside": spool.kept_aside,
         "lastError": spool.last_error,
     })

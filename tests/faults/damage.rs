@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::common::work::{all_documents, all_events, assert_once, await_breaker, member, stats};
+use crate::common::work::{
+    OtherProcess, all_documents, all_events, assert_once, await_breaker, await_empty_spool, member, stats,
+};
 use crate::common::{Server, eventually};
 use crate::{NOTES, assert_refused, await_reason, create, created, numbered, report, reported, started, until_well};
 
@@ -155,4 +157,53 @@ fn fault_14_a_corrupt_index_is_named_and_made_anew_on_request() {
     until_well(&client);
     report(&client, "again and again").expect(201);
     reindex("events").expect(409);
+}
+
+fn replayed_segments(server: &Server) -> usize {
+    let files = fs::read_dir(server.data_dir().join("spool")).expect("a folder");
+    let names = files.map(|entry| entry.expect("read").path());
+    names
+        .filter(|path| path.extension().is_some_and(|end| end == "replayed"))
+        .count()
+}
+
+#[test]
+fn fault_17_events_that_went_through_the_spool_are_replayed_again_when_the_log_that_took_them_rots() {
+    let (mut server, client) = started();
+    // What is committed from here on is in the log alone: another process reads what was before.
+    let reader = OtherProcess::hold_with(&server, "events.db", "BEGIN; SELECT count(*) FROM events");
+    let direct = reported(&client, numbered("direct", 5));
+    let lock = OtherProcess::hold(&server, "events.db");
+    let spooled = reported(&client, numbered("spooled", 20));
+    assert!(stats(&client)["ledger"]["spooled"].as_u64() >= Some(20));
+    lock.release();
+    await_empty_spool(&client);
+    let found = member(&all_events(&client), "id");
+    assert_once("events", &direct, &found);
+    assert_once("events", &spooled, &found);
+    assert!(replayed_segments(&server) > 0, "kept until the log is begun anew");
+    server.kill();
+    // Killed as well: the last one that closes a file would bring its log into it.
+    drop(reader);
+    let log = server.data_dir().join("events.db-wal");
+    let mut bytes = fs::read(&log).expect("a log");
+    bytes[100] ^= 1;
+    fs::write(&log, bytes).expect("written");
+
+    server.restart();
+    let client = server.client();
+    await_reason(
+        &client,
+        &["events.db: acknowledged commits", "are missing", "evidence/"],
+    );
+    await_empty_spool(&client);
+    let found = member(&all_events(&client), "id");
+    assert_once("events", &spooled, &found);
+    let lost = direct.iter().filter(|id| !found.contains(id)).count();
+    assert_eq!(lost, direct.len(), "the bit lost nothing, so this shows nothing");
+    assert_eq!(stats(&client)["ledger"]["balanced"], true);
+    eventually("the log is begun anew, and the files go", || {
+        (replayed_segments(&server) == 0 && stats(&client)["spool"]["replayedBytes"] == 0).then_some(())
+    });
+    assert_once("events", &spooled, &member(&all_events(&client), "id"));
 }

@@ -143,3 +143,31 @@ async fn the_log_of_an_isolated_file_stays_as_it_is() {
     assert!(bench.database.checkpoint(Checkpoint::Truncate).is_err());
     assert_eq!(bench.log_bytes(), before);
 }
+
+#[tokio::test]
+async fn the_log_is_another_one_once_everything_in_it_is_in_the_file() {
+    let bench = bench();
+    let generation = || bench.database.log_generation().expect("told");
+    bench.put(1000).await;
+    let first = generation();
+    assert!(!first.is_empty());
+    bench.put(1000).await;
+    assert_eq!(generation(), first);
+    let reader = rusqlite::Connection::open(&bench.path).expect("opens");
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM t")
+        .expect("a snapshot");
+    bench.put(1000).await;
+    bench.database.checkpoint(Checkpoint::Passive).expect("made");
+    bench.put(1000).await;
+    assert_eq!(generation(), first, "the checkpoint came to no end");
+    reader.execute_batch("ROLLBACK").expect("ended");
+    bench.database.checkpoint(Checkpoint::Passive).expect("made");
+    assert_eq!(generation(), first, "it is there for whoever reads it after a crash");
+    bench.put(1000).await;
+    assert_ne!(generation(), first);
+    bench.database.checkpoint(Checkpoint::Truncate).expect("made");
+    assert!(generation().is_empty());
+    std::fs::remove_file(log_path(&bench.path)).expect("removed");
+    assert_eq!(bench.database.log_generation(), None);
+}

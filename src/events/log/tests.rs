@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::clock::{Clock, SystemClock};
-use crate::db::{DbError, ErrorKind};
+use crate::db::{DbError, ErrorKind, LogGeneration};
 use crate::events::capture::{Capture, channel};
 use crate::events::group::Fingerprints;
 use crate::events::ledger::DropReason;
@@ -59,6 +59,10 @@ impl Sink for TestSink {
 
     fn disk_was_full(&self) -> Later<'_, bool> {
         Box::pin(async { false })
+    }
+
+    fn log_generation(&self) -> Later<'_, Option<LogGeneration>> {
+        Box::pin(async { None })
     }
 }
 

@@ -11,9 +11,11 @@ use std::path::PathBuf;
 
 use super::active::{Active, Segment};
 use super::reader::{Chunk, Mark, Reading};
+use super::replayed::Replayed;
 use super::segment::HEADER;
 use super::spare::Spare;
 use super::{Records, SpoolError, SpoolStatus, oldest_of};
+use crate::db::LogGeneration;
 
 /// A segment is closed at this size.
 const SEGMENT_BYTES: u64 = 8 << 20;
@@ -25,6 +27,7 @@ pub(super) struct Shelf {
     closed: Vec<Segment>,
     active: Option<Active>,
     spare: Spare,
+    pub(super) replayed: Replayed,
     reading: Option<Reading>,
     next_number: u64,
     corrupt: u64,
@@ -44,7 +47,12 @@ impl Shelf {
     /// Writes without syncing. On an error nothing of it stays, and what was written before stays as it is.
     pub(super) fn write(&mut self, records: &Records) -> Result<(), SpoolError> {
         let size = records.bytes.len() as u64;
-        if self.bytes() + size + HEADER.len() as u64 > self.max_bytes {
+        let needed = self.bytes() + size + HEADER.len() as u64;
+        let with_replayed = needed + self.replayed.bytes();
+        if needed <= self.max_bytes && with_replayed > self.max_bytes {
+            self.replayed.give_way(with_replayed - self.max_bytes);
+        }
+        if needed > self.max_bytes {
             self.last_error = Some(format!("the limit of {} bytes is reached", self.max_bytes));
             return Err(SpoolError::Full);
         }
@@ -181,6 +189,24 @@ impl Shelf {
         segment.events
     }
 
+    /// Removes a segment from the account; its file stays for as long as the log holds what was in it.
+    pub(super) fn retire(&mut self, number: u64, in_log: Option<LogGeneration>) {
+        let is_sound = |segment: &&Segment| segment.number == number && !segment.damaged;
+        let bytes = self.closed.iter().find(is_sound).map(|segment| segment.bytes);
+        let is_empty = in_log.is_some_and(LogGeneration::is_empty);
+        let kept = bytes.filter(|_| !is_empty).map(|bytes| {
+            // The tally first: one that is left behind would tell of a loss.
+            let _ = fs::remove_file(self.tally(number));
+            let file = self.path(number);
+            self.replayed.keep(&file, number, bytes, in_log)
+        });
+        if let Some(Err(error)) = kept {
+            self.failed("rename", &error);
+        }
+        // What has another name now is gone from here.
+        self.forget(number, false);
+    }
+
     fn keep_aside(&mut self, number: u64) {
         let _ = fs::remove_file(self.tally(number));
         match fs::rename(self.path(number), self.folder.join(format!("{number:08}.damaged"))) {
@@ -211,6 +237,7 @@ impl Shelf {
             bytes: self.bytes(),
             max_bytes: self.max_bytes,
             spare_bytes: self.spare.bytes(),
+            replayed_bytes: self.replayed.bytes(),
             segments: all().count() as u64,
             oldest: oldest_of(all().filter_map(|segment| segment.oldest_ms).min()),
             corrupt: self.corrupt,

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::reader::{Chunk, Mark};
 use super::shelf::Shelf;
 use super::{Records, Shared, SpoolError};
+use crate::db::LogGeneration;
 
 /// What the thread can be asked.
 pub(super) enum Command {
@@ -22,6 +23,15 @@ pub(super) enum Command {
     Remove {
         segment: u64,
         keep_aside: bool,
+        answer: oneshot::Sender<()>,
+    },
+    Retire {
+        segment: u64,
+        in_log: Option<LogGeneration>,
+        answer: oneshot::Sender<()>,
+    },
+    LetGo {
+        now: LogGeneration,
         answer: oneshot::Sender<()>,
     },
     Barrier {
@@ -82,6 +92,20 @@ fn obey(command: Command, shelf: &mut Shelf, waiting: &mut Waiting, shared: &Sha
             shared.publish(shelf.status());
             let _ = answer.send(());
         }
+        Command::Retire {
+            segment,
+            in_log,
+            answer,
+        } => {
+            shelf.retire(segment, in_log);
+            shared.publish(shelf.status());
+            let _ = answer.send(());
+        }
+        Command::LetGo { now, answer } => {
+            shelf.replayed.let_go(now);
+            shared.publish(shelf.status());
+            let _ = answer.send(());
+        }
         Command::Barrier { answer } => {
             let _ = answer.send(());
         }
@@ -100,6 +124,9 @@ fn append(
         shelf.close_active();
     }
     let mut written = shelf.write(records);
+    if written == Err(SpoolError::DiskFull) && shelf.replayed.give_way(u64::MAX) {
+        written = shelf.write(records);
+    }
     if written == Err(SpoolError::DiskFull) {
         // What was written before has its own place, and its callers their answer, before the spare one is begun.
         waiting.settle(shelf, shared);

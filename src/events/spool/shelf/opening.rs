@@ -1,6 +1,6 @@
 //! The folder as an earlier process left it (floor 2): which segments wait in it, and what of them is lost. Blocking.
 //!
-//! What must stay true: a segment that can't be read stops the start; what is lost is counted, never passed over.
+//! What must stay true: what was replayed into a log that lost commits waits again; a segment that can't be read stops the start; what is lost is counted, never passed over.
 
 use std::fs;
 use std::io;
@@ -8,12 +8,13 @@ use std::path::Path;
 
 use super::{SEGMENT_BYTES, Shelf};
 use crate::events::spool::reader::{Survey, survey};
+use crate::events::spool::replayed::Replayed;
 use crate::events::spool::spare::Spare;
 use crate::events::spool::tally::Tally;
 
 impl Shelf {
-    /// Opens the folder, making it where it is missing.
-    pub(in crate::events::spool) fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
+    /// Opens the folder, making it where it is missing. Replayed segments wait again when `after_gap`.
+    pub(in crate::events::spool) fn open(folder: &Path, max_bytes: u64, after_gap: bool) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut shelf = Self {
             folder: folder.to_owned(),
@@ -21,6 +22,7 @@ impl Shelf {
             closed: Vec::new(),
             active: None,
             spare: Spare::in_folder(folder, SEGMENT_BYTES.min(max_bytes)),
+            replayed: Replayed::in_folder(folder),
             reading: None,
             next_number: 1,
             corrupt: 0,
@@ -28,7 +30,7 @@ impl Shelf {
             lost_before_start: 0,
             last_error: None,
         };
-        let (mut numbers, mut tallies) = (Vec::new(), Vec::new());
+        let (mut numbers, mut tallies, mut replayed) = (Vec::new(), Vec::new(), Vec::new());
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
             let Some((stem, extension)) = name.to_str().and_then(|name| name.split_once('.')) else {
@@ -39,7 +41,17 @@ impl Shelf {
             match extension {
                 "spool" => numbers.push(number),
                 "tally" => tallies.push(number),
+                "replayed" => replayed.push(number),
                 _ => {}
+            }
+        }
+        replayed.sort_unstable();
+        for number in replayed {
+            if after_gap {
+                fs::rename(shelf.replayed.path(number), shelf.path(number))?;
+                numbers.push(number);
+            } else {
+                shelf.replayed.adopt(number);
             }
         }
         numbers.sort_unstable();
