@@ -173,6 +173,13 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     let databases = Arc::new(databases::open(settings, &clock, observer).await?);
     let is_gap = databases.events.status().missing_commits.is_some();
     let spool = open_spool(settings, &data_dir.join("spool"), is_gap).await?;
+    if is_gap {
+        let waiting = spool.status().events;
+        tracing::info!(
+            waiting,
+            "commits of events.db are missing: what the spool still has of them is replayed again"
+        );
+    }
     let lost = spool.status().lost_before_start;
     if lost > 0 {
         capture.capture(events::NewEvent::lost_from_spool(lost));

@@ -35,7 +35,7 @@ impl Database {
     pub async fn watch(&self) {
         tokio::select! {
             biased;
-            () = self.keep_probing() => {}
+            _ = futures_util::future::join(self.keep_probing(), self.check_what_is_left()) => {}
             () = self.inner.writer.shared.stop.raised() => {}
         }
     }

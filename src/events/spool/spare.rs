@@ -4,10 +4,11 @@
 //! as many as a segment usually has; it is made only where ample room is left beside it; it becomes a segment by being
 //! renamed, which takes neither a block nor an inode.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(target_os = "linux")]
 use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::db::disk::Space;
@@ -54,7 +55,7 @@ impl Spare {
         if file.metadata()?.len() > 0 {
             file.set_len(0)?;
         }
-        Ok(fallocate(&file, FallocateFlags::KEEP_SIZE, 0, self.bytes)?)
+        hold_back(&file, self.bytes)
     }
 
     /// Bytes held back now.
@@ -66,6 +67,17 @@ impl Spare {
     pub(super) fn become_segment(&mut self, path: &Path) -> bool {
         std::mem::take(&mut self.is_there) && fs::rename(&self.path, path).is_ok()
     }
+}
+
+/// Gives a file blocks beyond its end, which not every system can.
+#[cfg(target_os = "linux")]
+fn hold_back(file: &File, bytes: u64) -> io::Result<()> {
+    Ok(fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hold_back(_: &File, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

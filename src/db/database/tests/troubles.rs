@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::writes::fail_after_commit;
 use super::*;
+use crate::db::{Checkpoint, MissingCommits};
 
 const RUNAWAY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -250,4 +251,69 @@ async fn what_happens_to_an_isolated_file_does_not_excuse_what_was_found_in_it()
     let evidence = bench.folder.path().join("evidence");
     assert!(evidence.exists(), "secured before it was let back");
     assert_eq!([state(&bench, 0), state(&bench, 1)], ["CLOSED"; 2]);
+}
+
+/// A file with what a log that rots can do to it: one commit is in both, the next one is dropped from the log although a
+/// checkpoint had brought it into the file.
+async fn of_different_ages() -> (tempfile::TempDir, Options) {
+    let bench = bench();
+    let rows = |from: i64, to: i64| {
+        move |c: &Connection| {
+            let sql = "WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+                       INSERT INTO t SELECT printf('k%05d', i), i FROM n";
+            c.execute(sql, [from, to]).map(|_| Effect::Commit(()))
+        }
+    };
+    bench.database.write(PUT, rows(1, 2000)).await.expect("filled");
+    bench
+        .database
+        .checkpoint(Checkpoint::Truncate)
+        .expect("all in the file");
+    // Both change the same page of the index; the table's pages are far apart.
+    bench.database.write(PUT, rows(0, 0)).await.expect("written");
+    let delete = |c: &Connection| {
+        c.execute("DELETE FROM t WHERE k = 'k00001'", [])
+            .map(|_| Effect::Commit(()))
+    };
+    bench.database.write(PUT, delete).await.expect("written");
+    assert!(
+        bench
+            .database
+            .checkpoint(Checkpoint::Passive)
+            .expect("made")
+            .is_complete()
+    );
+    // The files as a kill leaves them.
+    let folder = tempfile::tempdir().expect("folder");
+    for name in ["app.db", "app.db-wal", "app.db-sequence"] {
+        std::fs::copy(bench.folder.path().join(name), folder.path().join(name)).expect("copied");
+    }
+    let log = folder.path().join("app.db-wal");
+    let mut bytes = std::fs::read(&log).expect("read");
+    *bytes.last_mut().expect("a frame") ^= 1;
+    std::fs::write(&log, bytes).expect("written");
+    let mut options = bench.database.inner.options.clone();
+    options.path = folder.path().join("app.db");
+    (folder, options)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_different_ages_after_a_gap_are_found_and_isolated() {
+    let (folder, options) = of_different_ages().await;
+    let database = Database::open(options, SystemClock::shared(), Arc::new(Unobserved)).expect("opens");
+    let gap = database.status().missing_commits.expect("told");
+    assert_eq!(gap.missing, MissingCommits::Behind { expected: 3, found: 2 });
+    let bench = Bench { folder, database };
+    let watched = bench.database.clone();
+    let watch = tokio::spawn(async move { watched.watch().await });
+    let until = Instant::now() + PATIENCE;
+    while bench.database.inner.health.damage().is_none() {
+        assert!(Instant::now() < until, "nothing was found");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    watch.abort();
+    assert_eq!([state(&bench, 0), state(&bench, 1)], ["ISOLATED"; 2]);
+    let report = bench.database.inner.health.damage().expect("told");
+    assert!(report.cause.contains("different ages"), "{report:?}");
+    assert_eq!(report.indexes, ["sqlite_autoindex_t_1"]);
 }
