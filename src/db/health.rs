@@ -3,6 +3,7 @@
 //!
 //! What must stay true: a probe can fail; an isolated file is let back only after it was verified and is on the disk ([`durable`]).
 
+mod after_gap;
 mod durable;
 pub(super) mod isolation;
 pub(super) mod probe;
