@@ -14,6 +14,8 @@ use crate::db::{Database, DbError, Effect, LogGeneration, Operation};
 
 /// Added to the lock wait, so that an attempt can spend its whole lock budget and count on the breaker.
 const GRACE: Duration = Duration::from_millis(250);
+/// For a look at the log's header.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// An answer that comes later.
 pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -78,6 +80,7 @@ impl Sink for DatabaseSink {
     fn log_generation(&self) -> Later<'_, Option<LogGeneration>> {
         let database = self.database.clone();
         let asked = tokio::task::spawn_blocking(move || database.log_generation());
-        Box::pin(async { asked.await.ok().flatten() })
+        // A disk that hangs keeps that thread, but not the replay: what isn't known can wait.
+        Box::pin(async { tokio::time::timeout(LOOK, asked).await.ok()?.ok()? })
     }
 }
