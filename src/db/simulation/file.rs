@@ -41,6 +41,9 @@ pub fn pass(disk: &Disk, generation: u32, call: Call) -> Result<(), c_int> {
     if disk.generation.get() != generation || disk.is_dark.get() {
         return Err(call.code());
     }
+    if let Some(world) = world::current() {
+        world.trace.call(call, world.clock.elapsed());
+    }
     let verdict = disk.faults.strike(call);
     if let Some(end) = verdict.end {
         world::end(end);

@@ -35,11 +35,13 @@ pub struct Run {
 }
 
 /// A run that held.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub struct Done {
     pub tally: Tally,
     pub refusals: Counts,
     pub faults: Counts,
-    pub hash: u64,
+    /// The trace's hash after each step.
+    pub steps: Vec<u64>,
 }
 
 impl Run {
@@ -244,6 +246,7 @@ impl Run {
                 self.after_end();
             }
             self.hold();
+            self.world.trace.step();
         }
         if self.world.failure().is_none() {
             self.recover();
@@ -251,6 +254,7 @@ impl Run {
         if self.world.failure().is_none() {
             self.rot();
         }
+        self.world.trace.step();
     }
 }
 
@@ -287,7 +291,7 @@ pub fn run(seed: u64, steps: u64) -> Result<Done, String> {
             tally,
             refusals,
             faults,
-            hash: world.trace.hash(),
+            steps: world.trace.steps(),
         }),
     }
 }

@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::db::ErrorKind;
 
 /// What happened, in numbers.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
 pub struct Tally {
     pub acked: u64,
     pub unknown: u64,
@@ -54,7 +56,7 @@ impl Tally {
 }
 
 /// How often each of some things happened.
-#[derive(Default, Clone)]
+#[derive(Default, Clone, Serialize, Deserialize)]
 pub struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
