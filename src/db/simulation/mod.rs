@@ -11,10 +11,11 @@
 //! ```
 //! runs one seed; with `SIMULATION_SEEDS=100` that many from there on, or from 1. Steps count: a seed of 400 steps is the
 //! beginning of its run of 10,000, up to the recovery at its end. `SIMULATION_TRACE=file` appends every line of the trace
-//! and every call to the disk to a file.
+//! and every call to the disk to `file.4`.
 
 mod child;
 mod disk;
+mod displaced;
 mod entries;
 mod faults;
 mod file;
@@ -22,9 +23,11 @@ mod locks;
 mod model;
 mod once;
 mod paths;
+mod reads;
 mod reckoning;
 mod rot;
 mod run;
+mod scars;
 mod seeds;
 mod steps;
 mod tally;
@@ -59,6 +62,16 @@ pub fn adopt(writer: Unattended) {
 pub fn settling(breaker: &Breaker, is_current: bool, operation: u64, outcome: &Outcome) {
     if let Some(world) = world::current() {
         world.reckoning.settling(breaker.name(), is_current, operation, outcome);
+    }
+}
+
+/// A permit is gone, settled or not: so is its lease.
+pub fn permit_gone(breaker: &Breaker, lease: Option<u64>) {
+    if let Some(world) = world::current()
+        && let Some(lease) = lease
+        && breaker.has_lease(lease)
+    {
+        world.fail(format!("{} keeps a lease whose permit is gone", breaker.name()));
     }
 }
 

@@ -17,8 +17,9 @@ pub struct Tally {
     pub left: u64,
     /// Calls under a key that was used before.
     pub repeats: u64,
-    /// Files taken away, logs and pages that rotted.
+    /// Files taken away or displaced by another, and those that rotted or were put back older.
     pub vanished: u64,
+    pub displaced: u64,
     pub rotten: u64,
     /// Rot that was told or refused.
     pub told: u64,
@@ -41,6 +42,7 @@ impl Tally {
         self.left += other.left;
         self.repeats += other.repeats;
         self.vanished += other.vanished;
+        self.displaced += other.displaced;
         self.rotten += other.rotten;
         self.told += other.told;
         self.seen += other.seen;

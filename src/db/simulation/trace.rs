@@ -2,12 +2,12 @@
 //!
 //! What must stay true: two runs of a seed give the same hash after every step; what is told holds nothing that differs
 //! between them. Each call to the disk and its time count too, so that a run which only takes another way to the same
-//! answers is seen as well. With `SIMULATION_TRACE` everything is appended to that file, to be compared line by line.
+//! answers is seen as well. With `SIMULATION_TRACE=file` everything is appended to `file.SEED`, to be compared line by line.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use super::faults::Call;
@@ -19,19 +19,22 @@ pub struct Trace {
     last: RefCell<VecDeque<String>>,
     hash: Cell<u64>,
     steps: RefCell<Vec<u64>>,
-    whole: Option<RefCell<std::io::BufWriter<File>>>,
+    whole: Option<RefCell<BufWriter<File>>>,
 }
 
 impl Trace {
-    pub fn new() -> Self {
-        let append = |path| File::options().create(true).append(true).open(path);
-        let whole = std::env::var_os("SIMULATION_TRACE").map(|path| append(path).expect("a file to write to"));
+    pub fn new(seed: u64) -> Self {
+        let whole = std::env::var_os("SIMULATION_TRACE").map(|mut path| {
+            path.push(format!(".{seed}"));
+            let file = File::options().create(true).append(true).open(path);
+            RefCell::new(BufWriter::new(file.expect("a file to write to")))
+        });
         Self {
             last: RefCell::default(),
             // FNV-1a: enough to tell two runs apart.
             hash: Cell::new(0xcbf2_9ce4_8422_2325),
             steps: RefCell::default(),
-            whole: whole.map(|file| RefCell::new(std::io::BufWriter::new(file))),
+            whole,
         }
     }
 
