@@ -73,5 +73,7 @@ impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Drop for Permit<B, O> {
         if !self.settled && self.ticket.lease.is_some() {
             self.tell(Outcome::Ignored);
         }
+        #[cfg(test)]
+        crate::db::simulation::permit_gone(self.breaker.borrow(), self.ticket.lease);
     }
 }

@@ -89,6 +89,15 @@ impl Breaker {
         })
     }
 
+    /// Whether this lease is out.
+    #[cfg(test)]
+    pub fn has_lease(&self, number: u64) -> bool {
+        self.gate.locked(|inner| match inner.machine.state() {
+            State::HalfOpen { leases, .. } => leases.iter().any(|lease| lease.0 == number),
+            _ => false,
+        })
+    }
+
     /// The latest changes, newest first.
     pub fn recent(&self) -> Vec<BreakerChange> {
         self.gate.locked(|inner| inner.recent.iter().cloned().collect())

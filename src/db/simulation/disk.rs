@@ -125,6 +125,21 @@ impl Disk {
         inode
     }
 
+    /// What a file holds; nothing when there is none.
+    pub fn copy(&self, name: &str) -> Vec<u8> {
+        self.find(name)
+            .map(|file| file.borrow().content.clone())
+            .unwrap_or_default()
+    }
+
+    /// A new file, durable, in the place of one of this name; who has that one open keeps it.
+    pub fn place(&self, name: &str, content: &[u8]) -> Rc<RefCell<Inode>> {
+        let file = self.create(name);
+        file.borrow_mut().write(0, content);
+        file.borrow_mut().sync();
+        file
+    }
+
     /// Takes the name away; who has the file open keeps it.
     pub fn remove(&self, name: &str) -> Option<Rc<RefCell<Inode>>> {
         self.files.borrow_mut().remove(name)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::model::Snapshot;
+use super::scars;
 use crate::clock;
 use crate::db::{Effect, Migration};
 
@@ -57,6 +58,10 @@ fn is_there(connection: &Connection, job: i64) -> rusqlite::Result<bool> {
 
 /// Does a job.
 pub fn work(connection: &Connection, job: i64, kind: Kind) -> rusqlite::Result<Effect<()>> {
+    scars::watch(connection, |connection| do_job(connection, job, kind))
+}
+
+fn do_job(connection: &Connection, job: i64, kind: Kind) -> rusqlite::Result<Effect<()>> {
     let bytes = if kind == Kind::Large { 20_000 } else { 40 };
     if kind == Kind::Repeatable && is_there(connection, job)? {
         return Ok(Effect::Commit(()));
@@ -65,8 +70,11 @@ pub fn work(connection: &Connection, job: i64, kind: Kind) -> rusqlite::Result<E
     match kind {
         Kind::Slow => clock::sleep(Duration::from_millis(300)),
         Kind::Conflicts => drop(connection.execute("INSERT INTO only VALUES (1)", [])?),
-        // Without the panic hook, which would print each of them.
-        Kind::Panics => std::panic::resume_unwind(Box::new("a job's own fault")),
+        Kind::Panics => {
+            scars::mark(connection);
+            // Without the panic hook, which would print each of them.
+            std::panic::resume_unwind(Box::new("a job's own fault"))
+        }
         _ => {}
     }
     insert(connection, job, 1, bytes)?;

@@ -23,10 +23,12 @@ pub enum Call {
     Access,
     Lock,
     Map,
+    /// The word that a transaction is committed, which comes when it is.
+    Committed,
 }
 
 impl Call {
-    pub const ALL: [Call; 10] = [
+    pub const ALL: [Call; 11] = [
         Call::Open,
         Call::Read,
         Call::Write,
@@ -37,6 +39,7 @@ impl Call {
         Call::Access,
         Call::Lock,
         Call::Map,
+        Call::Committed,
     ];
 
     /// The code that SQLite's own VFS gives when the system refuses this call.
@@ -52,6 +55,7 @@ impl Call {
             Call::Access => ffi::SQLITE_IOERR_ACCESS,
             Call::Lock => ffi::SQLITE_IOERR_SHMLOCK,
             Call::Map => ffi::SQLITE_IOERR_SHMMAP,
+            Call::Committed => ffi::SQLITE_IOERR,
         }
     }
 }

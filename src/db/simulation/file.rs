@@ -41,6 +41,9 @@ pub fn pass(disk: &Disk, generation: u32, call: Call) -> Result<(), c_int> {
     if disk.generation.get() != generation || disk.is_dark.get() {
         return Err(call.code());
     }
+    if let Some(world) = world::current() {
+        world.trace.call(call, world.clock.elapsed());
+    }
     let verdict = disk.faults.strike(call);
     if let Some(end) = verdict.end {
         world::end(end);
@@ -228,7 +231,11 @@ unsafe extern "C" fn check_reserved(file: *mut ffi::sqlite3_file, out: *mut c_in
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn control(_file: *mut ffi::sqlite3_file, _op: c_int, _argument: *mut c_void) -> c_int {
+unsafe extern "C" fn control(file: *mut ffi::sqlite3_file, op: c_int, _argument: *mut c_void) -> c_int {
+    if op == ffi::SQLITE_FCNTL_COMMIT_PHASETWO {
+        // SAFETY: see `handle`. An error from here fails a COMMIT that everybody sees already.
+        passing!(unsafe { handle(file) }, Call::Committed);
+    }
     ffi::SQLITE_NOTFOUND
 }
 

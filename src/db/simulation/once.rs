@@ -28,12 +28,7 @@ impl Run {
     pub fn write_once(&self, database: &Database) {
         let job = self.model.begin();
         let timeout = Duration::from_millis([10_000, 2_000, 200][self.world.below(3) as usize]);
-        let (database, model, world, writes) = (
-            database.clone(),
-            Rc::clone(&self.model),
-            Rc::clone(&self.world),
-            Rc::clone(&self.writes),
-        );
+        let (database, model, world) = (database.clone(), Rc::clone(&self.model), Rc::clone(&self.world));
         let caller = async move {
             let (mut unknown, mut refused) = (false, ErrorKind::NotBegun);
             for send_number in 0..=SENDS {
@@ -58,7 +53,6 @@ impl Run {
                     Err(_) => unknown = true,
                 }
                 if is_last {
-                    writes.borrow_mut().remove(&job);
                     let told = if unknown {
                         model.unknown(job)
                     } else {
@@ -69,7 +63,6 @@ impl Run {
                 model.tally.borrow_mut().repeats += 1;
                 super::sleep(PAUSE).await;
             }
-            writes.borrow_mut().remove(&job);
             model.acked(job).unwrap_or_else(|what| world.fail(what));
             let again = send(&database, timeout, job).await;
             if world.ended().is_none() && again.is_ok_and(|again| again != Answered::Again(job)) {
@@ -77,7 +70,6 @@ impl Run {
             }
         };
         let limit = (timeout + COMMIT_GRACE + PAUSE) * (SENDS + 2);
-        let number = self.call(format!("write {job}"), limit, caller);
-        self.writes.borrow_mut().insert(job, number);
+        self.call(format!("write {job}"), Some(job), limit, caller);
     }
 }

@@ -34,9 +34,11 @@ impl Run {
         world.disk.put_back(PATH, file);
     }
 
-    /// The end of a run: the process is killed, and before the next one opens it the log or a page has rotted.
+    /// The end of a run: the process is killed, and before the next one opens it the log or a page has rotted, or an
+    /// older copy was put back.
     pub fn rot(&mut self) {
         let Some(database) = self.database.clone() else { return };
+        let older = [PATH, LOG].map(|name| self.world.disk.copy(name));
         for _ in 0..10 {
             self.write(&database);
             self.world.advance(Duration::from_millis(20), PATH);
@@ -45,12 +47,19 @@ impl Run {
         self.world.end(End::Killed);
         self.model.process_ended(false);
         self.calls.borrow_mut().clear();
-        self.writes.borrow_mut().clear();
         let database = self.database.take();
         self.world.bury();
         drop(database);
-        let of_log = self.world.once_in(2);
-        self.damage(if of_log { LOG } else { PATH }, of_log);
+        match self.world.below(3) {
+            0 => self.damage(LOG, true),
+            1 => self.damage(PATH, false),
+            _ => {
+                self.world.trace.line(|| "an older copy is put back".to_owned());
+                for (name, content) in [PATH, LOG].into_iter().zip(older) {
+                    self.world.disk.place(name, &content);
+                }
+            }
+        }
         let Some(is_told) = self.open_rotten() else { return };
         let before = self.model.before();
         self.model.tally.borrow_mut().rotten += 1;

@@ -9,15 +9,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::entries::{MIGRATIONS, PATH, look};
 use super::faults::End;
 use super::model::Model;
+use super::steps::{self, Call};
 use super::tally::{Counts, Tally};
+use super::vfs;
 use super::watcher::Watcher;
 use super::world::{self, World};
-use super::{steps, vfs};
 use crate::clock::{self, Clock, Simulated};
 use crate::db::{Database, OpenError, Options};
 
@@ -26,20 +27,19 @@ pub struct Run {
     pub world: Rc<World>,
     pub model: Rc<Model>,
     pub database: Option<Database>,
-    /// Callers on their way: when they must have their answer, and what they asked.
-    pub calls: Rc<RefCell<BTreeMap<u64, (Instant, String)>>>,
+    pub calls: Rc<RefCell<BTreeMap<u64, Call>>>,
     pub names: Cell<u64>,
-    /// Writes on their way, by job: the callers' numbers.
-    pub writes: Rc<RefCell<BTreeMap<i64, u64>>>,
     observer: Arc<Watcher>,
 }
 
 /// A run that held.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub struct Done {
     pub tally: Tally,
     pub refusals: Counts,
     pub faults: Counts,
-    pub hash: u64,
+    /// The trace's hash after each step.
+    pub steps: Vec<u64>,
 }
 
 impl Run {
@@ -50,7 +50,6 @@ impl Run {
             database: None,
             calls: Rc::default(),
             names: Cell::new(0),
-            writes: Rc::default(),
             observer: Arc::default(),
         }
     }
@@ -88,7 +87,8 @@ impl Run {
                 Ok(database) => {
                     self.model.tally.borrow_mut().opens += 1;
                     if let Some(missing) = database.status().missing_commits {
-                        self.world.fail(format!("a false alarm: {missing}"));
+                        self.world
+                            .fail(format!("told at a start, with nothing done to the files: {missing}"));
                     }
                     let watched = database.clone();
                     self.world.spawn(async move { watched.watch().await });
@@ -137,7 +137,6 @@ impl Run {
     fn begin_anew(&mut self, power_lost: bool) {
         self.model.process_ended(power_lost);
         self.calls.borrow_mut().clear();
-        self.writes.borrow_mut().clear();
         let database = self.database.take();
         self.world.bury();
         drop(database);
@@ -166,8 +165,9 @@ impl Run {
             drop(database);
             return self.after_end();
         }
-        if let Some((_, (_, what))) = self.calls.borrow().first_key_value() {
-            self.world.fail(format!("{what} has no answer after an orderly end"));
+        if let Some((_, call)) = self.calls.borrow().first_key_value() {
+            self.world
+                .fail(format!("{} has no answer after an orderly end", call.what));
         }
         drop(database);
         self.world.disk.kill();
@@ -210,10 +210,10 @@ impl Run {
     /// What must hold after every step.
     fn hold(&self) {
         let now = clock::now();
-        for (limit, what) in self.calls.borrow().values() {
-            if now > *limit {
+        for Call { until, what, .. } in self.calls.borrow().values() {
+            if now > *until {
                 self.world
-                    .fail(format!("{what} has no answer {:?} after its time", now - *limit));
+                    .fail(format!("{what} has no answer {:?} after its time", now - *until));
             }
         }
         let Some(database) = &self.database else { return };
@@ -244,6 +244,7 @@ impl Run {
                 self.after_end();
             }
             self.hold();
+            self.world.trace.step();
         }
         if self.world.failure().is_none() {
             self.recover();
@@ -251,6 +252,7 @@ impl Run {
         if self.world.failure().is_none() {
             self.rot();
         }
+        self.world.trace.step();
     }
 }
 
@@ -287,7 +289,7 @@ pub fn run(seed: u64, steps: u64) -> Result<Done, String> {
             tally,
             refusals,
             faults,
-            hash: world.trace.hash(),
+            steps: world.trace.steps(),
         }),
     }
 }

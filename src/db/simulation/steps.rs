@@ -3,10 +3,9 @@
 //! What must stay true: each step is chosen by the world's generator alone; every caller's answer is told to the model.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::entries::{Kind, PATH, read_all, work};
+use super::entries::{Kind, PATH, work};
 use super::faults::End;
 use super::run::Run;
 use crate::clock;
@@ -16,8 +15,18 @@ use crate::db::{COMMIT_GRACE, Database, DbError, Effect, ErrorKind, Operation};
 /// What an answer may take longer than its deadline: the slowest single call of the simulated disk, several times.
 const SLACK: Duration = Duration::from_secs(3);
 const PUT: Operation = Operation::write("put");
-const GET: Operation = Operation::point("get");
-const LIST: Operation = Operation::scan("list");
+
+/// A caller on its way.
+pub struct Call {
+    /// When it must have its answer.
+    pub until: Instant,
+    /// What it asked.
+    pub what: String,
+    /// The job that it wants done.
+    pub job: Option<i64>,
+    /// Its number in the world.
+    pub caller: u64,
+}
 
 /// The defaults, with few readers so that they run out.
 pub fn settings() -> DatabaseSettings {
@@ -28,15 +37,24 @@ pub fn settings() -> DatabaseSettings {
 }
 
 impl Run {
-    /// Adds a caller who must have an answer within `limit` and the slack.
-    pub fn call(&self, what: String, limit: Duration, caller: impl Future<Output = ()> + 'static) -> u64 {
+    /// Adds a caller who must have an answer within `limit` and the slack, and who may want this job done.
+    pub fn call(&self, what: String, job: Option<i64>, limit: Duration, caller: impl Future<Output = ()> + 'static) {
         let (calls, name) = (Rc::clone(&self.calls), self.names.get() + 1);
         self.names.set(name);
-        calls.borrow_mut().insert(name, (clock::now() + limit + SLACK, what));
-        self.world.spawn(async move {
+        let until = clock::now() + limit + SLACK;
+        let caller = self.world.spawn(async move {
             caller.await;
             calls.borrow_mut().remove(&name);
-        })
+        });
+        self.calls.borrow_mut().insert(
+            name,
+            Call {
+                until,
+                what,
+                job,
+                caller,
+            },
+        );
     }
 
     pub fn write(&self, database: &Database) {
@@ -54,12 +72,7 @@ impl Run {
         self.world
             .trace
             .line(|| format!("write {job} {kind:?} within {timeout:?}"));
-        let (database, model, world, writes) = (
-            database.clone(),
-            Rc::clone(&self.model),
-            Rc::clone(&self.world),
-            Rc::clone(&self.writes),
-        );
+        let (database, model, world) = (database.clone(), Rc::clone(&self.model), Rc::clone(&self.world));
         let caller = async move {
             let operation = if kind == Kind::Repeatable {
                 PUT.idempotent()
@@ -78,7 +91,6 @@ impl Run {
                     answer.as_ref().map_or_else(shown, |()| "ok".to_owned())
                 )
             });
-            writes.borrow_mut().remove(&job);
             let told = match (&answer, kind) {
                 (Ok(()), Kind::RollsBack) => model.rolled_back(job),
                 (Ok(()), Kind::Conflicts | Kind::Panics) => Err(format!("job {job} can't have been committed")),
@@ -88,8 +100,7 @@ impl Run {
             };
             told.unwrap_or_else(|what| world.fail(what));
         };
-        let number = self.call(format!("write {job}"), timeout + COMMIT_GRACE, caller);
-        self.writes.borrow_mut().insert(job, number);
+        self.call(format!("write {job}"), Some(job), timeout + COMMIT_GRACE, caller);
     }
 
     fn trim(&self, database: &Database) {
@@ -98,6 +109,7 @@ impl Run {
         let (database, model, world) = (database.clone(), Rc::clone(&self.model), Rc::clone(&self.world));
         self.call(
             format!("trim {floor}"),
+            None,
             Duration::from_secs(10) + COMMIT_GRACE,
             async move {
                 let trimmed = database.write(Operation::write("trim"), move |c| {
@@ -112,85 +124,25 @@ impl Run {
         );
     }
 
-    fn read_one(&self, database: &Database) {
-        let Some(job) = self.model.some_job(self.world.below(1 << 30)) else {
-            return;
-        };
-        let (database, model, world) = (database.clone(), Rc::clone(&self.model), Rc::clone(&self.world));
-        let before = model.before();
-        self.call(format!("read {job}"), Duration::from_secs(11), async move {
-            let sql = "SELECT count(*) FROM entry WHERE job = ?1";
-            let count = database.read(GET, move |c| c.prepare_cached(sql)?.query_row([job], |row| row.get(0)));
-            let count: Result<i64, DbError> = count.await;
-            if world.ended().is_some() {
-                return;
-            }
-            world
-                .trace
-                .line(|| format!("read {job}: {}", count.as_ref().map_or_else(shown, i64::to_string)));
-            let seen = count.map_or_else(|_| failed_read(&model), |count| model.saw_one(before, job, count));
-            seen.unwrap_or_else(|what| world.fail(what));
-        });
-    }
-
-    fn read_all(&self, database: &Database) {
-        let (database, model, world) = (database.clone(), Rc::clone(&self.model), Rc::clone(&self.world));
-        let before = model.before();
-        self.call("list".to_owned(), Duration::from_secs(11), async move {
-            let all = database.read(LIST, read_all).await;
-            if world.ended().is_some() {
-                return;
-            }
-            world.trace.line(|| {
-                format!(
-                    "list: {}",
-                    all.as_ref().map_or_else(shown, |s| format!("{} rows", s.rows.len()))
-                )
-            });
-            let seen = all.map_or_else(|_| failed_read(&model), |all| model.saw_all(before, &all, false));
-            seen.unwrap_or_else(|what| world.fail(what));
-        });
-    }
-
-    /// A query without an end: only its deadline stops it.
-    fn run_away(&self, database: &Database) {
-        let (database, world) = (database.clone(), Rc::clone(&self.world));
-        let timeout = Duration::from_secs(1);
-        self.call("runaway".to_owned(), timeout + Duration::from_secs(1), async move {
-            let clock = Arc::clone(&world.clock);
-            let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-            let asked = database.read(LIST.within(timeout), move |c| {
-                clock.set_look(Some(Duration::from_millis(20)));
-                let answer = c.query_row(endless, [], |row| row.get::<_, i64>(0));
-                clock.set_look(None);
-                answer
-            });
-            let answer = asked.await;
-            world
-                .trace
-                .line(|| format!("runaway: {}", answer.as_ref().map_or_else(shown, i64::to_string)));
-            if answer.is_ok() {
-                world.fail("an endless query came to its end");
-            }
-        });
-    }
-
+    /// A caller on its way leaves: what it held is given back, and what it asked for may still be done.
     fn leave(&self) {
-        let chosen = self.world.below(4) as usize;
+        let chosen = self.world.below(8) as usize;
         let found = self
-            .writes
+            .calls
             .borrow()
             .iter()
             .nth(chosen)
-            .map(|(job, number)| (*job, *number));
-        let Some((job, number)) = found else { return };
-        if self.world.leave(number) {
-            self.writes.borrow_mut().remove(&job);
-            self.world.trace.line(|| format!("the caller of write {job} leaves"));
+            .map(|(name, call)| (*name, call.caller));
+        let Some((name, caller)) = found else { return };
+        if !self.world.leave(caller) {
+            return;
+        }
+        let Some(call) = self.calls.borrow_mut().remove(&name) else {
+            return;
+        };
+        self.world.trace.line(|| format!("the caller of {} leaves", call.what));
+        if let Some(job) = call.job {
             self.model.left(job);
-            self.calls
-                .borrow_mut()
-                .retain(|_, (_, what)| *what != format!("write {job}"));
         }
     }
 
@@ -206,16 +158,11 @@ impl Run {
     }
 }
 
-fn shown(error: &DbError) -> String {
+pub fn shown(error: &DbError) -> String {
     match &error.kind {
         ErrorKind::PoolTimeout { .. } | ErrorKind::Panicked => format!("{:?}", error.kind),
         _ => error.to_string(),
     }
-}
-
-fn failed_read(model: &super::model::Model) -> Result<(), String> {
-    model.tally.borrow_mut().failed_reads += 1;
-    Ok(())
 }
 
 /// One step.
@@ -228,8 +175,9 @@ pub fn step(run: &mut Run) {
         250..290 => (0..2 + world.below(6)).for_each(|_| run.write(&database)),
         290..430 => run.read_one(&database),
         430..480 => run.read_all(&database),
-        480..485 => run.run_away(&database),
-        485..515 => run.leave(),
+        480..484 => run.run_away(&database),
+        484..487 => run.leave_open(&database),
+        487..515 => run.leave(),
         515..700 => world.turn(),
         700..930 => run.pass_time(),
         930..955 => run.break_something(),
@@ -250,7 +198,8 @@ pub fn step(run: &mut Run) {
             run.close();
         }
         988 => run.vanish(&database),
-        989..992 => {
+        989 => run.displace(&database),
+        990..993 => {
             drop(database);
             run.recover();
         }

@@ -5,18 +5,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::db::ErrorKind;
 
 /// What happened, in numbers.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
 pub struct Tally {
     pub acked: u64,
     pub unknown: u64,
     pub left: u64,
     /// Calls under a key that was used before.
     pub repeats: u64,
-    /// Files taken away, logs and pages that rotted.
+    /// Files taken away or displaced by another, and those that rotted or were put back older.
     pub vanished: u64,
+    pub displaced: u64,
     pub rotten: u64,
     /// Rot that was told or refused.
     pub told: u64,
@@ -39,6 +42,7 @@ impl Tally {
         self.left += other.left;
         self.repeats += other.repeats;
         self.vanished += other.vanished;
+        self.displaced += other.displaced;
         self.rotten += other.rotten;
         self.told += other.told;
         self.seen += other.seen;
@@ -54,7 +58,7 @@ impl Tally {
 }
 
 /// How often each of some things happened.
-#[derive(Default, Clone)]
+#[derive(Default, Clone, Serialize, Deserialize)]
 pub struct Counts(BTreeMap<String, u64>);
 
 impl Counts {

@@ -71,7 +71,7 @@ impl World {
         Rc::new(Self {
             clock: Arc::new(SimClock::new()),
             disk: Rc::default(),
-            trace: Trace::default(),
+            trace: Trace::new(seed),
             reckoning: Reckoning::default(),
             rng: RefCell::new(fastrand::Rng::with_seed(seed)),
             callers: RefCell::default(),

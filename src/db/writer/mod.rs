@@ -190,6 +190,10 @@ impl Writer {
                 queue: receiver,
             });
             let (queue, thread) = (RwLock::new(Some(sender)), std::thread::spawn(|| ()));
+            // Whoever closes looks at it: how soon the machine ends it shall not count.
+            while !thread.is_finished() {
+                std::thread::yield_now();
+            }
             return Ok(Self { shared, queue, thread });
         }
         let thread = std::thread::Builder::new()
