@@ -31,7 +31,7 @@ pub enum Attempt {
 }
 
 /// One a job.
-type Results = Vec<Result<(), DbError>>;
+pub(super) type Results = Vec<Result<(), DbError>>;
 
 /// What ends the jobs' runs early.
 enum Broken {

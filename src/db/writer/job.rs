@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::db::active::Caller;
@@ -97,6 +98,8 @@ pub trait Job: Send {
     fn deadline(&self) -> Instant;
     /// Whether it may be cancelled.
     fn turn(&self) -> &Turn;
+    /// The runtime on which its caller waits.
+    fn runtime(&self) -> Option<&Handle>;
     /// Whether its caller has left.
     fn is_abandoned(&self) -> bool;
     /// The breaker's permit it came in with, once.
@@ -118,6 +121,8 @@ pub struct TypedJob<T, F> {
     pub(super) caller: Caller,
     pub(super) deadline: Instant,
     pub(super) turn: Turn,
+    /// Where its caller waits; `None` where that is no runtime of tokio's.
+    pub(super) runtime: Option<Handle>,
     pub(super) permit: Option<Permit>,
     pub(super) work: F,
     /// `None` for the writer's own jobs.
@@ -146,6 +151,10 @@ where
 
     fn turn(&self) -> &Turn {
         &self.turn
+    }
+
+    fn runtime(&self) -> Option<&Handle> {
+        self.runtime.as_ref()
     }
 
     fn is_abandoned(&self) -> bool {

@@ -4,6 +4,7 @@
 //! and refuses with a reason; one attempt of a batch is one call to the breaker, however many jobs it holds; at
 //! shutdown the queue is drained before the file is closed. Called by `Database::write` and the probe.
 
+mod answers;
 mod batch;
 mod fence;
 mod gather;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub use self::job::Turn;
@@ -235,6 +237,7 @@ impl Writer {
             caller,
             deadline,
             turn: turn.clone(),
+            runtime: Handle::try_current().ok(),
             permit: Some(permit),
             work,
             carried: Some(carried),

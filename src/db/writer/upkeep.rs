@@ -61,6 +61,7 @@ impl Desk {
             },
             deadline: clock::now() + self.shared.settings.operation.timeout,
             turn: Turn::default(),
+            runtime: None,
             permit: None,
             work,
             carried: None,

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::answers::Answers;
 use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
 use super::fence::Watched;
 use super::gather::gather;
@@ -242,12 +243,6 @@ impl Desk {
         metrics.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         metrics.batch_size.record_count(jobs.len() as u64);
         metrics.commit_time.record(took);
-        for (job, result) in jobs.into_iter().zip(committed.results) {
-            match result {
-                Ok(()) => job.answer(Ok(())),
-                // Refused because of itself, perhaps: an earlier attempt may have been committed.
-                Err(error) => answer(job, &error),
-            }
-        }
+        Answers::of(jobs, committed.results).give();
     }
 }
