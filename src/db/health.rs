@@ -6,6 +6,7 @@
 mod durable;
 pub(super) mod isolation;
 pub(super) mod probe;
+mod reindex;
 mod watch;
 
 use std::time::Duration;
