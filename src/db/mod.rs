@@ -54,6 +54,7 @@
 //! | the file on its bad day | `health` (probe, watch, isolation), `verify`, `evidence`, `room` and `reserve` (a full disk), `disk` |
 //! | its write-ahead log | `log` (kept alive), `checkpoint` (kept short), `wal`, `holders` (who holds which lock) |
 //! | what statements cost | [`statements`] |
+//! | what SQLite notes by itself | `sqlite_log` |
 
 mod active;
 mod adaptive;
@@ -88,6 +89,7 @@ mod room;
 mod sequence;
 #[cfg(test)]
 mod simulation;
+mod sqlite_log;
 pub mod statements;
 mod status;
 mod verdict;
@@ -114,5 +116,6 @@ pub use operation::{Cost, Effect, Operation, Origin, Repeat, Safe};
 pub use reserve::{RESERVE_BYTES, ReserveStatus};
 pub use rusqlite;
 pub use sequence::{MissingCommits, sequence_path};
+pub use sqlite_log::log_notices;
 pub use status::{DatabaseStatus, PoolStatus, RetryStatus, WriterStatus};
 pub use wal::WalStatus;
