@@ -54,7 +54,7 @@
 //! | the file on its bad day | `health` (probe, watch, isolation), `verify`, `evidence`, `room` and `reserve` (a full disk), `disk` |
 //! | its write-ahead log | `log` (kept alive), `checkpoint` (kept short), `wal`, `holders` (who holds which lock) |
 //! | what statements cost | [`statements`] |
-//! | what SQLite notes by itself | `sqlite_log` |
+//! | what SQLite notes by itself, and its memory | `sqlite_log`, `memory` |
 
 mod active;
 mod adaptive;
@@ -76,6 +76,7 @@ mod identity;
 mod internal;
 mod limiter;
 mod log;
+mod memory;
 mod migrations;
 mod observe;
 mod open_error;

@@ -155,6 +155,7 @@ impl Bench<'_> {
 
     fn failed(&mut self, lead: &'static str, error: rusqlite::Error, scope: &Scope, outcome_unknown: bool) -> Attempt {
         let error = with_true_code(self.connection, error);
+        crate::db::memory::relieve(self.database, &error, None);
         let class = classify_error(&error);
         let outcome_unknown = outcome_unknown && !is_certain(&error);
         // What became of a commit is asked on another connection.
