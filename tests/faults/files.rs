@@ -88,6 +88,39 @@ fn fault_16_a_replaced_app_db_is_isolated_never_written_to_and_back_when_it_retu
 }
 
 #[test]
+fn fault_16_nothing_is_acknowledged_that_went_into_a_file_without_a_name() {
+    let (server, client) = started();
+    created(&client, numbered("before", 3));
+    let path = server.data_dir().join("app.db");
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let client = client.clone();
+            std::thread::spawn(move || {
+                let answers = (0..).map(move |number| {
+                    let asked = Instant::now();
+                    (asked, create(&client, &format!("{writer} {number}")).status)
+                });
+                answers.take_while(|(_, status)| *status == 201).last()
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(300));
+    fs::remove_file(&path).expect("removed");
+    let removed = Instant::now();
+    for writer in writers {
+        let last = writer.join().expect("ended");
+        // What was asked for afterwards is never acknowledged.
+        assert!(
+            last.is_none_or(|(asked, _)| asked < removed),
+            "{:?} later",
+            last.map(|(asked, _)| asked - removed)
+        );
+    }
+    await_breaker(&client, "app.write", "ISOLATED");
+    assert!(!path.exists(), "an empty one was made");
+}
+
+#[test]
 fn fault_16_events_reported_while_events_db_is_away_are_found_once_when_it_returns() {
     let (server, client) = started();
     let mut events = reported(&client, numbered("before", 10));

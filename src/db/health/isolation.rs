@@ -70,7 +70,8 @@ impl Database {
         {
             let mut case = self.inner.health.case.lock();
             // What was found in the file itself stays the case, whatever happens to it afterwards.
-            case.from_outside |= case.next_check.is_none() && !self.is_isolated();
+            // The writer may have seen the same a moment before.
+            case.from_outside |= case.next_check.is_none() && (!self.is_isolated() || self.cause() == cause);
         }
         self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
     }
