@@ -143,3 +143,26 @@ async fn the_log_of_an_isolated_file_stays_as_it_is() {
     assert!(bench.database.checkpoint(Checkpoint::Truncate).is_err());
     assert_eq!(bench.log_bytes(), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_the_list_of_locks_while_nothing_happens() {
+    let bench = bench();
+    let holders = bench.database.inner.keeper.holders();
+    let looked_since = |before| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while holders.looked_at() <= before {
+            assert!(Instant::now() < until, "the keeper looks while the log is written");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        holders.looked_at()
+    };
+    bench.put(100).await;
+    looked_since(None);
+    bench.put(100).await;
+    let last = looked_since(holders.looked_at());
+    // Three looks at the log's file, in which nothing was written.
+    std::thread::sleep(Duration::from_millis(3200));
+    assert_eq!(holders.looked_at(), last);
+    bench.put(100).await;
+    looked_since(last);
+}
