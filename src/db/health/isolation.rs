@@ -237,3 +237,6 @@ impl Database {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
