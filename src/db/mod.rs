@@ -102,7 +102,7 @@ mod writer;
 pub use crate::config::{
     BreakerSettings, DatabaseSettings, HealthSettings, OperationSettings, PoolSettings, RetrySettings,
 };
-pub use active::{ActiveOperation, OperationId};
+pub use active::{ActiveOperation, Cancel, OperationId, Phase};
 pub use breaker::BreakerStatus;
 pub use checkpoint::{Checkpoint, CheckpointReport};
 pub use database::{COMMIT_GRACE, Database, Options, PoolChange};

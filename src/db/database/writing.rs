@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::Database;
 use crate::clock;
+use crate::db::active::Job;
 use crate::db::breaker::Permit;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency::{self, Answered, Once};
@@ -50,10 +51,18 @@ impl Database {
         let permit = self.write_permit(operation, deadline).await?;
         let permit = self.unless_stuck(operation, permit)?;
         let number = permit.operation();
+        let (caller, started) = (self.caller(site), clock::now());
         let Submitted { mut answer, turn } =
             self.inner
                 .writer
-                .submit(operation, self.caller(site), deadline, permit, job)?;
+                .submit(operation, caller.clone(), deadline, permit, job)?;
+        let _awaited = self.inner.readers.active.awaits(Job {
+            operation: operation.name,
+            caller,
+            started,
+            deadline,
+            turn: turn.clone(),
+        });
         let error = |kind| DbError::new(self.name(), operation.name, kind);
         let gone = |_| {
             // It was dropped unanswered. One that was never begun, or was rolled back, can't take effect any more.
@@ -65,7 +74,15 @@ impl Database {
             Err(error(kind).with_detail("the writer failed"))
         };
         if let Ok(answered) = wait::until(deadline, &mut answer).await {
-            return answered.unwrap_or_else(gone);
+            // Not by its caller, who is still here: by somebody who wanted it stopped.
+            let by_hand = |error: DbError| match error.kind {
+                ErrorKind::NotBegun if turn.is_taken_back() => DbError {
+                    kind: ErrorKind::Cancelled,
+                    ..error
+                },
+                _ => error,
+            };
+            return answered.unwrap_or_else(gone).map_err(by_hand);
         }
         if turn.cancel() {
             self.count_stuck(operation, number, self.settings().operation.timeout);
