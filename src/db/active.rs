@@ -4,7 +4,7 @@
 //! What must stay true: an entry ends with its [`Running`]; a place is used again under another generation, so that
 //! whoever names an operation that is over stops nobody; a connection is interrupted only under the table's lock and
 //! only while its operation has it, so that an interrupt can't meet the next borrower; beginning and ending allocate
-//! nothing. Called by the readers and the writer.
+//! nothing. Writes that wait are shown by `pending`. Called by the readers and the writer.
 //!
 //! A stop raises the flag that the progress handler looks at and interrupts the connection as well, because some of
 //! SQLite's loops (a bare `count(*)`) run without a step and so without the handler. SQLite drops an interrupt that

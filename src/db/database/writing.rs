@@ -16,7 +16,7 @@ use crate::db::idempotency::{self, Answered, Once};
 use crate::db::operation::{Effect, Operation};
 use crate::db::verdict::{Direction, verdict};
 use crate::db::wait;
-use crate::db::writer::Submitted;
+use crate::db::writer::{Submitted, Turn};
 
 /// How long a caller waits past its deadline for a commit that has already begun, before the outcome is unknown.
 pub const COMMIT_GRACE: Duration = Duration::from_secs(2);
@@ -74,15 +74,9 @@ impl Database {
             Err(error(kind).with_detail("the writer failed"))
         };
         if let Ok(answered) = wait::until(deadline, &mut answer).await {
-            // Not by its caller, who is still here: by somebody who wanted it stopped.
-            let by_hand = |error: DbError| match error.kind {
-                ErrorKind::NotBegun if turn.is_taken_back() => DbError {
-                    kind: ErrorKind::Cancelled,
-                    ..error
-                },
-                _ => error,
-            };
-            return answered.unwrap_or_else(gone).map_err(by_hand);
+            return answered
+                .unwrap_or_else(gone)
+                .map_err(|error| as_cancelled(error, &turn));
         }
         if turn.cancel() {
             self.count_stuck(operation, number, self.settings().operation.timeout);
@@ -161,4 +155,13 @@ impl Database {
             permit.settle(verdict(Direction::Write, &error, false));
         }
     }
+}
+
+/// A write that was not begun because somebody wanted it stopped: not its caller, who still waits.
+fn as_cancelled(error: DbError, turn: &Turn) -> DbError {
+    let kind = match error.kind {
+        ErrorKind::NotBegun if turn.is_taken_back() => ErrorKind::Cancelled,
+        kind => kind,
+    };
+    DbError { kind, ..error }
 }
