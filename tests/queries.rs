@@ -194,3 +194,60 @@ fn a_running_operation_is_stopped_by_hand_and_its_id_stops_nobody_afterwards() {
     }
     client.get("/api/data/notes?limit=500").expect(200);
 }
+
+#[test]
+fn a_write_that_waits_for_a_lock_is_seen_and_taken_back() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    client.put("/api/data/notes", &json!({})).expect(201);
+    let lock = server.hold_write_lock("app.db");
+    let writers: Vec<_> = ["unwanted", "wanted"]
+        .into_iter()
+        .map(|id| {
+            let client = client.clone();
+            std::thread::spawn(move || client.put(&format!("/api/data/notes/{id}"), &json!({ "id": id })))
+        })
+        .collect();
+    let waiting = |wanted: usize| {
+        eventually("writes are seen waiting", || {
+            let active = client.get("/api/monitoring/queries/active").expect(200).json();
+            let all = active["operations"].as_array().expect("a list").clone();
+            let is_it = |one: &Value| one["operation"] == "documents.put" && one["kind"] == "write";
+            let found: Vec<Value> = all.into_iter().filter(is_it).collect();
+            let in_batch = found.iter().any(|one| one["phase"] == "waitingForLock");
+            (found.len() == wanted && in_batch).then_some(found)
+        })
+    };
+    let found = waiting(2);
+    for one in &found {
+        assert!(
+            matches!(one["phase"].as_str(), Some("queued" | "waitingForLock")),
+            "{one}"
+        );
+        assert!(one["ageMs"].is_number() && one["connectionHeldMs"].is_null(), "{one}");
+        assert_eq!(one["cancellable"], true, "{one}");
+    }
+    let cancel = |one: &Value| {
+        let id = one["id"].as_str().expect("an id");
+        client.post(&format!("/api/monitoring/queries/active/{id}/cancel"), &json!({}))
+    };
+    cancel(&found[0]).expect(200);
+    let mut statuses: Vec<u16> = Vec::new();
+    eventually("the one that was stopped is told so", || {
+        writers.iter().any(std::thread::JoinHandle::is_finished).then_some(())
+    });
+    lock.release();
+    for writer in writers {
+        statuses.push(writer.join().expect("answered").status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses[1], 504, "{statuses:?}");
+    assert!(matches!(statuses[0], 200 | 201), "{statuses:?}");
+    let there = ["unwanted", "wanted"].map(|id| client.get(&format!("/api/data/notes/{id}")).status);
+    assert_eq!(
+        there.iter().filter(|status| **status == 200).count(),
+        1,
+        "one was kept: {there:?}"
+    );
+    cancel(&found[0]).expect(404);
+}

@@ -399,3 +399,30 @@ fn a_database_file_that_is_gone_is_asked_for_and_not_made_anew() {
     server.restart();
     server.client().get("/api/data/notes").expect(200);
 }
+
+#[test]
+fn what_sqlite_notes_of_a_start_after_a_kill_is_in_the_log_file() {
+    let mut server = Server::start(SHORT);
+    let client = server.client();
+    client.put("/api/data/notes", &json!({})).expect(201);
+    client.post("/api/data/notes", &json!({ "marker": "x" })).expect(201);
+    server.kill();
+    server.restart();
+    let folder = server.data_dir().join("logs");
+    let line = eventually("the recovery's line", || {
+        let files = std::fs::read_dir(&folder).expect("a folder");
+        let texts = files.filter_map(|file| std::fs::read_to_string(file.expect("read").path()).ok());
+        let lines: Vec<String> = texts
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        lines.into_iter().find(|line| line.contains("SQLite notes"))
+    });
+    let line: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(
+        (line["level"].as_str(), line["code"].as_i64()),
+        (Some("INFO"), Some(283)),
+        "{line}"
+    );
+    let text = line["text"].as_str().unwrap_or_default();
+    assert!(text.starts_with("recovered ") && text.contains("-wal"), "{line}");
+}

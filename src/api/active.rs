@@ -9,7 +9,7 @@ use rocket::serde::json::Json;
 use rocket::{Route, State, get, post, routes};
 use serde_json::{Value, json};
 
-use crate::db::{ActiveOperation, Database};
+use crate::db::{ActiveOperation, Cancel, Database};
 use crate::http::guards::{MonitorRead, MonitorWrite, Needs, NoParameters, RequestContext};
 use crate::http::{ApiResult, Code, Problem, Query};
 use crate::monitoring::Monitor;
@@ -38,16 +38,23 @@ fn cancel(
     context: RequestContext,
     monitor: &State<Arc<Monitor>>,
 ) -> ApiResult<Json<Value>> {
-    if !stop(monitor, id) {
-        let detail = format!("There is no running operation {id}; it may have ended.");
-        return Err(Problem::new(Code::NotFound, detail));
+    match stop(monitor, id) {
+        Cancel::Asked => {}
+        Cancel::TooLate => {
+            let detail = format!("The statements of {id} have run; its commit can't be stopped any more.");
+            return Err(Problem::new(Code::Conflict, detail));
+        }
+        Cancel::Over => {
+            let detail = format!("There is no running operation {id}; it may have ended.");
+            return Err(Problem::new(Code::NotFound, detail));
+        }
     }
     tracing::warn!(id, request_id = %context.0.request_id, "an operation was stopped by hand");
     Ok(Json(json!({ "cancelled": id })))
 }
 
 /// The name on the wire is the database's and the operation's: `app-12-7`.
-fn stop(monitor: &Monitor, id: &str) -> bool {
+fn stop(monitor: &Monitor, id: &str) -> Cancel {
     let of = |database: &Database| {
         let operation = id.strip_prefix(database.name())?.strip_prefix('-')?.parse().ok()?;
         Some(database.cancel(operation))
@@ -55,7 +62,7 @@ fn stop(monitor: &Monitor, id: &str) -> bool {
     [&monitor.app, &monitor.events]
         .into_iter()
         .find_map(of)
-        .unwrap_or(false)
+        .unwrap_or(Cancel::Over)
 }
 
 fn view(database: &str, operation: &ActiveOperation) -> Value {
@@ -64,13 +71,15 @@ fn view(database: &str, operation: &ActiveOperation) -> Value {
         "id": format!("{database}-{}", operation.id),
         "database": database,
         "operation": operation.operation,
+        "phase": operation.phase,
         "kind": if operation.writes { "write" } else { "read" },
         "ageMs": milliseconds(operation.age),
         "connectionHeldMs": operation.held.map(milliseconds),
         "snapshot": operation.snapshot,
         "callSite": operation.call_site,
         "requestId": operation.request_id,
-        "cancellable": !operation.stopping,
+        "cancellable": operation.is_cancellable(),
+        "stopping": operation.stopping,
         "leakSuspected": operation.leak_suspected,
     })
 }

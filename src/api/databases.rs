@@ -26,7 +26,7 @@ async fn reindex(
     let indexes = made.ok_or_else(|| {
         Problem::new(
             Code::Conflict,
-            format!("The file of {name} is not isolated for an index that is wrong; there is nothing to make anew."),
+            format!("The file of {name} is not isolated for indexes alone; there is nothing to make anew."),
         )
     })?;
     Ok(Json(json!({ "database": name, "reindexed": indexes })))

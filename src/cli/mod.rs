@@ -72,6 +72,9 @@ struct Context {
 
 /// Runs the command that the process's arguments ask for.
 pub fn run() -> ExitCode {
+    // SAFETY: the process has one thread yet, and its log's writers never use SQLite.
+    let installed = unsafe { crate::db::log_notices() };
+    debug_assert!(installed, "SQLite was used before main");
     run_with(std::env::args_os())
 }
 

@@ -4,7 +4,7 @@
 //! What must stay true: an entry ends with its [`Running`]; a place is used again under another generation, so that
 //! whoever names an operation that is over stops nobody; a connection is interrupted only under the table's lock and
 //! only while its operation has it, so that an interrupt can't meet the next borrower; beginning and ending allocate
-//! nothing. Called by the readers and the writer.
+//! nothing. Writes that wait are shown by `pending`. Called by the readers and the writer.
 //!
 //! A stop raises the flag that the progress handler looks at and interrupts the connection as well, because some of
 //! SQLite's loops (a bare `count(*)`) run without a step and so without the handler. SQLite drops an interrupt that
@@ -20,9 +20,11 @@ use rusqlite::{Connection, InterruptHandle};
 
 use crate::clock;
 
+mod pending;
 mod shown;
 mod stopping;
-pub use shown::{ActiveOperation, Caller, OperationId};
+pub use pending::Job;
+pub use shown::{ActiveOperation, Caller, Cancel, OperationId, Phase};
 
 /// A connection held this long is suspected to be leaked.
 const LEAK_AFTER: Duration = Duration::from_secs(5);
@@ -64,6 +66,7 @@ struct Table {
 pub struct Active {
     table: Mutex<Table>,
     leaks: AtomicU64,
+    pending: pending::Pending,
 }
 
 /// What an operation is when it begins.
@@ -103,6 +106,7 @@ impl Active {
         Arc::new(Self {
             table: Mutex::new(table),
             leaks: AtomicU64::new(0),
+            pending: pending::Pending::default(),
         })
     }
 
@@ -142,12 +146,17 @@ impl Active {
         (Running { active, id }, flag)
     }
 
-    /// What runs, the oldest first.
+    /// What runs and which writes wait, the oldest first.
     pub fn list(&self, now: Instant) -> Vec<ActiveOperation> {
         let table = self.table.lock();
-        let shown = |(number, slot): (usize, &Slot)| Some(slot.entry.as_ref()?.shown(number, slot.generation, now));
-        let mut all: Vec<_> = table.slots.iter().enumerate().filter_map(shown).collect();
+        let shown = |(number, slot): (usize, &Slot)| {
+            let entry = slot.entry.as_ref()?;
+            Some((entry.key(), entry.shown(number, slot.generation, now)))
+        };
+        let mut running: Vec<_> = table.slots.iter().enumerate().filter_map(shown).collect();
         drop(table);
+        let mut all = self.pending_among(&mut running, now);
+        all.extend(running.into_iter().map(|(_, operation)| operation));
         all.sort_by_key(|operation| std::cmp::Reverse(operation.age));
         all
     }
@@ -214,6 +223,10 @@ impl Entry {
                 .is_some_and(|held| held >= LEAK_AFTER.min(time))
     }
 
+    fn key(&self) -> pending::Key {
+        (self.caller.site, self.deadline)
+    }
+
     fn shown(&self, number: usize, generation: u64, now: Instant) -> ActiveOperation {
         ActiveOperation {
             id: OperationId {
@@ -222,7 +235,8 @@ impl Entry {
             },
             operation: self.operation,
             writes: self.writes,
-            call_site: format!("{}:{}", self.caller.site.file(), self.caller.site.line()),
+            phase: Phase::Running,
+            call_site: self.caller.call_site(),
             age: now.saturating_duration_since(self.started),
             held: self
                 .holding
@@ -231,7 +245,7 @@ impl Entry {
             snapshot: self.snapshot,
             stopping: self.stop.is_some(),
             leak_suspected: self.leak_suspected,
-            request_id: self.caller.origin.as_ref().map(|origin| origin.request_id.clone()),
+            request_id: self.caller.request_id(),
         }
     }
 }

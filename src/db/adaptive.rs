@@ -16,6 +16,9 @@ pub const WINDOW: usize = 50;
 /// A window's step up to this many times the usual one is no sign of crowding.
 const TOLERANCE: f64 = 1.5;
 const DECREASE: f64 = 0.9;
+const DECREASE_FOR_MEMORY: f64 = 0.5;
+/// Operations that find no memory within this are one shortage, which has been answered already.
+const ONE_SHORTAGE: Duration = Duration::from_secs(1);
 /// How much of a window's step goes into the usual one: when it is shorter, at the floor, and otherwise.
 const LEARN_SHORTER: f64 = 0.3;
 const LEARN_AT_FLOOR: f64 = 0.2;
@@ -32,6 +35,8 @@ pub enum Moved {
     Slower,
     /// An operation ran out of time.
     TimedOut,
+    /// There was no memory for more.
+    OutOfMemory,
     /// Somebody set it.
     Set,
 }
@@ -44,6 +49,7 @@ impl Moved {
             Moved::Grew => "steps were as short as usual and the places were used",
             Moved::Slower => "steps became longer than usual",
             Moved::TimedOut => "an operation ran out of time",
+            Moved::OutOfMemory => "there was no memory for more",
             Moved::Set => "set by hand",
         }
     }
@@ -61,6 +67,7 @@ pub struct Adaptive {
     samples: usize,
     most_in_use: u32,
     lowered_at: Option<Instant>,
+    short_at: Option<Instant>,
     moved: Moved,
 }
 
@@ -79,6 +86,7 @@ impl Adaptive {
             samples: 0,
             most_in_use: 0,
             lowered_at: None,
+            short_at: None,
             moved: Moved::Start,
         }
     }
@@ -141,8 +149,20 @@ impl Adaptive {
     /// are part of the same overload, which has been answered already.
     pub fn timed_out(&mut self, began: Instant, now: Instant) {
         if self.lowered_at.is_none_or(|at| began >= at) {
-            self.lower(Moved::TimedOut);
+            self.lower(Moved::TimedOut, DECREASE);
             self.lowered_at = Some(now);
+            self.begin_window();
+        }
+    }
+
+    /// A step found no memory. What several readers hold at once is what they could do without.
+    pub fn out_of_memory(&mut self, now: Instant) {
+        if self
+            .short_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= ONE_SHORTAGE)
+        {
+            self.lower(Moved::OutOfMemory, DECREASE_FOR_MEMORY);
+            self.short_at = Some(now);
             self.begin_window();
         }
     }
@@ -169,16 +189,16 @@ impl Adaptive {
         };
         self.usual = Some(usual + (step - usual) * learn);
         if is_slower {
-            self.lower(Moved::Slower);
+            self.lower(Moved::Slower, DECREASE);
         } else if was_used && self.enabled && self.limit() < self.max {
             self.limit = (self.limit + 1.0).min(f64::from(self.max));
             self.moved = Moved::Grew;
         }
     }
 
-    fn lower(&mut self, why: Moved) {
+    fn lower(&mut self, why: Moved, to: f64) {
         if self.enabled && self.limit() > self.min {
-            self.limit = (self.limit * DECREASE).max(f64::from(self.min));
+            self.limit = (self.limit * to).max(f64::from(self.min));
             self.moved = why;
         }
     }

@@ -30,11 +30,11 @@ pub enum Impact {
     Ignored,
     /// The database did its work: the caller's data was at fault.
     Success,
-    /// Counts on the write breaker when the attempt spent its whole lock budget.
+    /// Counts on the breaker of its direction when the attempt spent its whole lock budget.
     LockBudget,
     /// Counts as a failure.
     Failure,
-    /// Opens the write breaker at once.
+    /// Opens the write breaker at once; for a read it is a failure.
     OpensWrite,
     /// Isolates the file until it is verified.
     Isolates,

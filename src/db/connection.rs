@@ -22,7 +22,7 @@ pub use self::configure::{Role, WAL_SIZE_LIMIT_BYTES, configure, limit_cache, re
 use super::backoff::within_ten_percent;
 use super::deadline;
 use super::holders::Holders;
-use super::identity::{Identity, identity};
+use super::identity::{Identity, identity, moved};
 use super::statements::{self, Statements};
 use crate::clock;
 
@@ -38,6 +38,8 @@ pub struct Guarded {
     poisoned: bool,
     holders: Arc<Holders>,
     epoch: u64,
+    path: PathBuf,
+    opened: Identity,
     /// When it was last asked for.
     used_at: Instant,
     expires_at: Instant,
@@ -52,6 +54,12 @@ impl Guarded {
     /// Who holds the file's locks.
     pub fn holders(&self) -> &Arc<Holders> {
         &self.holders
+    }
+
+    /// What happened to its file where the path no longer names it: what is committed there is lost. One `stat`, some
+    /// two microseconds.
+    pub fn moved(&self) -> Option<String> {
+        moved(identity(&self.path), self.opened)
     }
 }
 
@@ -224,6 +232,8 @@ impl Manager {
             poisoned: false,
             holders: Arc::clone(&self.holders),
             epoch: self.epoch.load(Ordering::Acquire),
+            path: self.path.clone(),
+            opened: self.opened,
             used_at: now,
             expires_at,
         })

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::active::{ActiveOperation, Caller, OperationId};
+use super::active::{ActiveOperation, Caller, Cancel, OperationId};
 use super::breaker::{BorrowedPermit, Breaker, KeptStates, Permit, Refusal};
 use super::checkpoint::Keeper;
 use super::error::{DbError, ErrorKind};
@@ -141,14 +141,15 @@ impl Database {
         }
     }
 
-    /// The operations that run now, the oldest first. Those that wait for admission or in the writer's queue aren't
-    /// among them.
+    /// The operations that run now, and the writes that wait for their turn or a lock, the oldest first. Reads that wait
+    /// for admission aren't among them.
     pub fn active(&self) -> Vec<ActiveOperation> {
         self.inner.readers.active.list(clock::now())
     }
 
-    /// Stops a running operation; its caller gets [`ErrorKind::Cancelled`]. `false` when it is over.
-    pub fn cancel(&self, operation: OperationId) -> bool {
+    /// Stops an operation; its caller gets [`ErrorKind::Cancelled`], and nothing was done. A write that waits hears of it
+    /// when its turn comes or the attempt at the lock ends.
+    pub fn cancel(&self, operation: OperationId) -> Cancel {
         self.inner.readers.active.cancel(operation)
     }
 

@@ -7,6 +7,7 @@ mod after_gap;
 mod durable;
 pub(super) mod isolation;
 pub(super) mod probe;
+mod reindex;
 mod watch;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! What must stay true: the files are looked at with `stat` alone, because opening and closing one would drop SQLite's
 //! own locks; a lock of this process is never called somebody else's; where nothing is known nobody is named; a time
 //! is never longer than what was seen. On systems other than Linux nobody is known.
-//! Called by the busy handler while it waits, by the keeper of the write-ahead log every second, and for the status.
+//! Called by the busy handler while it waits, by the keeper of the write-ahead log while that is written or pinned, and for the status.
 
 mod holder;
 mod system;
@@ -77,6 +77,12 @@ impl Holders {
         }
         let found = system_list().map_or_else(Vec::new, |list| self.found_in(&list));
         seen.take_in(found, now);
+    }
+
+    /// When it was last looked.
+    #[cfg(test)]
+    pub fn looked_at(&self) -> Option<Instant> {
+        self.seen.lock().at
     }
 
     /// Who holds what in the system's list, each once.

@@ -2,7 +2,7 @@
 //!
 //! What must stay true: the database file is looked at with `stat` only while SQLite has it open, because opening
 //! and closing it a second time would drop SQLite's POSIX locks; its header is read before SQLite ever opens it.
-//! Called at the start and by every connect and probe.
+//! Called at the start, by every connect and probe, and before a commit is acknowledged.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,6 +51,20 @@ pub fn identity(path: &Path) -> std::io::Result<Identity> {
             inode: created,
         })
     }
+}
+
+/// What happened, and what to do, where the path no longer names the file that was `opened`; `None` also where it can't be
+/// looked at, which says nothing about which file it is.
+pub fn moved(found: std::io::Result<Identity>, opened: Identity) -> Option<String> {
+    let what = match found {
+        Ok(found) if found == opened => return None,
+        Ok(_) => "replaced by another one",
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "deleted",
+        Err(_) => return None,
+    };
+    Some(format!(
+        "the database file was {what}; put it back, or stop, remove its -wal and -shm, and start"
+    ))
 }
 
 /// What lies at the path before SQLite opens it.

@@ -54,6 +54,7 @@
 //! | the file on its bad day | `health` (probe, watch, isolation), `verify`, `evidence`, `room` and `reserve` (a full disk), `disk` |
 //! | its write-ahead log | `log` (kept alive), `checkpoint` (kept short), `frames` (what is in it), `wal`, `holders` (who holds which lock) |
 //! | what statements cost | [`statements`] |
+//! | what SQLite notes by itself, and its memory | `sqlite_log`, `memory` |
 
 mod active;
 mod adaptive;
@@ -77,6 +78,7 @@ mod identity;
 mod internal;
 mod limiter;
 mod log;
+mod memory;
 mod migrations;
 mod observe;
 mod open_error;
@@ -90,6 +92,7 @@ mod room;
 mod sequence;
 #[cfg(test)]
 mod simulation;
+mod sqlite_log;
 pub mod statements;
 mod status;
 mod verdict;
@@ -101,7 +104,7 @@ mod writer;
 pub use crate::config::{
     BreakerSettings, DatabaseSettings, HealthSettings, OperationSettings, PoolSettings, RetrySettings,
 };
-pub use active::{ActiveOperation, OperationId};
+pub use active::{ActiveOperation, Cancel, OperationId, Phase};
 pub use breaker::BreakerStatus;
 pub use checkpoint::{Checkpoint, CheckpointReport};
 pub use database::{COMMIT_GRACE, Database, Options, PoolChange};
@@ -118,5 +121,6 @@ pub use operation::{Cost, Effect, Operation, Origin, Repeat, Safe};
 pub use reserve::{RESERVE_BYTES, ReserveStatus};
 pub use rusqlite;
 pub use sequence::{MissingCommits, sequence_path};
+pub use sqlite_log::log_notices;
 pub use status::{DatabaseStatus, PoolStatus, RetryStatus, WriterStatus};
 pub use wal::WalStatus;

@@ -15,6 +15,7 @@ use super::connection::Guarded;
 use super::deadline::{Limits, Scope, lock_holder};
 use super::error::{DbError, ErrorKind};
 use super::limiter::{Admission, Limiter, Refused};
+use super::memory::relieve;
 use super::observe::Observer;
 use super::operation::{Cost, Operation};
 use super::panic_text::panic_text;
@@ -166,7 +167,7 @@ impl Readers {
         }
     }
 
-    /// Stops what is past its deadline and reports connections that are kept for too long. Called by the watch.
+    /// Stops what is past its deadline and reports connections kept for too long. Called by the watch.
     pub fn check_leaks(&self) {
         let now = clock::now();
         self.active.stop_overdue(now);
@@ -201,23 +202,17 @@ impl Readers {
             cancelled: Some(flag),
         };
         let began = clock::now();
-        let done = if operation.cost == Cost::Point {
-            self.run(operation, &mut connection, running.id(), limits, acquire, query)
-        } else {
-            // One snapshot for all statements of the operation.
-            self.run(
-                operation,
-                &mut connection,
-                running.id(),
-                limits,
-                acquire,
-                &|connection| {
-                    let snapshot = connection.unchecked_transaction()?;
-                    let value = query(&snapshot)?;
-                    snapshot.finish().map(|()| value)
-                },
-            )
+        // One snapshot for all statements of the operation.
+        let in_snapshot = |connection: &Connection| {
+            let snapshot = connection.unchecked_transaction()?;
+            let value = query(&snapshot)?;
+            snapshot.finish().map(|()| value)
         };
+        let query = match operation.cost {
+            Cost::Point => query,
+            Cost::Scan => &in_snapshot,
+        };
+        let done = self.run(operation, &mut connection, running.id(), limits, acquire, query);
         let took = self.note_step(began, deadline, &done);
         done.map(|value| (value, took))
     }
@@ -256,8 +251,7 @@ impl Readers {
         acquire: Duration,
         query: &dyn Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, ReadFailure> {
-        let in_place = limits.lock_budget.is_zero();
-        let mut scope = Scope::enter(limits);
+        let (in_place, mut scope) = (limits.lock_budget.is_zero(), Scope::enter(limits));
         if !in_place {
             // Who doesn't wait for locks doesn't ask who holds them either.
             scope = scope.watching(connection.holders());
@@ -278,6 +272,7 @@ impl Readers {
                 Err(DbError::new(self.database, operation.name, ErrorKind::Cancelled).into())
             }
             Ok(Err(error)) => {
+                relieve(self.database, &error, Some(&self.limiter));
                 let impact = classify_error(&error).impact;
                 if matches!(impact, Impact::Failure | Impact::OpensWrite | Impact::Isolates) {
                     connection.poison();

@@ -116,6 +116,7 @@ mod tests {
             id: "1-1".parse().expect("an id"),
             operation: "documents.list",
             writes: false,
+            phase: crate::db::Phase::Running,
             call_site: "src/a.rs:7".into(),
             age: held,
             held: Some(held),

@@ -44,18 +44,26 @@ pub(super) fn in_words(database: &str, damage: &DamageReport, backups: bool) -> 
 
 fn advice(database: &str, damage: &DamageReport, backups: bool) -> String {
     if !damage.indexes.is_empty() {
+        let indexes = match &*damage.indexes {
+            [one] => format!("only the index {one} is wrong"),
+            many => format!("only the indexes {} are wrong", many.join(", ")),
+        };
         return format!(
-            "only the index {} is wrong, the data is whole: POST /api/monitoring/databases/{database}/reindex makes it anew",
-            damage.indexes.join(", ")
+            "{indexes}, every table could be read whole: POST /api/monitoring/databases/{database}/reindex makes them anew"
         );
     }
+    let what = match &*damage.tables {
+        [] => String::new(),
+        [one] => format!("the table {one} is damaged; "),
+        many => format!("the tables {} are damaged; ", many.join(", ")),
+    };
     let from = if backups {
         "the newest backup in backups/"
     } else {
         "a backup"
     };
     format!(
-        "service resumes by itself when the file passes its check; otherwise stop, put {from} in its place, remove its -wal and -shm, and start"
+        "{what}service resumes by itself when the file passes its check; otherwise stop, put {from} in its place, remove its -wal and -shm, and start"
     )
 }
 
@@ -65,6 +73,7 @@ pub(super) fn view(damage: &DamageReport) -> Value {
         "foundAt": rfc3339_ms(damage.found_at),
         "cause": damage.cause,
         "findings": damage.findings,
+        "tables": damage.tables,
         "indexes": damage.indexes,
         "evidence": damage.evidence.as_ref().ok().map(|folder| format!("evidence/{folder}")),
     })
@@ -74,11 +83,12 @@ pub(super) fn view(damage: &DamageReport) -> Value {
 mod tests {
     use super::*;
 
-    fn damage(indexes: &[&str]) -> DamageReport {
+    fn damage(tables: &[&str], indexes: &[&str]) -> DamageReport {
         DamageReport {
             found_at: jiff::Timestamp::UNIX_EPOCH,
             cause: "SQLite CORRUPT_INDEX (779)".to_owned(),
             findings: (1..=5).map(|row| format!("row {row} missing from index b")).collect(),
+            tables: tables.iter().map(|name| (*name).to_owned()).collect(),
             indexes: indexes.iter().map(|name| (*name).to_owned()).collect(),
             evidence: Ok("20260101T000000Z-app".to_owned()),
         }
@@ -86,15 +96,17 @@ mod tests {
 
     #[test]
     fn a_wrong_index_is_offered_its_reindex_and_other_damage_a_backup() {
-        let words = in_words("app", &damage(&["b"]), false).join("\n");
+        let words = in_words("app", &damage(&[], &["b"]), false).join("\n");
         assert!(
             words.contains("and 2 more") && words.contains("evidence/20260101T000000Z-app"),
             "{words}"
         );
         assert!(words.contains("POST /api/monitoring/databases/app/reindex"), "{words}");
-        let words = in_words("app", &damage(&[]), true).join("\n");
+        let words = in_words("app", &damage(&["t"], &[]), true).join("\n");
         assert!(
-            words.contains("the newest backup in backups/") && !words.contains("reindex"),
+            words.contains("the table t is damaged")
+                && words.contains("the newest backup in backups/")
+                && !words.contains("reindex"),
             "{words}"
         );
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::common::work::{
     OtherProcess, all_documents, all_events, assert_once, await_breaker, await_empty_spool, member, stats,
 };
-use crate::common::{Server, eventually};
+use crate::common::{Client, Server, eventually};
 use crate::{NOTES, assert_refused, await_reason, create, created, numbered, report, reported, started, until_well};
 
 /// Several times the open time of a breaker in these tests: one that is not isolated would have let a probe through.
@@ -66,6 +66,7 @@ fn fault_13_a_corrupt_page_is_isolated_with_its_evidence_while_events_go_on_and_
     assert!(cause.contains("CORRUPT"), "{isolated}");
     await_breaker(&client, "app.write", "ISOLATED");
     assert_refused(create(&client, "never"), &["database_damaged"]);
+    await_reason(&client, &["app: ", "the table documents is damaged"]);
     let told = await_reason(&client, &["app: a copy of the file", "evidence/"]);
     let evidence = only_evidence(&server.data_dir());
     assert!(
@@ -142,7 +143,7 @@ fn fault_14_a_corrupt_index_is_named_and_made_anew_on_request() {
         &client,
         &[
             "events: ",
-            "the index groups_by_count is wrong",
+            "only the index groups_by_count is wrong",
             "/databases/events/reindex",
         ],
     );
@@ -206,4 +207,103 @@ fn fault_17_events_that_went_through_the_spool_are_replayed_again_when_the_log_t
         (replayed_segments(&server) == 0 && stats(&client)["spool"]["replayedBytes"] == 0).then_some(())
     });
     assert_once("events", &spooled, &member(&all_events(&client), "id"));
+}
+
+/// Overwrites a page of a tree in the file: of several of this kind the one in the middle.
+fn spoil_page(server: &Server, file: &str, tree: &str, kind: &str) {
+    empty_log(server, file);
+    let other = server.other_party(file);
+    let mut asked = other
+        .prepare("SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = ?2 ORDER BY path")
+        .expect("asked");
+    let pages: Vec<i64> = asked
+        .query_map([tree, kind], |row| row.get(0))
+        .expect("asked")
+        .map(|page| page.expect("a page"))
+        .collect();
+    let page = *pages.get(pages.len() / 2).expect("such a page");
+    let path = fs::File::options()
+        .write(true)
+        .open(server.data_dir().join(file))
+        .expect("opens");
+    path.write_all_at(&[0xA5; 4096], u64::try_from(page - 1).expect("a page") * 4096)
+        .expect("written");
+    // What others remember of the file is stale by this.
+    other
+        .execute_batch("CREATE TABLE IF NOT EXISTS other(a); INSERT INTO other VALUES (1)")
+        .expect("another's write");
+}
+
+const ANSWERS: &str = "sqlite_autoindex_mainstay_answers_1";
+
+fn create_once(client: &Client, number: usize) -> u16 {
+    // Not in order, so that they go to every page of the index.
+    let key = format!("{:09}-{}", number * 7_919 % 1_000_003, "k".repeat(100));
+    let marker = json!({ "marker": format!("once {number}") });
+    client.with("Idempotency-Key", &key).post(NOTES, &marker).status
+}
+
+#[test]
+fn fault_14_torn_pages_of_an_index_are_told_from_those_of_a_table_and_made_anew() {
+    let (server, client) = started();
+    let reindex = |name: &str| client.post(&format!("/api/monitoring/databases/{name}/reindex"), &json!({}));
+    let mut number = 0;
+    let mut once = || {
+        number += 1;
+        (number, create_once(&client, number))
+    };
+    let mut acknowledged: Vec<_> = (0..200)
+        .map(|_| once())
+        .inspect(|(_, status)| assert_eq!(*status, 201))
+        .map(|(number, _)| format!("once {number}"))
+        .collect();
+    until_well(&client);
+    for kind in ["leaf", "internal"] {
+        spoil_page(&server, "app.db", ANSWERS, kind);
+        let mut hit = || match once() {
+            (number, 201) => {
+                acknowledged.push(format!("once {number}"));
+                None
+            }
+            _ => Some(()),
+        };
+        eventually("the damage is met", &mut hit);
+        await_breaker(&client, "app.write", "ISOLATED");
+        await_reason(
+            &client,
+            &[
+                ANSWERS,
+                "is wrong, every table could be read whole",
+                "/databases/app/reindex",
+            ],
+        );
+        let made = reindex("app").expect(200).json();
+        assert_eq!(made["reindexed"], json!([ANSWERS]), "{kind}: {made}");
+        until_well(&client);
+    }
+    let there = member(&all_documents(&client, "notes"), "marker");
+    assert_once("documents", &acknowledged, &there);
+
+    report(&client, "again and again").expect(201);
+    eventually("it is stored", || {
+        (stats(&client)["ledger"]["stored"].as_u64() > Some(0)).then_some(())
+    });
+    spoil_page(&server, "events.db", "groups_by_count", "leaf");
+    report(&client, "again and again").expect(201);
+    await_reason(&client, &["only the index groups_by_count is wrong"]);
+    assert_eq!(
+        reindex("events").expect(200).json()["reindexed"],
+        json!(["groups_by_count"])
+    );
+    until_well(&client);
+
+    // Rows that can't be read can't be made anew from anything: no index is offered then.
+    spoil_page(&server, "app.db", ANSWERS, "leaf");
+    spoil_page(&server, "app.db", "documents", "leaf");
+    eventually("the damage is met", || {
+        (client.get(&format!("{NOTES}?limit=500")).status != 200).then_some(())
+    });
+    await_reason(&client, &["the table documents is damaged", "a backup"]);
+    reindex("app").expect(409);
+    await_breaker(&client, "app.write", "ISOLATED");
 }

@@ -18,6 +18,9 @@ use crate::{
 /// What health may take to see what happened to a file.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
+/// What answers 503 while a database is bad, and isn't an error itself.
+const PROBES: [&str; 2] = ["/api/monitoring/health", "/readyz"];
+
 /// The file goes; the way to the file as it was is kept.
 fn take_away(path: &Path, kept: &Path, leave_another: bool) -> Option<Vec<u8>> {
     if !leave_another {
@@ -54,7 +57,9 @@ fn without_its_file(leave_another: bool) {
         .post("/api/monitoring/circuit-breaker/reset", &json!({ "name": "app.write" }))
         .expect(409);
     assert_eq!(health(&client)["status"], "unhealthy");
-    client.get("/api/monitoring/health").expect(503);
+    for probe in PROBES {
+        client.get(probe).expect(503);
+    }
     let told = reported(&client, ["the log goes on".to_owned()]);
     let isolation = eventually("an event tells", || {
         let is_it = |event: &Value| event["details"]["to"] == "ISOLATED" && event["details"]["breaker"] == "app.write";
@@ -73,7 +78,12 @@ fn without_its_file(leave_another: bool) {
     let there = member(&all_documents(&client, "notes"), "marker");
     assert_once("documents", &documents, &there);
     assert!(!there.iter().any(|marker| marker == "never"));
-    assert_once("events", &told, &member(&all_events(&client), "id"));
+    let events = all_events(&client);
+    assert_once("events", &told, &member(&events, "id"));
+    // A refused request is an error of its own, a probe's bad answer is not.
+    let of = |path: &str| events.iter().filter(|event| event["path"] == path).count();
+    assert!(of(NOTES) > 0, "{events:?}");
+    assert_eq!(PROBES.map(of), [0, 0]);
     until_well(&client);
 }
 
@@ -85,6 +95,39 @@ fn fault_16_a_renamed_app_db_is_isolated_never_re_created_and_back_when_it_retur
 #[test]
 fn fault_16_a_replaced_app_db_is_isolated_never_written_to_and_back_when_it_returns() {
     without_its_file(true);
+}
+
+#[test]
+fn fault_16_nothing_is_acknowledged_that_went_into_a_file_without_a_name() {
+    let (server, client) = started();
+    created(&client, numbered("before", 3));
+    let path = server.data_dir().join("app.db");
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let client = client.clone();
+            std::thread::spawn(move || {
+                let answers = (0..).map(move |number| {
+                    let asked = Instant::now();
+                    (asked, create(&client, &format!("{writer} {number}")).status)
+                });
+                answers.take_while(|(_, status)| *status == 201).last()
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(300));
+    fs::remove_file(&path).expect("removed");
+    let removed = Instant::now();
+    for writer in writers {
+        let last = writer.join().expect("ended");
+        // What was asked for afterwards is never acknowledged.
+        assert!(
+            last.is_none_or(|(asked, _)| asked < removed),
+            "{:?} later",
+            last.map(|(asked, _)| asked - removed)
+        );
+    }
+    await_breaker(&client, "app.write", "ISOLATED");
+    assert!(!path.exists(), "an empty one was made");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::common::work::{all_documents, assert_once, in_parallel, member};
 use crate::common::{Answer, eventually};
 use crate::vfs::server::FaultyServer;
 use crate::vfs::{Call, Effect};
-use crate::{NOTES, create, created, numbered, settings, until_well, with_notes};
+use crate::{NOTES, await_reason, create, created, health, numbered, settings, until_well, with_notes};
 
 /// What comes at once, where one at a time is admitted.
 const CLIENTS: usize = 40;
@@ -54,6 +54,15 @@ fn fault_26_ten_times_the_load_is_answered_in_bounded_time_or_shed() {
     .concat();
     assert!(server.lift(slow).1 > 0, "it was slow");
     assert_bounded(&answers);
+    await_reason(
+        &client,
+        &[
+            "app: ",
+            " reads were turned away within the last minute: ",
+            " of 1 readers busy",
+        ],
+    );
+    assert_eq!(health(&client)["status"], "degraded", "it works, but not for everybody");
     let written = answers.into_iter().filter(|(_, answer, _)| answer.status == 201);
     documents.extend(written.map(|(marker, ..)| marker));
     until_well(&client);

@@ -4,7 +4,8 @@
 
 use std::time::Instant;
 
-use super::{Active, OperationId, Slot, Stop};
+use super::pending::{Key, NO_SLOT};
+use super::{Active, Cancel, OperationId, Slot, Stop};
 
 impl Active {
     /// Whether somebody asked for a running operation to be stopped, rather than its time being over or its caller gone.
@@ -14,9 +15,28 @@ impl Active {
         entry.is_some_and(|entry| entry.stop == Some(Stop::Cancelled))
     }
 
-    /// Stops an operation that somebody wants stopped; `false` when it is over.
-    pub fn cancel(&self, id: OperationId) -> bool {
-        self.stop(id, Stop::Cancelled)
+    /// Stops an operation that somebody wants stopped.
+    pub fn cancel(&self, id: OperationId) -> Cancel {
+        match id.slot {
+            NO_SLOT => self.cancel_pending(id.generation),
+            _ if self.stop(id, Stop::Cancelled) => Cancel::Asked,
+            _ => Cancel::Over,
+        }
+    }
+
+    /// Stops the statements of a write; `false` when they don't run now.
+    pub(super) fn stop_run(&self, key: Key) -> bool {
+        let mut table = self.table.lock();
+        let is_it = |slot: &&mut Slot| {
+            slot.entry
+                .as_ref()
+                .is_some_and(|entry| entry.writes && entry.key() == key)
+        };
+        let found = table.slots.iter_mut().find(is_it);
+        found.is_some_and(|slot| {
+            slot.stop(Stop::Cancelled);
+            true
+        })
     }
 
     /// Stops an operation whose caller has left.

@@ -64,9 +64,9 @@ fn a_stale_name_stops_nobody() {
     drop(first);
     let (second, flag) = begin_with_flag(&active, Instant::now(), Duration::from_secs(1), None);
     assert_eq!(second.id().slot, stale.slot, "the same place");
-    assert!(!active.cancel(stale));
+    assert_eq!(active.cancel(stale), Cancel::Over);
     assert!(!flag.load(Ordering::Relaxed) && !active.was_cancelled(second.id()));
-    assert!(active.cancel(second.id()));
+    assert_eq!(active.cancel(second.id()), Cancel::Asked);
     assert!(flag.load(Ordering::Relaxed) && active.was_cancelled(second.id()));
     drop(second);
     let (_third, flag) = begin_with_flag(&active, Instant::now(), Duration::from_secs(1), None);
@@ -80,6 +80,11 @@ fn names_are_read_as_they_are_written() {
         generation: 7,
     };
     assert_eq!(id.to_string().parse(), Ok(id));
+    let waiting = OperationId {
+        slot: pending::NO_SLOT,
+        generation: 7,
+    };
+    assert_eq!((waiting.to_string().as_str(), "w-7".parse()), ("w-7", Ok(waiting)));
     for bad in ["", "12", "12-", "-7", "12-7-1", "a-b"] {
         assert!(bad.parse::<OperationId>().is_err(), "{bad}");
     }

@@ -117,3 +117,13 @@ fn held_by_hand_it_stays() {
     adaptive.timed_out(Instant::now(), Instant::now());
     assert_eq!(adaptive.limit(), 30);
 }
+
+#[test]
+fn a_shortage_of_memory_halves_the_limit_once() {
+    let mut adaptive = Adaptive::new(40, 5, 50);
+    let now = Instant::now();
+    (0..10).for_each(|_| adaptive.out_of_memory(now));
+    assert_eq!((adaptive.limit(), adaptive.moved()), (20, Moved::OutOfMemory));
+    (1..10).for_each(|seconds| adaptive.out_of_memory(now + Duration::from_secs(seconds)));
+    assert_eq!(adaptive.limit(), 5, "never below its floor");
+}

@@ -67,6 +67,8 @@ struct State {
     /// When the latest checkpoint began, and what the file looked like then.
     began: Option<(Instant, Look)>,
     told: bool,
+    /// What the file looked like at the latest look.
+    looked_at: Option<Look>,
 }
 
 struct Shared {
@@ -161,10 +163,12 @@ impl Shared {
         meta.map_or((0, None), |meta| (meta.len(), meta.modified().ok()))
     }
 
-    /// One look at the locks and the log, with a checkpoint where it is due.
+    /// One look at the log, at the locks where they matter, and a checkpoint where it is due.
     fn look(&self) {
-        self.parts.holders.look(OFTEN);
         let file = self.file();
+        if self.locks_matter(file) {
+            self.parts.holders.look(OFTEN);
+        }
         if self.is_due(file) {
             let done = self.checkpoint(Checkpoint::Passive);
             if file.0 > WAL_SIZE_LIMIT_BYTES.unsigned_abs() && done.is_ok_and(|report| report.is_complete()) {
@@ -173,6 +177,15 @@ impl Shared {
             }
         }
         self.tell();
+    }
+
+    /// The system's list of all locks is long to read: only while the log is written, a checkpoint was kept from its end, or
+    /// somebody was seen who may be gone by now. Who waits for a lock looks for itself.
+    fn locks_matter(&self, file: Look) -> bool {
+        let mut state = self.state.lock();
+        let unfinished = state.last.as_ref().is_some_and(|last| last.busy || !last.is_complete());
+        let written = state.looked_at.replace(file) != Some(file);
+        written || unfinished || self.parts.holders.all().iter().any(|holder| !holder.ours)
     }
 
     fn is_due(&self, file: Look) -> bool {

@@ -171,3 +171,26 @@ async fn the_log_is_another_one_once_everything_in_it_is_in_the_file() {
     std::fs::remove_file(log_path(&bench.path)).expect("removed");
     assert_eq!(bench.database.log_generation(), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_the_list_of_locks_while_nothing_happens() {
+    let bench = bench();
+    let holders = bench.database.inner.keeper.holders();
+    let looked_since = |before| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while holders.looked_at() <= before {
+            assert!(Instant::now() < until, "the keeper looks while the log is written");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        holders.looked_at()
+    };
+    bench.put(100).await;
+    looked_since(None);
+    bench.put(100).await;
+    let last = looked_since(holders.looked_at());
+    // Three looks at the log's file, in which nothing was written.
+    std::thread::sleep(Duration::from_millis(3200));
+    assert_eq!(holders.looked_at(), last);
+    bench.put(100).await;
+    looked_since(last);
+}

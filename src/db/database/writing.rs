@@ -9,13 +9,14 @@ use serde::de::DeserializeOwned;
 
 use super::Database;
 use crate::clock;
+use crate::db::active::Job;
 use crate::db::breaker::Permit;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::idempotency::{self, Answered, Once};
 use crate::db::operation::{Effect, Operation};
 use crate::db::verdict::{Direction, verdict};
 use crate::db::wait;
-use crate::db::writer::Submitted;
+use crate::db::writer::{Submitted, Turn};
 
 /// How long a caller waits past its deadline for a commit that has already begun, before the outcome is unknown.
 pub const COMMIT_GRACE: Duration = Duration::from_secs(2);
@@ -50,10 +51,18 @@ impl Database {
         let permit = self.write_permit(operation, deadline).await?;
         let permit = self.unless_stuck(operation, permit)?;
         let number = permit.operation();
+        let (caller, started) = (self.caller(site), clock::now());
         let Submitted { mut answer, turn } =
             self.inner
                 .writer
-                .submit(operation, self.caller(site), deadline, permit, job)?;
+                .submit(operation, caller.clone(), deadline, permit, job)?;
+        let _awaited = self.inner.readers.active.awaits(Job {
+            operation: operation.name,
+            caller,
+            started,
+            deadline,
+            turn: turn.clone(),
+        });
         let error = |kind| DbError::new(self.name(), operation.name, kind);
         let gone = |_| {
             // It was dropped unanswered. One that was never begun, or was rolled back, can't take effect any more.
@@ -65,7 +74,9 @@ impl Database {
             Err(error(kind).with_detail("the writer failed"))
         };
         if let Ok(answered) = wait::until(deadline, &mut answer).await {
-            return answered.unwrap_or_else(gone);
+            return answered
+                .unwrap_or_else(gone)
+                .map_err(|error| as_cancelled(error, &turn));
         }
         if turn.cancel() {
             self.count_stuck(operation, number, self.settings().operation.timeout);
@@ -144,4 +155,13 @@ impl Database {
             permit.settle(verdict(Direction::Write, &error, false));
         }
     }
+}
+
+/// A write that was not begun because somebody wanted it stopped: not its caller, who still waits.
+fn as_cancelled(error: DbError, turn: &Turn) -> DbError {
+    let kind = match error.kind {
+        ErrorKind::NotBegun if turn.is_taken_back() => ErrorKind::Cancelled,
+        kind => kind,
+    };
+    DbError { kind, ..error }
 }

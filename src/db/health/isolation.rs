@@ -1,20 +1,18 @@
 //! A file that was isolated (floor 1): its evidence is secured, it is checked, and it is let back when it is sound.
 //!
 //! What must stay true: the evidence is copied before anything else touches the file; nothing but a good verdict on a
-//! file that is on the disk ends an isolation; where only indexes are wrong, an operator may have them made anew, and nobody else uses the file meanwhile.
+//! file that is on the disk ends an isolation; where only indexes are wrong, an operator may have them made anew ([`super::reindex`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 use super::durable::bring_to_disk;
 use crate::clock;
 use crate::db::database::Database;
 use crate::db::deadline::{Limits, Scope};
-use crate::db::error::{DbError, ErrorKind};
 use crate::db::evidence;
 use crate::db::verify::{Depth, Verdict, check, limit_of};
 use crate::db::wait;
@@ -31,6 +29,8 @@ pub struct DamageReport {
     pub cause: String,
     /// What the check of the whole file says, line by line.
     pub findings: Vec<String>,
+    /// The tables that can't be read whole, where it is known.
+    pub tables: Vec<String>,
     /// The indexes that are wrong, when nothing else is: [`Database::reindex`] makes them anew.
     pub indexes: Vec<String>,
     /// The folder that holds a copy of the file as it was found, or why there is none.
@@ -70,7 +70,8 @@ impl Database {
         {
             let mut case = self.inner.health.case.lock();
             // What was found in the file itself stays the case, whatever happens to it afterwards.
-            case.from_outside |= case.next_check.is_none() && !self.is_isolated();
+            // The writer may have seen the same a moment before.
+            case.from_outside |= case.next_check.is_none() && (!self.is_isolated() || self.cause() == cause);
         }
         self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
     }
@@ -125,7 +126,7 @@ impl Database {
         }
     }
 
-    fn cause(&self) -> String {
+    pub(super) fn cause(&self) -> String {
         let isolated = self.breakers().map(|breaker| breaker.status());
         let first = isolated.into_iter().find(|status| status.state == "ISOLATED");
         first.map(|status| status.cause).unwrap_or_default()
@@ -145,7 +146,8 @@ impl Database {
     }
 
     /// Whether the verdict lets the file back.
-    fn conclude(&self, verdict: Verdict) -> bool {
+    pub(super) fn conclude(&self, verdict: Verdict) -> bool {
+        let mut tables = Vec::new();
         let (indexes, findings) = match verdict {
             Verdict::Sound => match self.bring_to_disk() {
                 Ok(()) => {
@@ -159,7 +161,13 @@ impl Database {
                 }
             },
             Verdict::Indexes { names, findings } => (names, findings),
-            Verdict::Damaged(findings) => (Vec::new(), findings),
+            Verdict::Damaged {
+                tables: named,
+                findings,
+            } => {
+                tables = named;
+                (Vec::new(), findings)
+            }
             Verdict::Unchecked(why) => (Vec::new(), vec![format!("it could not be checked: {why}")]),
         };
         let mut case = self.inner.health.case.lock();
@@ -170,6 +178,7 @@ impl Database {
             found_at: before.map_or_else(|| self.inner.clock.wall(), |report| report.found_at),
             cause: self.cause(),
             findings,
+            tables,
             indexes,
             evidence: case.evidence.clone().unwrap_or_else(no_evidence),
         };
@@ -207,11 +216,17 @@ impl Database {
     }
 
     fn tell(&self, report: &DamageReport) {
-        let (findings, indexes) = (report.findings.join("; "), report.indexes.join(", "));
+        let joined = |names: &[String]| names.join(", ");
+        let (findings, tables, indexes) = (
+            report.findings.join("; "),
+            joined(&report.tables),
+            joined(&report.indexes),
+        );
         tracing::error!(
             database = self.name(),
             cause = report.cause,
             findings,
+            tables,
             indexes,
             "the isolated file can't be let back"
         );
@@ -221,56 +236,7 @@ impl Database {
             tracing::warn!(%error, "the findings can't be put beside the evidence");
         }
     }
-
-    /// Makes the wrong indexes of an isolated file anew, checks the file and lets it back; gives their names. `None` when
-    /// the file isn't isolated for wrong indexes alone. Goes on when the caller leaves.
-    ///
-    /// # Errors
-    /// SQLite's, after which nothing was changed; [`ErrorKind::Isolated`] when the check still finds something.
-    pub async fn reindex(&self) -> Result<Option<Vec<String>>, DbError> {
-        let database = self.clone();
-        let made = wait::blocking(move || database.make_indexes_anew());
-        made.await
-            .unwrap_or_else(|_| Err(DbError::new(self.name(), "health.reindex", ErrorKind::Panicked)))
-    }
-
-    fn make_indexes_anew(&self) -> Result<Option<Vec<String>>, DbError> {
-        let wrong = self.inner.health.damage().map(|report| report.indexes);
-        let Some(names) = wrong.filter(|names| !names.is_empty() && self.is_isolated()) else {
-            return Ok(None);
-        };
-        let until = clock::now() + limit_of(self.path());
-        let mut writer = self.inner.writer.shared.pool.checkout("health.reindex", until)?;
-        let rebuilt = {
-            let _scope = Scope::enter(Limits {
-                deadline: until,
-                lock_budget: self.settings().operation.lock_timeout,
-                cancelled: None,
-            });
-            rebuild(&writer, &names)
-        };
-        writer.poison();
-        drop(writer);
-        rebuilt.map_err(|error| DbError::from_sqlite(self.name(), "health.reindex", &error))?;
-        tracing::info!(database = self.name(), indexes = names.join(", "), "indexes made anew");
-        let verdict = check(self.path(), self.owner(), Depth::Everything, &Arc::default());
-        if self.conclude(verdict) {
-            return Ok(Some(names));
-        }
-        let cause = self.cause();
-        Err(DbError::new(
-            self.name(),
-            "health.reindex",
-            ErrorKind::Isolated { cause },
-        ))
-    }
 }
 
-/// All of them or none.
-fn rebuild(writer: &Connection, names: &[String]) -> rusqlite::Result<()> {
-    let transaction = rusqlite::Transaction::new_unchecked(writer, rusqlite::TransactionBehavior::Immediate)?;
-    for name in names {
-        transaction.execute_batch(&format!("REINDEX \"{}\"", name.replace('"', "\"\"")))?;
-    }
-    transaction.commit()
-}
+#[cfg(test)]
+mod tests;

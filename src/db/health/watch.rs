@@ -14,7 +14,7 @@ use crate::db::backoff::within_ten_percent;
 use crate::db::breaker::Breaker;
 use crate::db::database::Database;
 use crate::db::error::DbError;
-use crate::db::identity::identity;
+use crate::db::identity::{identity, moved};
 use crate::db::wait;
 
 /// Soonest next probe, so that a breaker whose time has come is not hammered.
@@ -126,17 +126,13 @@ impl Database {
         let (path, opened) = (self.path().to_owned(), self.inner.health.opened);
         let found = wait::blocking(move || identity(&path)).await;
         let Ok(found) = found else { return false };
-        let what = match found {
+        let could_look = found.is_ok();
+        match moved(found, opened) {
+            Some(cause) => self.isolate_from_outside(&cause),
             // With a log that is gone, a check would look at another state than the one in use: not the right one yet.
-            Ok(found) if found == opened => return self.check_log().await,
-            Ok(_) => "replaced by another one",
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "deleted",
-            // Not allowed to look: says nothing about which file it is.
-            Err(_) => return false,
-        };
-        self.isolate_from_outside(&format!(
-            "the database file was {what}; put it back, or stop, remove its -wal and -shm, and start"
-        ));
+            None if could_look => return self.check_log().await,
+            None => {}
+        }
         false
     }
 

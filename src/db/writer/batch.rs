@@ -103,6 +103,9 @@ impl Bench<'_> {
         let worked = clock::now();
         self.commit(sequence)
             .map_err(|(error, unknown)| self.failed(lead, error, scope, unknown))?;
+        self.connection
+            .moved()
+            .map_or(Ok(()), |what| Err(self.lost(lead, what)))?;
         Ok(Attempt::Committed(Committed {
             results,
             sequence,
@@ -155,6 +158,7 @@ impl Bench<'_> {
 
     fn failed(&mut self, lead: &'static str, error: rusqlite::Error, scope: &Scope, outcome_unknown: bool) -> Attempt {
         let error = with_true_code(self.connection, error);
+        crate::db::memory::relieve(self.database, &error, None);
         let class = classify_error(&error);
         let outcome_unknown = outcome_unknown && !is_certain(&error);
         // What became of a commit is asked on another connection.
@@ -166,6 +170,16 @@ impl Bench<'_> {
             outcome_unknown,
             error: DbError::from_sqlite(self.database, lead, &error).with_holder(holder),
             lock_budget_spent: scope.lock_budget_spent(),
+        })
+    }
+
+    /// It was committed into a file that is no longer at its path: nobody is told that it is kept.
+    fn lost(&mut self, lead: &'static str, cause: String) -> Attempt {
+        self.connection.poison();
+        Attempt::Failed(BatchFailure {
+            error: DbError::new(self.database, lead, ErrorKind::Isolated { cause }),
+            lock_budget_spent: false,
+            outcome_unknown: true,
         })
     }
 

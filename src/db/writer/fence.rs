@@ -80,6 +80,9 @@ pub fn run_one(
     scope: &Scope,
     watched: &Watched<'_>,
 ) -> rusqlite::Result<Own> {
+    if !job.turn().begin() {
+        return Ok(Own::Stopped(ErrorKind::Cancelled));
+    }
     let connection = fence.connection;
     fence.savepoint.execute([])?;
     scope.set_deadline(job.deadline());

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::db::active::Caller;
+use crate::db::active::{Caller, Phase};
 use crate::db::breaker::Permit;
 use crate::db::error::DbError;
 use crate::db::operation::{Effect, Operation};
@@ -21,6 +21,10 @@ use crate::db::panic_text::panic_text;
 const QUEUED: u8 = 0;
 const RUNNING: u8 = 1;
 const CANCELLED: u8 = 2;
+/// It is in a batch, and somebody wants it stopped before it begins.
+const UNWANTED: u8 = 3;
+/// In a batch, and its statements run or have run.
+const BEGUN: u8 = 4;
 
 /// Whether a job may still be cancelled; shared by the job and its caller.
 #[derive(Clone, Default)]
@@ -35,17 +39,41 @@ impl Turn {
 
     /// The writer takes the job; `false` when the caller has cancelled it.
     pub fn start(&self) -> bool {
-        self.swap(QUEUED, RUNNING) || self.0.load(Ordering::Acquire) == RUNNING
+        self.swap(QUEUED, RUNNING) || self.swap(BEGUN, RUNNING) || self.0.load(Ordering::Acquire) == RUNNING
+    }
+
+    /// Its statements are about to run; `false` when somebody wanted it stopped before.
+    pub fn begin(&self) -> bool {
+        self.swap(RUNNING, BEGUN)
+    }
+
+    /// Somebody wants it stopped; `true` when it is certain that none of its statements will run from now on.
+    pub fn take_back(&self) -> bool {
+        self.swap(QUEUED, CANCELLED) || self.swap(RUNNING, UNWANTED) || self.is_taken_back()
+    }
+
+    /// Whether it will not be run.
+    pub fn is_taken_back(&self) -> bool {
+        matches!(self.0.load(Ordering::Acquire), CANCELLED | UNWANTED)
+    }
+
+    /// How far it is.
+    pub fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            QUEUED | CANCELLED => Phase::Queued,
+            RUNNING | UNWANTED => Phase::WaitingForLock,
+            _ => Phase::Running,
+        }
     }
 
     /// The attempt was rolled back: the caller may cancel again.
     pub fn pause(&self) {
-        self.swap(RUNNING, QUEUED);
+        let _ = self.swap(RUNNING, QUEUED) || self.swap(BEGUN, QUEUED) || self.swap(UNWANTED, CANCELLED);
     }
 
     /// The caller gives up; `true` when it is certain that nothing was or will be done.
     pub fn cancel(&self) -> bool {
-        self.swap(QUEUED, CANCELLED)
+        self.swap(QUEUED, CANCELLED) || self.0.load(Ordering::Acquire) == CANCELLED
     }
 }
 
@@ -231,5 +259,24 @@ mod tests {
         turn.pause();
         assert!(turn.cancel(), "a rolled-back one can");
         assert!(!turn.start(), "and never runs again");
+
+        let turn = Turn::default();
+        assert!(
+            turn.start() && turn.take_back(),
+            "in a batch, and none of its statements has run"
+        );
+        assert!(!turn.begin() && !turn.start(), "so none will");
+        turn.pause();
+        assert!(turn.cancel(), "which is certain");
+
+        let turn = Turn::default();
+        assert!(turn.start() && turn.begin());
+        assert!(!turn.take_back(), "its statements have run");
+        assert!(
+            turn.start() && turn.begin(),
+            "they were rolled back for another's sake and run again"
+        );
+        turn.pause();
+        assert!(turn.take_back() && !turn.start());
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::PoolSettings;
 use crate::db::ActiveOperation;
+use crate::db::Cancel;
 
 const RUNAWAY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 
@@ -36,10 +37,10 @@ async fn an_operation_is_stopped_by_its_name_and_the_next_is_not() {
     );
     assert!(found.call_site.contains("running.rs:"), "{}", found.call_site);
     assert_eq!(found.request_id.as_deref(), Some("r-1"));
-    assert!(bench.database.cancel(found.id));
+    assert_eq!(bench.database.cancel(found.id), Cancel::Asked);
     let error = reader.await.expect("joined").expect_err("stopped");
     assert_eq!((&error.kind, error.is_retryable()), (&ErrorKind::Cancelled, false));
-    assert!(!bench.database.cancel(found.id), "it is over");
+    assert_eq!(bench.database.cancel(found.id), Cancel::Over);
     assert_eq!(bench.count().await, 0);
     let breaker = &bench.database.status().breakers[0];
     assert_eq!((breaker.state, breaker.failed_calls), ("CLOSED", 0));
@@ -57,7 +58,7 @@ async fn a_write_that_is_stopped_undoes_itself_alone() {
         let database = bench.database.clone();
         async move { database.write(PUT, |c| insert(c, "kept", 1).map(Effect::Commit)).await }
     });
-    assert!(bench.database.cancel(found.id));
+    assert_eq!(bench.database.cancel(found.id), Cancel::Asked);
     assert_eq!(
         writer.await.expect("joined").expect_err("stopped").kind,
         ErrorKind::Cancelled

@@ -1,0 +1,36 @@
+//! Looks into an isolated file that nobody waits for any more.
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::config::DatabaseSettings;
+use crate::db::{Options, Unobserved};
+
+#[test]
+fn a_look_that_was_cancelled_while_it_copied_leaves_everything_to_the_next() {
+    let folder = tempfile::tempdir().expect("folder");
+    let options = Options {
+        name: "app",
+        path: folder.path().join("app.db"),
+        application_id: 7,
+        migrations: &[],
+        settings: DatabaseSettings::default(),
+    };
+    let database = Database::open(options, SystemClock::shared(), Arc::new(Unobserved)).expect("opens");
+    database.breakers()[1].isolate("SQLite CORRUPT (11)");
+    let copies = || {
+        let entries = std::fs::read_dir(evidence::folder_beside(database.path()));
+        let names = entries.expect("a folder").map(|entry| entry.expect("read").file_name());
+        names.filter(|name| name.to_string_lossy().ends_with("Z-app")).count()
+    };
+    database.examine(&Arc::new(AtomicBool::new(true)));
+    assert!(database.is_isolated());
+    assert_eq!(copies(), 0);
+    let untouched = |case: &Case| case.evidence.is_none() && case.next_check.is_none() && case.report.is_none();
+    assert!(
+        untouched(&database.inner.health.case.lock()),
+        "no verdict on what was not secured"
+    );
+    database.examine(&Arc::default());
+    assert!(!database.is_isolated(), "it is sound");
+    assert_eq!(copies(), 1);
+}
