@@ -77,7 +77,7 @@ impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Permit<B, O> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn succeed(self) {
         // Taken apart first, for the same reason: where there is no lease, there is nothing to drop.
         let Self {
