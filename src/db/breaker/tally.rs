@@ -41,7 +41,7 @@ pub struct Tally {
 /// A word that counts nothing yet.
 #[inline]
 fn zero(era: u64, second: u64) -> u64 {
-    era << (LAP_BITS + COUNT_BITS) | (second / SLOTS & LAPS) << COUNT_BITS
+    era << (LAP_BITS + COUNT_BITS) | ((second / SLOTS) & LAPS) << COUNT_BITS
 }
 
 /// The word that counts one more call, or `None` when it can't be counted: the slot is full, or it has gone on to a
