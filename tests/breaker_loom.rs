@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use db::breaker::gate::Gate;
 use db::breaker::machine::Machine;
 use db::breaker::state::{Cause, Moment, Outcome, Ticket};
+use db::breaker::stripes::Owners;
 use mainstay::config::BreakerSettings;
 use mainstay::db::classify::Told;
 
@@ -28,6 +29,7 @@ mod db {
         pub mod gate;
         pub mod machine;
         pub mod state;
+        pub mod stripes;
         pub mod tally;
         #[allow(clippy::modulo_one, reason = "a window of one second has one bucket")]
         pub mod window;
@@ -38,11 +40,8 @@ mod db {
 
             pub const WINDOW_SECONDS: u64 = 1;
             pub const SLOTS: u64 = 2;
-            pub const STRIPES: usize = 1;
-
-            pub fn stripe() -> usize {
-                0
-            }
+            pub const OWNED: usize = 1;
+            pub const SHARED: usize = 1;
 
             pub struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -66,7 +65,17 @@ const SECOND: u64 = 3;
 /// The breaker without its clock and observer: what [`Gate`] and [`Machine`] do together.
 struct Breaker {
     gate: Gate<Machine>,
+    owners: Owners,
     start: Instant,
+}
+
+/// The stripe that is a thread's own for a while, as `thread.rs` keeps it until the thread ends.
+struct Own<'a>(&'a Breaker, usize);
+
+impl Drop for Own<'_> {
+    fn drop(&mut self) {
+        self.0.owners.give_back(self.1);
+    }
 }
 
 impl Breaker {
@@ -77,6 +86,7 @@ impl Breaker {
         };
         Arc::new(Self {
             gate: Gate::new(Machine::new(settings)),
+            owners: Owners(loom::sync::atomic::AtomicU64::new(0)),
             start: Instant::now(),
         })
     }
@@ -98,10 +108,23 @@ impl Breaker {
         closed.or_else(|| self.gate.locked(|machine| machine.acquire(at).0.ok()))
     }
 
-    /// Whether it changed the state.
+    fn own(&self) -> Option<Own<'_>> {
+        self.owners.take().map(|stripe| Own(self, stripe))
+    }
+
+    /// Whether it changed the state. The caller counts a success in the shared stripe.
     fn settle(&self, at: Instant, ticket: Ticket, operation: u64, outcome: Outcome) -> bool {
+        self.settle_by(None, at, ticket, operation, outcome)
+    }
+
+    /// The same for a caller that has a stripe of its own, or hasn't.
+    fn settle_by(&self, own: Option<&Own>, at: Instant, ticket: Ticket, operation: u64, outcome: Outcome) -> bool {
         let quick = ticket.lease.is_none() && outcome == SUCCESS;
-        if quick && self.gate.succeed(ticket.generation, SECOND) {
+        let succeed = || match own {
+            Some(own) => self.gate.succeed(own.1, ticket.generation, SECOND),
+            None => self.gate.succeed_shared(0, ticket.generation, SECOND),
+        };
+        if quick && succeed() {
             return false;
         }
         let now = Moment { at, second: SECOND };
@@ -282,8 +305,112 @@ fn successes_of_two_threads_are_all_counted() {
     });
 }
 
+fn an_owners_success_races_with_the_failure_that_opens() {
+    loom::model(|| {
+        let breaker = Breaker::new(2);
+        let at = breaker.start;
+        let tickets: Vec<_> = (0..3).map(|_| breaker.acquire(at).expect("closed")).collect();
+        let success = {
+            let (breaker, ticket) = (Arc::clone(&breaker), tickets[2]);
+            loom::thread::spawn(move || {
+                let own = breaker.own().expect("free");
+                breaker.settle_by(Some(&own), at, ticket, 9, SUCCESS)
+            })
+        };
+        breaker.settle(at, tickets[0], 1, failure());
+        let opened = breaker.settle(at, tickets[1], 2, failure());
+        assert!(!success.join().expect("ended"), "a success opens nothing");
+        assert_eq!(breaker.state(), if opened { "OPEN" } else { "CLOSED" });
+        let (calls, failures) = breaker.counts();
+        assert_eq!(failures, 2);
+        assert!(if opened { calls <= 3 } else { calls == 3 });
+    });
+}
+
+fn an_owner_that_comes_late_changes_nothing() {
+    loom::model(|| {
+        let breaker = Breaker::new(1);
+        let at = breaker.start;
+        let (early, stale) = (
+            breaker.acquire(at).expect("closed"),
+            breaker.acquire(at).expect("closed"),
+        );
+        let late = {
+            let breaker = Arc::clone(&breaker);
+            loom::thread::spawn(move || {
+                let own = breaker.own().expect("free");
+                // The second comes upon what the first has counted; each before, amid or after the change.
+                breaker.settle_by(Some(&own), at, early, 1, SUCCESS);
+                breaker.settle_by(Some(&own), at, stale, 2, SUCCESS);
+                // What it is given in the new generation counts, whatever the stripe has in it.
+                let fresh = breaker.acquire(at);
+                let is_fresh = |ticket: &Ticket| ticket.generation > stale.generation;
+                fresh.filter(is_fresh).map_or(0, |ticket| {
+                    breaker.settle_by(Some(&own), at, ticket, 3, SUCCESS);
+                    1
+                })
+            })
+        };
+        breaker.gate.locked(|machine| machine.isolate("CORRUPT".into()));
+        breaker.gate.locked(|machine| machine.verified(at));
+        let seen = breaker.counts().0;
+        let fresh = late.join().expect("ended");
+        assert!(seen <= fresh, "nothing of before");
+        assert_eq!(breaker.counts(), (fresh, 0), "the fresh one alone");
+    });
+}
+
+fn a_stripe_passes_from_one_owner_to_the_next_with_all_that_stands_in_it() {
+    loom::model(|| {
+        let breaker = Breaker::new(5);
+        let at = breaker.start;
+        let call = || {
+            let breaker = Arc::clone(&breaker);
+            move || {
+                // Whichever comes first owns it; the other takes it over, or shares another.
+                let own = breaker.own();
+                let ticket = breaker.acquire(at).expect("closed");
+                breaker.settle_by(own.as_ref(), at, ticket, 1, SUCCESS);
+                own.is_some()
+            }
+        };
+        let other = loom::thread::spawn(call());
+        let own = call()();
+        let other = other.join().expect("ended");
+        assert!(own || other, "one of them at least finds it free");
+        assert_eq!(breaker.counts(), (2, 0));
+    });
+}
+
+fn who_takes_a_stripe_over_has_seen_the_generation_of_what_stands_in_it() {
+    loom::model(|| {
+        let breaker = Breaker::new(1);
+        let at = breaker.start;
+        let stale = breaker.acquire(at).expect("closed");
+        let late = {
+            let breaker = Arc::clone(&breaker);
+            loom::thread::spawn(move || {
+                let own = breaker.own();
+                breaker.settle_by(own.as_ref(), at, stale, 1, SUCCESS);
+            })
+        };
+        breaker.gate.locked(|machine| machine.isolate("CORRUPT".into()));
+        breaker.gate.locked(|machine| machine.verified(at));
+        let own = breaker.own();
+        let fresh = breaker.acquire(at).expect("closed again");
+        breaker.settle_by(own.as_ref(), at, fresh, 2, SUCCESS);
+        drop(own);
+        late.join().expect("ended");
+        assert_eq!(
+            breaker.counts(),
+            (1, 0),
+            "the late one writes over nothing of its successors"
+        );
+    });
+}
+
 fn main() {
-    let models: [(&str, fn()); 7] = [
+    let models: [(&str, fn()); 11] = [
         (
             "a_success_races_with_the_failure_that_opens",
             a_success_races_with_the_failure_that_opens,
@@ -311,6 +438,22 @@ fn main() {
         (
             "successes_of_two_threads_are_all_counted",
             successes_of_two_threads_are_all_counted,
+        ),
+        (
+            "an_owners_success_races_with_the_failure_that_opens",
+            an_owners_success_races_with_the_failure_that_opens,
+        ),
+        (
+            "an_owner_that_comes_late_changes_nothing",
+            an_owner_that_comes_late_changes_nothing,
+        ),
+        (
+            "a_stripe_passes_from_one_owner_to_the_next_with_all_that_stands_in_it",
+            a_stripe_passes_from_one_owner_to_the_next_with_all_that_stands_in_it,
+        ),
+        (
+            "who_takes_a_stripe_over_has_seen_the_generation_of_what_stands_in_it",
+            who_takes_a_stripe_over_has_seen_the_generation_of_what_stands_in_it,
         ),
     ];
     for (name, model) in models {

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use super::machine::Machine;
-use super::sync::{AtomicU64, Mutex, Ordering, stripe};
+use super::sync::{AtomicU64, Mutex, Ordering};
 use super::tally::{Tally, one_more};
 
 /// Something that holds the machine, with what else stands under its lock.
@@ -40,11 +40,27 @@ impl<T: AsRef<Machine>> Gate<T> {
         (word != 0).then_some(word >> 1)
     }
 
-    /// Settles the quick success of a call that passed in `generation` without a lease; `false` when that is a matter
-    /// for the machine, because it ends a row of failures.
+    /// Settles the quick success of a call that passed in `generation` without a lease, by the owner of stripe `own`;
+    /// `false` when that is a matter for the machine, because it ends a row of failures.
     #[inline]
-    pub fn succeed(&self, generation: u64, second: u64) -> bool {
-        let slot = self.tally.slot(stripe(), second);
+    pub fn succeed(&self, own: usize, generation: u64, second: u64) -> bool {
+        let slot = self.tally.own(own, second);
+        let word = self.word.load(Ordering::Acquire);
+        if word != generation << 1 {
+            return word >> 1 != generation;
+        }
+        // Nobody else writes here, so nothing gets lost between the load and the store. If the generation ends between
+        // the look at the word and the store, the count carries the old one, which no later sum takes. What it is
+        // written over is never of a later generation: the caller, or the owner before it, has seen that in the word.
+        if let Some(next) = one_more(slot.load(Ordering::Relaxed), generation, second) {
+            slot.store(next, Ordering::Release);
+        }
+        true
+    }
+
+    /// The same in a stripe that others count in too.
+    pub fn succeed_shared(&self, shared: usize, generation: u64, second: u64) -> bool {
+        let slot = self.tally.shared(shared, second);
         // The slot is read before the word: if it belongs to a later generation already, the word says so too, and
         // if it comes to do so after the look at the word, the exchange fails.
         let mut seen = slot.load(Ordering::Acquire);

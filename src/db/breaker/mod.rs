@@ -12,9 +12,11 @@ mod number;
 mod permit;
 mod state;
 mod status;
+mod stripes;
 mod sync;
 mod tally;
 mod telling;
+mod thread;
 mod window;
 
 use std::collections::VecDeque;
@@ -28,6 +30,7 @@ use self::machine::Machine;
 pub use self::permit::{BorrowedPermit, Permit};
 pub use self::state::{ByHand, Cause, Moment, Outcome, Refusal, State, Ticket, Transition};
 pub use self::status::BreakerStatus;
+use self::thread::Stripe;
 use super::observe::{BreakerChange, Observer};
 use super::operation::Origin;
 use crate::clock::SharedClock;
@@ -92,13 +95,8 @@ impl Breaker {
     /// The refusal, with the time to come back and the cause.
     #[inline]
     pub fn acquire(self: &Arc<Self>, operation: u64, origin: Option<&Arc<Origin>>) -> Result<Permit, Refusal> {
-        Ok(Permit {
-            ticket: self.ticket(origin)?,
-            breaker: Arc::clone(self),
-            operation,
-            origin: origin.cloned(),
-            settled: false,
-        })
+        let ticket = self.ticket(origin)?;
+        Ok(Permit::new(Arc::clone(self), ticket, operation, origin.cloned()))
     }
 
     /// [`Breaker::acquire`] for a caller that holds on to the breaker: the cheaper way.
@@ -111,31 +109,62 @@ impl Breaker {
         operation: u64,
         origin: Option<&'a Arc<Origin>>,
     ) -> Result<BorrowedPermit<'a>, Refusal> {
-        Ok(Permit {
-            ticket: self.ticket(origin)?,
-            breaker: self,
-            operation,
-            origin,
-            settled: false,
-        })
+        Ok(Permit::new(self, self.ticket(origin)?, operation, origin))
     }
 
     #[inline]
     fn ticket(&self, origin: Option<&Arc<Origin>>) -> Result<Ticket, Refusal> {
-        match self.gate.closed() {
-            Some(generation) => Ok(Ticket {
+        // The machine's answer is taken apart at once: handed on whole, it would take the quick way's ticket into
+        // memory with it.
+        Ok(match self.gate.closed() {
+            Some(generation) => Ticket {
                 generation,
                 lease: None,
-            }),
-            None => self.ask(origin),
-        }
+            },
+            None => self.ask(origin)?,
+        })
     }
 
     #[cold]
+    #[inline(never)]
     fn ask(&self, origin: Option<&Arc<Origin>>) -> Result<Ticket, Refusal> {
         let now = self.clock.now();
         self.change(origin, |machine| machine.acquire(now))
             .inspect_err(|_| self.count_refusal())
+    }
+
+    /// Counts a quick success of a call that passed without a lease; `false` when the machine has to hear of it.
+    #[inline]
+    fn succeed(&self, generation: u64) -> bool {
+        let second = self.clock.second();
+        match thread::own() {
+            Some(own) => self.gate.succeed(own, generation, second),
+            None => self.succeed_without(generation, second),
+        }
+    }
+
+    /// The same on a thread that has no stripe of its own, as far as it knows.
+    #[cold]
+    #[inline(never)]
+    fn succeed_without(&self, generation: u64, second: u64) -> bool {
+        match thread::seek() {
+            Stripe::Own(own) => self.gate.succeed(own, generation, second),
+            Stripe::Shared(shared) => self.gate.succeed_shared(shared, generation, second),
+        }
+    }
+
+    // Out of line, and handed what it needs by value, so that the quick way becomes a part of its caller and keeps the
+    // permit in registers.
+    #[cold]
+    #[inline(never)]
+    fn settle(&self, ticket: Ticket, operation: u64, origin: Option<&Arc<Origin>>, outcome: Outcome) {
+        let now = self.moment();
+        // Only opening spreads its time at random; what hardly ever opens shall not pay for that.
+        let random = match outcome {
+            Outcome::Failure { .. } | Outcome::Trip { .. } | Outcome::Slow { .. } => fastrand::f64(),
+            _ => 0.5,
+        };
+        self.change(origin, |m| ((), m.settle(now, ticket, operation, outcome, random)));
     }
 
     fn count_refusal(&self) {
