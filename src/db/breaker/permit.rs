@@ -117,6 +117,8 @@ impl<B: Borrow<Breaker>, O: Borrow<Arc<Origin>>> Permit<B, O> {
         };
         let origin = self.origin.as_ref().map(Borrow::borrow);
         self.breaker.borrow().settle(ticket, self.operation, origin, outcome);
+        #[cfg(test)]
+        crate::db::simulation::permit_gone(self.breaker.borrow(), ticket.lease);
     }
 }
 
@@ -131,6 +133,6 @@ impl<B: Borrow<Breaker>> Drop for Lease<B> {
             self.breaker.borrow().settle(ticket, 0, None, Outcome::Ignored);
         }
         #[cfg(test)]
-        crate::db::simulation::permit_gone(self.breaker.borrow(), self.ticket.lease);
+        crate::db::simulation::permit_gone(self.breaker.borrow(), self.held);
     }
 }

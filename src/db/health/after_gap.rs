@@ -30,7 +30,7 @@ impl Database {
                 );
                 return;
             }
-            Ok(Verdict::Indexes { findings, .. } | Verdict::Damaged(findings)) => findings,
+            Ok(Verdict::Indexes { findings, .. } | Verdict::Damaged { findings, .. }) => findings,
             Ok(Verdict::Unchecked(why)) => {
                 tracing::warn!(
                     database = self.name(),
