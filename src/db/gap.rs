@@ -104,10 +104,15 @@ pub fn at_start(
     now: Timestamp,
 ) -> Option<Gap> {
     let found_at = from_epoch_ms(epoch_ms(now));
+    let before = sequence.remembered(name).filter(|gap| gap.is_told_at(now));
     let Some(missing) = missing else {
         aside.into_iter().for_each(SetAside::discard);
-        return sequence.remembered(name).filter(|gap| gap.is_told_at(now));
+        return before;
     };
+    // An earlier start that ended before its first commit found the same, and has the log from before it was cut.
+    if let Some(before) = before.filter(|gap| gap.missing == missing && aside.is_none()) {
+        return Some(before);
+    }
     let kept = aside.map(|aside| aside.keep(name, found_at, &missing.to_string()));
     let evidence = kept.and_then(|kept| {
         let failed =
@@ -171,5 +176,27 @@ mod tests {
             "{}",
             gap(0)
         );
+    }
+
+    #[test]
+    fn a_start_that_finds_the_same_again_keeps_the_evidence_of_the_first() {
+        let folder = tempfile::tempdir().expect("folder");
+        let database = folder.path().join("a.db");
+        let (mut sequence, _) = Sequence::open(&database, [7; 16], 0);
+        sequence.acknowledge(9);
+        let evidence = Some(SetAside::name_of("a", gap(0).found_at));
+        let first = Gap { evidence, ..gap(0) };
+        sequence.remember(&first);
+        let start = |found, second| {
+            let (mut sequence, missing) = Sequence::open(&database, [7; 16], found);
+            at_start(&mut sequence, missing, None, "a", gap(second).found_at)
+        };
+        assert_eq!(start(4, 60), Some(first.clone()), "no commit has come in between");
+        assert_eq!(start(9, 60), Some(first.clone()));
+        let other = Gap {
+            missing: MissingCommits::Behind { expected: 9, found: 3 },
+            ..gap(60)
+        };
+        assert_eq!(start(3, 60), Some(other));
     }
 }
