@@ -77,6 +77,12 @@ impl Health {
         self.log.generation()
     }
 
+    /// Holds the log as the copying of evidence does.
+    #[cfg(test)]
+    pub fn while_log_is_copied<T>(&self, done: impl FnOnce() -> T) -> T {
+        self.log.with_anchor(|_| done())
+    }
+
     /// What was found in an isolated file that can't be let back.
     pub fn damage(&self) -> Option<DamageReport> {
         self.case.lock().report.clone()

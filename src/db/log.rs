@@ -73,19 +73,19 @@ impl WriteAheadLog {
         }
     }
 
-    /// Which log it is now; `None` when that can't be told, as for one that was deleted. Blocking.
+    /// Which log it is now; `None` when that can't be told: it was deleted, or somebody else looks, which may take long.
+    /// Blocking, where the disk hangs, for one caller at a time.
     pub fn generation(&self) -> Option<LogGeneration> {
+        let anchor = self.anchor.try_lock()?;
         if !self.is_ours() {
             return None;
         }
-        self.with_anchor(|anchor| {
-            let log = Handle::of(anchor, ffi::SQLITE_FCNTL_JOURNAL_POINTER)?;
-            if log.size().ok()? < HEADER as u64 {
-                return Some(LogGeneration(None));
-            }
-            let mut header = [0; HEADER];
-            log.read(&mut header, 0).then(|| LogGeneration(Some(salts_in(&header))))
-        })
+        let log = Handle::of(&anchor, ffi::SQLITE_FCNTL_JOURNAL_POINTER)?;
+        if log.size().ok()? < HEADER as u64 {
+            return Some(LogGeneration(None));
+        }
+        let mut header = [0; HEADER];
+        log.read(&mut header, 0).then(|| LogGeneration(Some(salts_in(&header))))
     }
 
     /// Opens the log anew, after it was replaced and everybody else let go of the old one. Blocking.

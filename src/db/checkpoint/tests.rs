@@ -194,3 +194,17 @@ async fn nobody_reads_the_list_of_locks_while_nothing_happens() {
     bench.put(100).await;
     looked_since(last);
 }
+
+#[tokio::test]
+async fn nobody_waits_to_be_told_which_log_it_is_while_another_copies_it() {
+    let bench = bench();
+    bench.put(1000).await;
+    let asked = bench.database.inner.health.while_log_is_copied(|| {
+        let database = bench.database.clone();
+        std::thread::spawn(move || database.log_generation())
+            .join()
+            .expect("asked")
+    });
+    assert_eq!(asked, None);
+    assert!(bench.database.log_generation().is_some());
+}
