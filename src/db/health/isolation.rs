@@ -147,6 +147,10 @@ impl Database {
 
     /// Whether the verdict lets the file back.
     pub(super) fn conclude(&self, verdict: Verdict) -> bool {
+        // A check that began before a REINDEX, and ends after it has let the file back, saw what is no more.
+        if verdict != Verdict::Sound && !self.is_isolated() {
+            return false;
+        }
         let mut tables = Vec::new();
         let (indexes, findings) = match verdict {
             Verdict::Sound => match self.bring_to_disk() {

@@ -5,17 +5,21 @@ use crate::clock::SystemClock;
 use crate::config::DatabaseSettings;
 use crate::db::{Options, Unobserved};
 
-#[test]
-fn a_look_that_was_cancelled_while_it_copied_leaves_everything_to_the_next() {
-    let folder = tempfile::tempdir().expect("folder");
+fn opened(folder: &std::path::Path) -> Database {
     let options = Options {
         name: "app",
-        path: folder.path().join("app.db"),
+        path: folder.join("app.db"),
         application_id: 7,
         migrations: &[],
         settings: DatabaseSettings::default(),
     };
-    let database = Database::open(options, SystemClock::shared(), Arc::new(Unobserved)).expect("opens");
+    Database::open(options, SystemClock::shared(), Arc::new(Unobserved)).expect("opens")
+}
+
+#[test]
+fn a_look_that_was_cancelled_while_it_copied_leaves_everything_to_the_next() {
+    let folder = tempfile::tempdir().expect("folder");
+    let database = opened(folder.path());
     database.breakers()[1].isolate("SQLite CORRUPT (11)");
     let copies = || {
         let entries = std::fs::read_dir(evidence::folder_beside(database.path()));
@@ -33,4 +37,19 @@ fn a_look_that_was_cancelled_while_it_copied_leaves_everything_to_the_next() {
     database.examine(&Arc::default());
     assert!(!database.is_isolated(), "it is sound");
     assert_eq!(copies(), 1);
+}
+
+#[test]
+fn a_bad_verdict_that_comes_after_the_file_was_let_back_says_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let database = opened(folder.path());
+    database.breakers()[1].isolate("SQLite CORRUPT (11)");
+    database.examine(&Arc::default());
+    assert!(!database.is_isolated(), "it is sound");
+    let (names, findings) = (
+        vec!["by b".to_owned()],
+        vec!["row 3 missing from index by b".to_owned()],
+    );
+    assert!(!database.conclude(Verdict::Indexes { names, findings }));
+    assert_eq!(database.inner.health.damage(), None);
 }
