@@ -4,11 +4,12 @@
 //! own threads again and again, because they are quicker than it: for 64 callers that took a quarter of the time of a
 //! whole batch. A task of the runtime puts the others into its own thread's queue, and the writer goes on meanwhile.
 //! What must stay true: every job is answered once, whatever becomes of the task that answers it; no caller's answer
-//! depends on a runtime that isn't its own; whose value panics costs nobody else. Called by the writer's thread, after the commit.
+//! depends on a runtime that isn't its own, nor on one that has no threads; whose value panics costs nobody else. Called
+//! by the writer's thread, after the commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::batch::Results;
 use super::job::Job;
@@ -40,8 +41,11 @@ impl Answers {
         runtime.spawn(async move { drop(there) });
     }
 
+    /// A runtime of one thread runs its tasks only while that thread is in it: who waits in another one, through its
+    /// handle, would wait for that.
     fn lead(&self) -> Option<&Handle> {
-        self.0.first()?.0.runtime()
+        let has_threads = |runtime: &&Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+        self.0.first()?.0.runtime().filter(has_threads)
     }
 }
 
@@ -64,6 +68,7 @@ impl Drop for Answers {
 #[cfg(test)]
 mod tests {
     use std::panic::Location;
+    use std::sync::mpsc;
 
     use rusqlite::Connection;
     use tokio::runtime::{Builder, Runtime};
@@ -78,8 +83,25 @@ mod tests {
 
     type Answered<T> = Receiver<Result<T, DbError>>;
 
-    fn runtime() -> Runtime {
-        Builder::new_current_thread().build().expect("a runtime")
+    /// A runtime with one thread, which does nothing until the sender goes.
+    fn held() -> (Runtime, mpsc::Sender<()>) {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .expect("a runtime");
+        let ((go, held), (begins, begun)) = (mpsc::channel::<()>(), mpsc::channel());
+        runtime.spawn(async move {
+            begins.send(()).expect("awaited");
+            _ = held.recv();
+        });
+        begun.recv().expect("begun");
+        (runtime, go)
+    }
+
+    /// Until everything that was handed to its thread before is done.
+    fn go_on((runtime, go): (Runtime, mpsc::Sender<()>)) {
+        drop(go);
+        runtime.block_on(runtime.spawn(async {})).expect("ran");
     }
 
     /// A job that has run, of a caller on `runtime`.
@@ -117,15 +139,15 @@ mod tests {
 
     #[test]
     fn a_batch_is_answered_on_its_callers_runtime_and_a_few_at_once() {
-        let runtime = runtime();
-        let (jobs, mut answered) = batch(&runtime, FEW);
+        let held = held();
+        let (jobs, mut answered) = batch(&held.0, FEW);
         Answers(jobs).give();
         assert_eq!(given(&mut answered), [0, 1, 2, 3]);
-        let (mut jobs, mut answered) = batch(&runtime, FEW + 1);
+        let (mut jobs, mut answered) = batch(&held.0, FEW + 1);
         jobs[1].1 = Err(DbError::new("app", "", ErrorKind::Cancelled));
         Answers(jobs).give();
         assert!(given(&mut answered).is_empty(), "the runtime hasn't run yet");
-        runtime.block_on(tokio::task::yield_now());
+        go_on(held);
         let refused = answered.remove(1).try_recv().expect("answered");
         assert_eq!(
             refused.map_err(|error| (error.operation, error.kind)),
@@ -136,27 +158,40 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_somebody_elses_runtime() {
-        let (stands_still, other) = (runtime(), runtime());
-        let (mut jobs, mut waiting) = batch(&stands_still, FEW);
-        let (others, mut answered) = batch(&other, 2);
+        let (stands_still, other) = (held(), held());
+        let (mut jobs, mut waiting) = batch(&stands_still.0, FEW);
+        let (others, mut answered) = batch(&other.0, 2);
         jobs.extend(others);
         Answers(jobs).give();
         assert_eq!((given(&mut answered), given(&mut waiting)), (vec![0, 1], vec![]));
+        go_on(stands_still);
+        go_on(other);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_runtime_that_only_its_owner_can_run() {
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        let (jobs, mut answered) = batch(&runtime, FEW + 1);
+        Answers(jobs).give();
+        assert_eq!(given(&mut answered), [0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn a_runtime_that_ends_first_takes_no_answer_with_it() {
         for is_over in [false, true] {
-            let runtime = runtime();
-            let (jobs, mut answered) = batch(&runtime, FEW + 1);
+            let (runtime, go) = held();
+            let (jobs, answered) = batch(&runtime, FEW + 1);
             if is_over {
                 runtime.shutdown_background();
                 Answers(jobs).give();
             } else {
                 Answers(jobs).give();
-                drop(runtime);
+                runtime.shutdown_background();
             }
-            assert_eq!(given(&mut answered), [0, 1, 2, 3, 4], "over already: {is_over}");
+            drop(go);
+            let values = answered.into_iter().map(|one| one.blocking_recv().expect("answered"));
+            let values: Vec<_> = values.map(|value| value.expect("committed")).collect();
+            assert_eq!(values, [0, 1, 2, 3, 4], "over already: {is_over}");
         }
     }
 
@@ -171,13 +206,13 @@ mod tests {
 
     #[test]
     fn a_value_that_panics_costs_nobody_else() {
-        let runtime = runtime();
-        let (mut jobs, mut answered) = batch(&runtime, FEW + 1);
-        let (left, waits) = ran(&runtime, Sore(true));
+        let held = held();
+        let (mut jobs, mut answered) = batch(&held.0, FEW + 1);
+        let (left, waits) = ran(&held.0, Sore(true));
         drop(waits);
         jobs.insert(0, left);
         Answers(jobs).give();
-        runtime.block_on(tokio::task::yield_now());
+        go_on(held);
         assert_eq!(given(&mut answered), [0, 1, 2, 3, 4]);
     }
 }
