@@ -17,6 +17,8 @@ use super::classify::{Impact, classify_error};
 use super::deadline::{Limits, Scope, obey_scopes};
 use crate::clock;
 
+pub use self::blame::replaced_indexes;
+
 /// A check of the whole file may take this long, and longer for a large file.
 pub const SHORTEST_CHECK: Duration = Duration::from_secs(10);
 const SLOW_DISK_BYTES_PER_SECOND: u64 = 10 << 20;

@@ -15,10 +15,12 @@ use crate::db::deadline::{Limits, Scope};
 use crate::db::disk::Space;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::reserve::RESERVE_BYTES;
-use crate::db::verify::{Depth, Verdict, check, limit_of};
+use crate::db::verify::{Depth, Verdict, check, limit_of, replaced_indexes};
 use crate::db::wait;
 
 const NAME: &str = "health.reindex";
+/// A file that is written anew is read, copied aside, and written to the log: a check only reads it.
+const PASSES: u32 = 4;
 
 impl Database {
     /// Makes the wrong indexes of an isolated file anew, checks the file and lets it back; gives their names. `None` when
@@ -58,19 +60,27 @@ impl Database {
 
     fn make_anew(&self, names: &[String]) -> Result<(), DbError> {
         let made = self.on_own_connection(|writer| rebuild(writer, names))?;
-        let done = match made {
+        let made = match made {
             // Clearing it leads through its pages, and one of them can't be read.
             Err(error) if classify_error(&error).impact == Impact::Isolates => {
                 // Another connection: this one takes the file for read-only from now on.
                 self.on_own_connection(|writer| {
                     self.room_to_write_anew()?;
-                    replace(writer, names)?;
-                    // Gives back the pages that nothing leads to any more. The copy is as large as the database, so it is
-                    // made in a file, whatever is usual for temporary content.
-                    writer.execute_batch("PRAGMA temp_store = FILE; VACUUM")
+                    replace(writer, names)
                 })?
             }
             other => other,
+        };
+        let done = match made {
+            // Also what an earlier attempt came no further than to leave behind.
+            Ok(()) => self.on_own_connection(|writer| {
+                if replaced_indexes(writer)?.is_none() {
+                    return Ok(());
+                }
+                self.room_to_write_anew()?;
+                give_back(writer)
+            })?,
+            Err(error) => Err(error),
         };
         done.map_err(|error| DbError::from_sqlite(self.name(), NAME, &error))?;
         tracing::info!(database = self.name(), indexes = names.join(", "), "indexes made anew");
@@ -92,7 +102,7 @@ impl Database {
 
     /// Work on a connection that nobody uses afterwards.
     fn on_own_connection<T>(&self, work: impl FnOnce(&Connection) -> T) -> Result<T, DbError> {
-        let until = clock::now() + limit_of(self.path());
+        let until = clock::now() + limit_of(self.path()) * PASSES;
         let mut writer = self.inner.writer.shared.pool.checkout(NAME, until)?;
         let _scope = Scope::enter(Limits {
             deadline: until,
@@ -114,18 +124,21 @@ fn rebuild(writer: &Connection, names: &[String]) -> rusqlite::Result<()> {
 
 fn reindex(transaction: &Transaction<'_>, names: &[String]) -> rusqlite::Result<()> {
     for name in names {
-        transaction.execute_batch(&format!("REINDEX \"{}\"", name.replace('"', "\"\"")))?;
+        // Without its schema, an index that is called like a collation would mean all that use that one.
+        transaction.execute_batch(&format!("REINDEX main.\"{}\"", name.replace('"', "\"\"")))?;
     }
     Ok(())
 }
 
 /// All of them or none, without a look at their old pages: each begins anew in an empty tree, borrowed from a spare index.
-/// An index's tree says nothing of what it is for, so an empty one serves every index. The old pages belong to nobody then.
+/// An index's tree says nothing of what it is for, so an empty one serves every index. The old pages belong to nobody
+/// then; the spare table stays with the names until they are given back, so that the next check knows whose they were.
 fn replace(writer: &Connection, names: &[String]) -> rusqlite::Result<()> {
     let transaction = Transaction::new_unchecked(writer, TransactionBehavior::Immediate)?;
+    transaction.execute_batch("DROP TABLE IF EXISTS mainstay_spare; CREATE TABLE mainstay_spare(name)")?;
     for name in names {
         transaction.execute_batch(
-            "CREATE TABLE mainstay_spare(a); CREATE INDEX mainstay_spare_tree ON mainstay_spare(a);
+            "CREATE INDEX mainstay_spare_tree ON mainstay_spare(name);
              PRAGMA writable_schema = ON",
         )?;
         transaction.execute(
@@ -133,12 +146,24 @@ fn replace(writer: &Connection, names: &[String]) -> rusqlite::Result<()> {
              WHERE type = 'index' AND name = ?1",
             [name],
         )?;
-        // The schema is read again before the table goes, which would take the tree with it.
+        // The schema is read again before the next index begins, whose name and tree would be these.
         transaction.execute_batch(
             "DELETE FROM sqlite_schema WHERE name = 'mainstay_spare_tree';
-             PRAGMA writable_schema = RESET; DROP TABLE mainstay_spare",
+             PRAGMA writable_schema = RESET",
         )?;
+    }
+    for name in names {
+        transaction.execute("INSERT INTO mainstay_spare VALUES (?1)", [name])?;
     }
     reindex(&transaction, names)?;
     transaction.commit()
 }
+
+/// Gives back the pages that nothing leads to any more. The copy is as large as the database, so it is made in a file,
+/// whatever is usual for temporary content.
+fn give_back(writer: &Connection) -> rusqlite::Result<()> {
+    writer.execute_batch("PRAGMA temp_store = FILE; VACUUM; DROP TABLE mainstay_spare")
+}
+
+#[cfg(test)]
+mod tests;

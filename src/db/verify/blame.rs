@@ -52,7 +52,10 @@ pub fn look(file: &Connection, whole: &[String]) -> rusqlite::Result<Blamed> {
         blamed.examine(file, &table, &roots)?;
     }
     let about: Vec<_> = whole.iter().map(|line| about(line, &roots)).collect();
-    let torn = about.iter().any(|about| matches!(about, About::Pages(_)));
+    // A REINDEX that came no further than to replace torn indexes has left their pages behind.
+    let replaced = replaced_indexes(file)?;
+    let torn = replaced.is_some() || about.iter().any(|about| matches!(about, About::Pages(_)));
+    blamed.indexes.extend(replaced.into_iter().flatten());
     for about in about {
         match about {
             About::Pages(index) | About::Entries(index) => _ = blamed.indexes.insert(index),
@@ -125,6 +128,19 @@ fn indexes_of(file: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     file.prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1")?
         .query_map([table], |row| row.get(0))?
         .collect()
+}
+
+/// The indexes that were replaced and whose old pages belong to nobody yet; `None` where there is nothing to give back.
+///
+/// # Errors
+/// SQLite's.
+pub fn replaced_indexes(file: &Connection) -> rusqlite::Result<Option<Vec<String>>> {
+    if !file.table_exists(None, "mainstay_spare")? {
+        return Ok(None);
+    }
+    let mut names = file.prepare("SELECT name FROM mainstay_spare")?;
+    let names = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(Some(names))
 }
 
 fn index_roots(file: &Connection) -> rusqlite::Result<HashMap<String, String>> {
