@@ -44,9 +44,10 @@ impl Database {
         let mut was_there = true;
         let mut looking: Option<Pin<Box<dyn Future<Output = bool> + Send + '_>>> = None;
         loop {
-            self.probe().await;
-            // A change is probed at once, a lasting state at the regular time: a probe is a call like any other.
+            // A change is probed at once, a lasting state at the regular time: a probe is a call like any other. Looked at
+            // before the probe, because what is isolated while that runs, perhaps by itself, hasn't been looked into yet.
             let was_isolated = self.is_isolated();
+            self.probe().await;
             let mut interval = self.settings().health.interval;
             if was_isolated {
                 interval = interval.min(WHILE_ISOLATED);
