@@ -24,7 +24,8 @@ const PASSES: u32 = 4;
 
 impl Database {
     /// Makes the wrong indexes of an isolated file anew, checks the file and lets it back; gives their names. `None` when
-    /// the file isn't isolated for wrong indexes alone. Goes on when the caller leaves.
+    /// the file isn't isolated for wrong indexes alone. Goes on when the caller leaves. Where the file must be written anew,
+    /// rows of a table that has neither an `INTEGER PRIMARY KEY` nor an index get other rowids, as by any `VACUUM`.
     ///
     /// # Errors
     /// SQLite's; FULL where the file must be written anew and there is no room for that; [`ErrorKind::Isolated`] when the
