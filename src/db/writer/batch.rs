@@ -11,7 +11,8 @@ use rusqlite::{Connection, ffi};
 use rustix::io::Errno;
 
 use super::fence::{Fence, Own, Watched, execute, far, run_one};
-use super::job::Job;
+use super::gather::Arrivals;
+use super::repeat::Jobs;
 use crate::clock;
 use crate::db::classify::{Impact, Told, classify_error};
 use crate::db::connection::Guarded;
@@ -31,7 +32,7 @@ pub enum Attempt {
 }
 
 /// One a job.
-pub(super) type Results = Vec<Result<(), DbError>>;
+type Results = Vec<Result<(), DbError>>;
 
 /// What ends the jobs' runs early.
 enum Broken {
@@ -73,7 +74,7 @@ pub struct Bench<'a> {
 }
 
 /// Makes the attempt. `jobs` is not empty.
-pub fn attempt(mut bench: Bench<'_>, jobs: &mut [Box<dyn Job>]) -> Attempt {
+pub fn attempt(mut bench: Bench<'_>, jobs: &mut Jobs, arrivals: Option<&mut Arrivals<'_>>) -> Attempt {
     let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(clock::now);
     let scope = Scope::enter(Limits {
         deadline: last_deadline,
@@ -81,7 +82,7 @@ pub fn attempt(mut bench: Bench<'_>, jobs: &mut [Box<dyn Job>]) -> Attempt {
         cancelled: None,
     })
     .watching(bench.connection.holders());
-    let made = bench.run_all(jobs, &scope).unwrap_or_else(|other| other);
+    let made = bench.run_all(jobs, arrivals, &scope).unwrap_or_else(|other| other);
     let connection = bench.connection;
     if !matches!(made, Attempt::Committed(_))
         && !connection.is_autocommit()
@@ -93,11 +94,16 @@ pub fn attempt(mut bench: Bench<'_>, jobs: &mut [Box<dyn Job>]) -> Attempt {
 }
 
 impl Bench<'_> {
-    fn run_all(&mut self, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Result<Attempt, Attempt> {
+    fn run_all(
+        &mut self,
+        jobs: &mut Jobs,
+        arrivals: Option<&mut Arrivals<'_>>,
+        scope: &Scope,
+    ) -> Result<Attempt, Attempt> {
         let lead = jobs[0].operation().name;
         execute(self.connection, "BEGIN IMMEDIATE").map_err(|error| self.failed(lead, error, scope, false))?;
         let began = clock::now();
-        let (results, sequence) = self.run_jobs(jobs, scope)?;
+        let (results, sequence) = self.run_jobs(jobs, arrivals, scope)?;
         // From here on nothing may interrupt: a commit that was begun is carried to its end.
         scope.set_deadline(far());
         let worked = clock::now();
@@ -115,12 +121,24 @@ impl Bench<'_> {
     }
 
     /// Runs them one after the other: what became of each, and the commit's number once one wants to be kept.
-    fn run_jobs(&mut self, jobs: &mut [Box<dyn Job>], scope: &Scope) -> Result<(Results, Option<u64>), Attempt> {
+    fn run_jobs(
+        &mut self,
+        jobs: &mut Jobs,
+        mut arrivals: Option<&mut Arrivals<'_>>,
+        scope: &Scope,
+    ) -> Result<(Results, Option<u64>), Attempt> {
         let lead = jobs[0].operation().name;
         let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
         let mut run = || {
             let mut fence = Fence::on(self.connection).map_err(Broken::Batch)?;
-            for (index, job) in jobs.iter_mut().enumerate() {
+            for index in 0.. {
+                if index == jobs.len() {
+                    match arrivals.as_mut().and_then(|arrivals| arrivals.next()) {
+                        Some(job) => jobs.push(job),
+                        None => break,
+                    }
+                }
+                let job = &mut jobs[index];
                 let own = run_one(&mut fence, job.as_mut(), scope, &self.watched).map_err(Broken::Batch)?;
                 let operation = job.operation().name;
                 results.push(match own {

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rusqlite::Connection;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::db::active::{Caller, Phase};
@@ -126,8 +125,6 @@ pub trait Job: Send {
     fn deadline(&self) -> Instant;
     /// Whether it may be cancelled.
     fn turn(&self) -> &Turn;
-    /// The runtime on which its caller waits.
-    fn runtime(&self) -> Option<&Handle>;
     /// Whether its caller has left.
     fn is_abandoned(&self) -> bool;
     /// The breaker's permit it came in with, once.
@@ -149,8 +146,6 @@ pub struct TypedJob<T, F> {
     pub(super) caller: Caller,
     pub(super) deadline: Instant,
     pub(super) turn: Turn,
-    /// Where its caller waits; `None` where that is no runtime of tokio's.
-    pub(super) runtime: Option<Handle>,
     pub(super) permit: Option<Permit>,
     pub(super) work: F,
     /// `None` for the writer's own jobs.
@@ -179,10 +174,6 @@ where
 
     fn turn(&self) -> &Turn {
         &self.turn
-    }
-
-    fn runtime(&self) -> Option<&Handle> {
-        self.runtime.as_ref()
     }
 
     fn is_abandoned(&self) -> bool {

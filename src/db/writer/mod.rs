@@ -4,7 +4,6 @@
 //! and refuses with a reason; one attempt of a batch is one call to the breaker, however many jobs it holds; at
 //! shutdown the queue is drained before the file is closed. Called by `Database::write` and the probe.
 
-mod answers;
 mod batch;
 mod fence;
 mod gather;
@@ -23,7 +22,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use rusqlite::Connection;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub use self::job::Turn;
@@ -237,7 +235,6 @@ impl Writer {
             caller,
             deadline,
             turn: turn.clone(),
-            runtime: Handle::try_current().ok(),
             permit: Some(permit),
             work,
             carried: Some(carried),

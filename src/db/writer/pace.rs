@@ -79,13 +79,23 @@ impl Pace {
             self.without -= 1;
             return None;
         }
-        let wait = Duration::from_secs_f64(self.commit? * WAIT_PART).min(LONGEST_WAIT);
-        Some((wanted, wait))
+        Some((wanted, self.longest()?))
     }
 
-    /// A wait raised the number of jobs from `before` to `after`.
-    pub fn waited(&mut self, before: usize, after: usize) {
-        if before == after {
+    /// How long the first of those who were just answered is worth waiting for.
+    pub fn wait_for_first(&self) -> Option<Duration> {
+        (self.expected > 1 && self.without == 0)
+            .then(|| self.longest())
+            .flatten()
+    }
+
+    fn longest(&self) -> Option<Duration> {
+        Some(Duration::from_secs_f64(self.commit? * WAIT_PART).min(LONGEST_WAIT))
+    }
+
+    /// Whether anybody came during a wait.
+    pub fn waited(&mut self, came: bool) {
+        if !came {
             self.without = WITHOUT;
         }
     }
@@ -136,9 +146,9 @@ mod tests {
         pace.measured(40, Duration::from_micros(400), Duration::from_millis(2));
         let wait = Some((64, Duration::from_micros(500)));
         assert_eq!(pace.wait(24), wait);
-        pace.waited(24, 25);
+        pace.waited(true);
         assert_eq!((pace.wait(24), pace.wait(64)), (wait, None));
-        pace.waited(24, 24);
+        pace.waited(false);
         assert!((0..WITHOUT).all(|_| pace.wait(24).is_none()), "it was in vain");
         assert_eq!(pace.wait(24), wait, "and is tried again");
     }

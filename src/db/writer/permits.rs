@@ -36,6 +36,11 @@ impl Permits {
         Ok(Self { lead, others: held })
     }
 
+    /// Those of jobs that joined the attempt.
+    pub(super) fn join(&mut self, others: Vec<Permit>) {
+        self.others.extend(others);
+    }
+
     pub(super) fn settle(self, outcome: Outcome) {
         // However many jobs it held, the attempt was one call. The others' leases go back unsettled.
         drop(self.others);

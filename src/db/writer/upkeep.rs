@@ -53,22 +53,24 @@ impl Desk {
         work: impl FnMut(&rusqlite::Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
     ) -> Option<T> {
         let (reply, mut answer) = oneshot::channel();
-        self.run_batch(vec![Box::new(TypedJob {
-            operation,
-            caller: Caller {
-                site: Location::caller(),
-                origin: None,
-            },
-            deadline: clock::now() + self.shared.settings.operation.timeout,
-            turn: Turn::default(),
-            runtime: None,
-            permit: None,
-            work,
-            carried: None,
-            uncertain: false,
-            value: None,
-            reply,
-        })]);
+        self.run_batch(
+            vec![Box::new(TypedJob {
+                operation,
+                caller: Caller {
+                    site: Location::caller(),
+                    origin: None,
+                },
+                deadline: clock::now() + self.shared.settings.operation.timeout,
+                turn: Turn::default(),
+                permit: None,
+                work,
+                carried: None,
+                uncertain: false,
+                value: None,
+                reply,
+            })],
+            None,
+        );
         answer.try_recv().ok()?.ok()
     }
 }

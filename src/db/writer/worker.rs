@@ -11,10 +11,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::answers::Answers;
 use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
 use super::fence::Watched;
-use super::gather::gather;
+use super::gather::{Arrivals, is_wanted, soon, turn_away};
 use super::job::Job;
 use super::pace::Pace;
 use super::permits::Permits;
@@ -23,7 +22,6 @@ use super::upkeep::OPTIMIZE_FIRST;
 use crate::clock;
 use crate::db::breaker::Outcome;
 use crate::db::checkpoint::BUSY_CAP;
-use crate::db::error::{DbError, ErrorKind};
 use crate::db::panic_text::panic_text;
 use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
@@ -75,19 +73,8 @@ fn checkpoint(shared: &Shared) {
 
 /// Answers those who can't be helped any more and keeps the rest.
 fn still_wanted(shared: &Shared, jobs: Jobs) -> Jobs {
-    let now = clock::now();
-    let mut kept = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        if job.is_abandoned() {
-            continue;
-        }
-        let late = now >= job.deadline();
-        if !late && job.turn().start() {
-            kept.push(job);
-        } else {
-            answer(job, &DbError::new(shared.database, "", ErrorKind::NotBegun));
-        }
-    }
+    let (kept, others): (Jobs, Jobs) = jobs.into_iter().partition(|job| is_wanted(&**job));
+    others.into_iter().for_each(|job| turn_away(shared, job));
     kept
 }
 
@@ -122,15 +109,24 @@ impl Desk {
             } else {
                 PRUNE_AFTER
             };
-            match queue.recv_timeout(patience) {
-                Ok(first) => {
-                    gather(&mut self.pace, &self.shared.metrics.queued);
-                    self.batch_of(first, queue);
-                }
+            match self.first(queue, patience) {
+                Ok(first) => self.batch_of(first, queue),
                 Err(RecvTimeoutError::Timeout) => self.idle(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    /// The next batch's first job, which comes soon or late.
+    fn first(&mut self, queue: &Receiver<Box<dyn Job>>, patience: Duration) -> Result<Box<dyn Job>, RecvTimeoutError> {
+        let wait = self.pace.wait_for_first();
+        if let Some(job) = wait.and_then(|wait| soon(queue, clock::now() + wait)) {
+            return Ok(job);
+        }
+        if wait.is_some() {
+            self.pace.waited(false);
+        }
+        queue.recv_timeout(patience)
     }
 
     fn batch_of(&mut self, first: Box<dyn Job>, queue: &Receiver<Box<dyn Job>>) {
@@ -141,7 +137,8 @@ impl Desk {
         jobs.extend(queue.try_iter().take(limit - 1));
         shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
         shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
-        self.run_batch(jobs);
+        let arrivals = Arrivals::new(shared, queue, &mut self.pace, jobs.len());
+        self.run_batch(jobs, Some(arrivals));
         shared.metrics.in_hand.store(0, Ordering::Relaxed);
         self.keep_number(Sequence::sync_if_due);
     }
@@ -153,7 +150,7 @@ impl Desk {
         self.shared.underway.end();
     }
 
-    pub(super) fn run_batch(&mut self, mut jobs: Jobs) {
+    pub(super) fn run_batch(&mut self, mut jobs: Jobs, mut arrivals: Option<Arrivals<'_>>) {
         let shared = &*Arc::clone(&self.shared);
         let (mut attempts, mut number) = (0, None);
         loop {
@@ -161,12 +158,12 @@ impl Desk {
             if jobs.is_empty() {
                 return;
             }
-            let permits = match Permits::gather(shared, &mut jobs, &mut number) {
+            let mut permits = match Permits::gather(shared, &mut jobs, &mut number) {
                 Ok(permits) => permits,
                 Err(error) => return answer_all(jobs, &error),
             };
             let started = clock::now();
-            match self.try_once(&mut jobs) {
+            match self.try_once(&mut jobs, &mut permits, arrivals.take()) {
                 Attempt::Committed(committed) => {
                     let took = clock::since(started);
                     let lead = jobs[0].operation().name;
@@ -195,7 +192,7 @@ impl Desk {
         }
     }
 
-    fn try_once(&mut self, jobs: &mut Jobs) -> Attempt {
+    fn try_once(&mut self, jobs: &mut Jobs, permits: &mut Permits, mut arrivals: Option<Arrivals<'_>>) -> Attempt {
         let shared = &*Arc::clone(&self.shared);
         let operation = jobs[0].operation().name;
         let now = clock::now();
@@ -224,9 +221,12 @@ impl Desk {
         let acquire = clock::now().saturating_duration_since(now);
         let watch = Watch::enter(operation);
         shared.underway.begin();
-        let made = attempt(bench, jobs);
+        let mut made = attempt(bench, jobs, arrivals.as_mut());
         shared.underway.end();
         drop(connection);
+        if let Some(arrivals) = arrivals {
+            arrivals.close(&mut self.pace, permits, &mut made);
+        }
         let waits = (acquire, Duration::ZERO);
         statements::report(shared.database, &shared.statements, &*shared.observer, &watch, waits);
         made
@@ -243,6 +243,12 @@ impl Desk {
         metrics.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         metrics.batch_size.record_count(jobs.len() as u64);
         metrics.commit_time.record(took);
-        Answers::of(jobs, committed.results).give();
+        for (job, result) in jobs.into_iter().zip(committed.results) {
+            match result {
+                Ok(()) => job.answer(Ok(())),
+                // Refused because of itself, perhaps: an earlier attempt may have been committed.
+                Err(error) => answer(job, &error),
+            }
+        }
     }
 }
