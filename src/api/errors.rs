@@ -36,8 +36,13 @@ async fn list(
     log: &State<EventLog>,
 ) -> ApiResult<Json<ListAnswer>> {
     let wanted = params::list(&parameters, log.now())?;
+    let unfound = if wanted.filter.needs_index() {
+        log.catch_up().await
+    } else {
+        0
+    };
     let page = query::list(&events.0, wanted).await?;
-    Ok(Json(ListAnswer::of(page, log.spool_status().events)))
+    Ok(Json(ListAnswer::of(page, log.spool_status().events + unfound)))
 }
 
 #[get("/api/monitoring/errors/<id>")]
