@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::events::order::first_place;
+
 /// The position of one event in the order of lists: its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position(pub i64);
@@ -12,6 +14,11 @@ pub struct Position(pub i64);
 const DIGITS: (usize, usize) = (16, 8);
 
 impl Position {
+    /// The position before every event of this millisecond since the epoch: a page after it holds older events.
+    pub const fn at_ms(ms: i64) -> Self {
+        Self(first_place(ms))
+    }
+
     /// The position of a cursor's text; `None` when this list did not give it.
     pub fn parse(cursor: &str) -> Option<Self> {
         let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);

@@ -1,0 +1,283 @@
+//! The event log with few and with many events: lists, searches and statistics at 100 thousand and at a million, and
+//! batch ingest against a bare loop.
+//!
+//! `cargo bench --bench events` (`-- --quick` only checks that it runs; `-- --events 10000000` takes ten million). Events
+//! go in by the real path, from NDJSON to the commit, while the text index follows in the background.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bare;
+mod made;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mainstay::clock::{Clock, SystemClock, epoch_ms};
+use mainstay::config::DatabaseSettings;
+use mainstay::db::{Database, Operation, Options, Unobserved};
+use mainstay::events::query::{self, Filter, List, Position, search};
+use mainstay::events::{self, EventLog, Fingerprints, IngestOutcome, Spool, parse};
+use rocket::tokio;
+
+use common::{Table, cores, folder, quantile, ratio};
+use made::{Made, SPAN_MS};
+
+/// Lines of one report.
+const LINES: usize = 5000;
+
+/// How many events.
+struct Sizes {
+    few: u64,
+    many: u64,
+    repeats: u32,
+}
+
+impl Sizes {
+    fn from_arguments() -> Self {
+        let mut sizes = Self {
+            few: 100_000,
+            many: 1_000_000,
+            repeats: 400,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--quick" => {
+                    sizes = Self {
+                        few: 5_000,
+                        many: 10_000,
+                        repeats: 20,
+                    }
+                }
+                "--bench" => {}
+                "--events" => {
+                    let count = arguments.next().and_then(|text| text.parse().ok());
+                    sizes.many = count
+                        .filter(|count| *count > sizes.few)
+                        .expect("--events takes a number above 100000");
+                }
+                other => {
+                    eprintln!("unknown argument {other}; allowed: --quick, --events COUNT");
+                    std::process::exit(2);
+                }
+            }
+        }
+        sizes
+    }
+}
+
+struct Log {
+    database: Database,
+    log: EventLog,
+}
+
+impl Log {
+    fn open(folder: &std::path::Path) -> Self {
+        let options = Options {
+            name: "events",
+            path: folder.join("events.db"),
+            application_id: 1,
+            migrations: events::MIGRATIONS,
+            settings: DatabaseSettings::default(),
+        };
+        let clock = SystemClock::shared();
+        let database = Database::open(options, clock.clone(), Arc::new(Unobserved)).expect("opens");
+        let (_capture, captures) = events::channel(clock);
+        let spool = Spool::open(&folder.join("spool"), 64 << 20).expect("opens");
+        let operation = DatabaseSettings::default().operation;
+        let log = EventLog::start(database.clone(), spool, captures, Arc::new(Fingerprints), &operation);
+        Self { database, log }
+    }
+
+    /// Reports lines as the front door does after it has the body; how long it took.
+    async fn report(&self, lines: &str) -> Duration {
+        let began = Instant::now();
+        let now = SystemClock.wall();
+        let items = parse::ndjson_items(lines).expect("lines");
+        let sound = items
+            .into_iter()
+            .map(|item| parse::event(item, now).expect("sound"))
+            .collect();
+        let outcomes = self.log.ingest(sound).await;
+        assert!(
+            outcomes.iter().all(|one| matches!(one, IngestOutcome::Stored { .. })),
+            "all are stored"
+        );
+        began.elapsed()
+    }
+
+    /// Fills up to `to` events; events a second, and the longest that one report of a single event took meanwhile.
+    async fn fill(&self, made: &mut Made, from: u64, to: u64) -> f64 {
+        let mut spent = Duration::ZERO;
+        let mut done = from;
+        while done < to {
+            let count = LINES.min((to - done) as usize);
+            let lines = made.lines(count);
+            spent += self.report(&lines).await;
+            done += count as u64;
+        }
+        (to - from) as f64 / spent.as_secs_f64()
+    }
+
+    /// Until everything can be searched.
+    async fn catch_up(&self) -> Duration {
+        let began = Instant::now();
+        while self.log.catch_up().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        began.elapsed()
+    }
+}
+
+/// What is asked, made anew for each repetition.
+type Ask = fn(&mut fastrand::Rng, i64) -> List;
+
+fn ask(q: &str) -> List {
+    let mut filter = Filter::default();
+    if !q.is_empty() {
+        search::compile(q, &mut filter).expect("sound");
+    }
+    List {
+        filter,
+        after: None,
+        limit: 50,
+        count: false,
+        histogram: None,
+    }
+}
+
+fn deep(random: &mut fastrand::Rng, now_ms: i64, q: &str) -> List {
+    let ms = now_ms - random.i64(0..SPAN_MS);
+    List {
+        after: Some(Position::at_ms(ms)),
+        ..ask(q)
+    }
+}
+
+const ASKED: [(&str, Ask); 14] = [
+    ("list, first page", |_, _| ask("")),
+    ("list, deep cursor", |random, now| deep(random, now, "")),
+    ("type and severity, deep cursor", |random, now| {
+        deep(random, now, "type:database,api severity:critical")
+    }),
+    ("one group", |random, _| ask(&format!("group:E-{}", random.u32(1..400)))),
+    ("status, deep cursor", |random, now| deep(random, now, "is:unresolved")),
+    ("common word", |_, _| ask("upstream")),
+    ("common word, deep cursor", |random, now| deep(random, now, "upstream")),
+    ("rare word", |_, _| ask("needle")),
+    ("phrase", |_, _| ask("\"connection refused\"")),
+    ("user", |random, _| ask(&format!("userId:{}", random.u32(..20_000)))),
+    ("word and path and type", |_, _| {
+        ask("refused path:/api/checkout/0 type:database")
+    }),
+    ("word, not another, tag", |random, _| {
+        ask(&format!("upstream -answered tag.host:web-{}", random.u8(..20)))
+    }),
+    ("beginning of a word", |_, _| ask("certif*")),
+    ("histogram of 30 days", |_, now| List {
+        histogram: Some(now),
+        ..ask("")
+    }),
+];
+
+/// The 50th and 99th of a hundred in microseconds for each question, in order.
+async fn measure(log: &Log, repeats: u32, now_ms: i64) -> Vec<(u32, u32)> {
+    let mut figures = Vec::new();
+    let mut random = fastrand::Rng::with_seed(1);
+    let both = |mut micros: Vec<u32>| (quantile(&mut micros, 0.5), quantile(&mut micros, 0.99));
+    for (name, ask) in ASKED {
+        let mut micros = Vec::new();
+        for _ in 0..repeats {
+            let list = ask(&mut random, now_ms);
+            let began = Instant::now();
+            let page = query::list(&log.database, list).await.expect(name);
+            micros.push(began.elapsed().as_micros() as u32);
+            std::hint::black_box(page);
+        }
+        figures.push(both(micros));
+    }
+    let mut micros = Vec::new();
+    for _ in 0..repeats {
+        let began = Instant::now();
+        let read = move |c: &mainstay::db::rusqlite::Connection| events::summary(c, now_ms);
+        log.database.read(Operation::scan("summary"), read).await.expect("read");
+        micros.push(began.elapsed().as_micros() as u32);
+    }
+    figures.push(both(micros));
+    figures
+}
+
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = status.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    pages * 4 / 1024
+}
+
+#[tokio::main]
+async fn main() {
+    let sizes = Sizes::from_arguments();
+    let folder = folder();
+    let log = Log::open(folder.path());
+    let now_ms = epoch_ms(SystemClock.wall());
+    let mut made = Made::new(sizes.many, now_ms);
+    println!(
+        "The event log at {} and {} events, on {} cores.\n",
+        sizes.few,
+        sizes.many,
+        cores()
+    );
+
+    let ingest = log.fill(&mut made, 0, sizes.few).await;
+    let behind = log.catch_up().await;
+    let bare = bare::rows_per_second(log.database.path());
+    let few = measure(&log, sizes.repeats, now_ms).await;
+    let mut table = Table::new(&["NDJSON batches", "events/s", "ratio"]);
+    table.row(vec![
+        "bare rusqlite, 256 rows a transaction".into(),
+        format!("{bare:.0}"),
+        String::new(),
+    ]);
+    let name = format!("parse, group, store ({} events)", sizes.few);
+    table.row(vec![
+        name,
+        format!("{ingest:.0}"),
+        format!("{:.2}", ratio(ingest, bare)),
+    ]);
+    let later = log.fill(&mut made, sizes.few, sizes.many).await;
+    let last = log.catch_up().await;
+    table.row(vec![
+        format!("the same, up to {}", sizes.many),
+        format!("{later:.0}"),
+        format!("{:.2}", ratio(later, bare)),
+    ]);
+    table.print();
+    println!(
+        "searchable {:.1} s after the first, {:.1} s after the last part was stored\n",
+        behind.as_secs_f64(),
+        last.as_secs_f64()
+    );
+
+    let many = measure(&log, sizes.repeats, now_ms).await;
+    let mut table = Table::new(&["reading, ms", "p50 few", "p99 few", "p50 many", "p99 many", "p99 ratio"]);
+    let names = ASKED
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(std::iter::once("statistics, top groups"));
+    for ((name, few), many) in names.zip(&few).zip(&many) {
+        let ms = |micros: u32| format!("{:.2}", f64::from(micros) / 1000.0);
+        let worse = format!("{:.2}", ratio(f64::from(many.1), f64::from(few.1)));
+        table.row(vec![
+            name.to_owned(),
+            ms(few.0),
+            ms(few.1),
+            ms(many.0),
+            ms(many.1),
+            worse,
+        ]);
+    }
+    table.print();
+    println!("resident memory of this process at the end: {} MiB", resident_mib());
+    log.log.drain(Duration::from_secs(5)).await;
+    log.database.close(Duration::from_secs(5));
+}
