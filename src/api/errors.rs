@@ -15,10 +15,12 @@ use crate::http::{ApiResult, Code, Problem};
 
 mod answer;
 mod intake;
+mod page;
 mod params;
 
-use answer::{ListAnswer, Reported};
+use answer::Reported;
 use intake::Report;
+use page::ListAnswer;
 
 /// Most bytes of a report's body.
 const MAX_BODY_BYTES: u64 = 10 << 20;
