@@ -78,10 +78,7 @@ fn a_slow_statement_is_found_with_its_plan_and_an_index_that_works() {
     copy.execute_batch(index).expect("the proposal works");
     let after = plan(&copy, sql);
     let name = index.split(' ').nth(2).expect("a name");
-    assert!(
-        after.contains(name) && !after.contains("ORDER BY"),
-        "{index}: {after}"
-    );
+    assert!(after.contains(name) && !after.contains("ORDER BY"), "{index}: {after}");
     assert!(server.log().contains("slow statement"), "told in the log");
 }
 

@@ -8,8 +8,8 @@ use crate::events::{ErrorType, Field, Severity, group_number};
 use crate::http::Query;
 use crate::http::{ApiResult, Problem};
 
-/// What the list understands besides the fields of [`Field::ALL`] and `tag.NAME`.
-const ALLOWED: [&str; 12] = [
+/// What the list understands besides the fields of [`Field::ALL`]; `tag.NAME` stands for any tag.
+const ALLOWED: [&str; 13] = [
     "limit",
     "cursor",
     "type",
@@ -18,10 +18,11 @@ const ALLOWED: [&str; 12] = [
     "until",
     "group",
     "status",
-    "tag",
     "q",
     "count",
     "histogram",
+    "tag",
+    "tag.NAME",
 ];
 const DEFAULT_LIMIT: u64 = 50;
 const MAX_LIMIT: u64 = 500;
