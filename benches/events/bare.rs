@@ -9,10 +9,12 @@ use mainstay::db::rusqlite::{Connection, params_from_iter};
 
 const ROWS_A_COMMIT: usize = 256;
 
-/// Rows a second of copying the events of `file` into a new table beside it.
-pub fn rows_per_second(file: &Path) -> f64 {
+/// Rows a second of copying the first events of `file`, at most `most`, into a new table beside it.
+pub fn rows_per_second(file: &Path, most: u64) -> f64 {
     let source = Connection::open(file).expect("opens");
-    let mut read = source.prepare("SELECT * FROM events ORDER BY at").expect("prepares");
+    let mut read = source
+        .prepare(&format!("SELECT * FROM events ORDER BY at LIMIT {most}"))
+        .expect("prepares");
     let columns = read.column_count();
     let target = Connection::open(file.with_file_name("bare.db")).expect("opens");
     let pragma = |sql: &str| {
