@@ -206,6 +206,97 @@ fn the_list_filters_and_pages_without_gaps_while_events_arrive() {
     assert_eq!(seen, expected);
 }
 
+/// What a search finds, newest first; every event that was acknowledged before is in it.
+fn messages(client: &Client, query: &str) -> Vec<String> {
+    let page = client
+        .get(&format!("/api/monitoring/errors?{query}"))
+        .expect(200)
+        .json();
+    // On a busy machine the text index may need longer than a search waits for it; then the answer says so.
+    if !page["pending"].is_null() {
+        return eventually("everything can be found", || {
+            let again = client
+                .get(&format!("/api/monitoring/errors?{query}"))
+                .expect(200)
+                .json();
+            again["pending"].is_null().then(|| messages(client, query))
+        });
+    }
+    let found = page["errors"].as_array().expect("a list").iter();
+    found.map(|e| e["message"].as_str().expect("text").to_owned()).collect()
+}
+
+#[test]
+fn a_search_finds_what_was_acknowledged_before_it_by_words_values_tags_and_groups() {
+    let mut server = Server::start(&[]);
+    let client = server.client();
+    let report = |event: Value| client.post("/api/monitoring/errors", &event).expect(201).json();
+    let pay = report(
+        json!({ "message": "Payment provider did not answer", "path": "/pay", "userId": 42,
+        "release": "1.4.2", "tags": { "region": "eu-west" }, "timestamp": "2025-01-01T10:00:00Z" }),
+    );
+    assert_eq!(messages(&client, "q=provider"), ["Payment provider did not answer"]);
+    report(
+        json!({ "message": "SQLITE_BUSY: database is locked", "type": "database", "path": "/cart", "userId": "42",
+        "exception": { "type": "LockError", "frames": [{ "function": "save_cart", "line": 7 }] },
+        "timestamp": "2025-01-01T11:30:00Z" }),
+    );
+    let (payment, busy) = ("Payment provider did not answer", "SQLITE_BUSY: database is locked");
+    for (query, expected) in [
+        ("q=sqlite_busy", vec![busy]),
+        ("q=LockError+save_cart", vec![busy]),
+        ("q=%22is+locked%22+-provider", vec![busy]),
+        ("q=pay*", vec![payment]),
+        ("q=path:/pay+is:unresolved+%22did+not%22", vec![payment]),
+        ("userId=42", vec![busy, payment]),
+        ("userId=42&path=/pay&release=1.4.2", vec![payment]),
+        ("tag.region=eu-west", vec![payment]),
+        ("tag=region:eu-west", vec![payment]),
+        ("q=tag.region:eu-west&type=database", vec![]),
+        ("status=unresolved", vec![busy, payment]),
+        ("status=muted,resolved", vec![]),
+        ("q=locked%22%20OR%20%22", vec![]),
+    ] {
+        assert_eq!(messages(&client, query), expected, "{query}");
+    }
+    assert_eq!(
+        messages(&client, &format!("group={}", pay["groupId"].as_str().expect("a group"))),
+        [payment]
+    );
+
+    let counted = client
+        .get("/api/monitoring/errors?userId=42&count=true&histogram=true&since=2025-01-01T10:00:00Z&until=2025-01-02T10:00:00Z&limit=1")
+        .expect(200)
+        .json();
+    let buckets = counted["histogram"]["buckets"].as_array().expect("buckets");
+    assert_eq!(
+        (&counted["total"], &counted["histogram"]["interval"]),
+        (&json!(2), &json!("15m")),
+        "{counted}"
+    );
+    assert_eq!(buckets[0], json!({ "start": "2025-01-01T10:00:00.000Z", "count": 1 }));
+    assert_eq!((buckets.len(), &buckets[6]["count"]), (96, &json!(1)));
+    assert!(counted["totalIsAtLeast"].is_null());
+
+    for (query, said) in [
+        ("q=colour:red", "allowed are is, type, severity, group, path, userId"),
+        ("q=is:open", "unresolved, resolved, muted, regressed"),
+        ("group=17", "such as E-17"),
+        ("tag=x", "NAME:value"),
+        ("user=42", "userId, ip, requestId"),
+        ("histogram=1", "true or false"),
+    ] {
+        let refused = client.get(&format!("/api/monitoring/errors?{query}")).expect(400);
+        assert!(refused.text.contains(said), "{query}: {refused:?}");
+    }
+
+    // What was stored and not yet indexed when the service was killed is found after its next start.
+    report(json!({ "message": "last words" }));
+    server.kill();
+    server.restart();
+    assert_eq!(messages(&server.client(), "q=%22last+words%22"), ["last words"]);
+}
+
 #[test]
 fn the_stream_tells_states_and_errors_and_ends_with_the_service() {
     let mut server = Server::start(&[]);

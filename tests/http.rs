@@ -113,7 +113,8 @@ fn an_unknown_parameter_is_refused_everywhere_with_the_allowed_ones() {
         ("PUT", "/api/data/notes/1", "none"),
         ("PATCH", "/api/data/notes/1", "none"),
         ("DELETE", "/api/data/notes/1", "none"),
-        ("GET", "/api/monitoring/errors", "limit, type, severity, since, until, cursor, count"),
+        ("GET", "/api/monitoring/errors", "limit, cursor, type, severity, since, until, group, status, q, count, histogram, tag, \
+            tag.NAME, path, userId, ip, requestId, source, release, environment"),
         ("POST", "/api/monitoring/errors", "none"),
         ("GET", "/api/monitoring/errors/01a209f2-6bf1-7626-acd7-32249a5fb724", "none"),
         ("GET", "/api/monitoring/health", "none"),

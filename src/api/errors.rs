@@ -15,10 +15,12 @@ use crate::http::{ApiResult, Code, Problem};
 
 mod answer;
 mod intake;
+mod page;
 mod params;
 
-use answer::{ListAnswer, Reported};
+use answer::Reported;
 use intake::Report;
+use page::ListAnswer;
 
 /// Most bytes of a report's body.
 const MAX_BODY_BYTES: u64 = 10 << 20;
@@ -36,8 +38,13 @@ async fn list(
     log: &State<EventLog>,
 ) -> ApiResult<Json<ListAnswer>> {
     let wanted = params::list(&parameters, log.now())?;
+    let unfound = if wanted.filter.needs_index() {
+        log.catch_up().await
+    } else {
+        0
+    };
     let page = query::list(&events.0, wanted).await?;
-    Ok(Json(ListAnswer::of(page, log.spool_status().events)))
+    Ok(Json(ListAnswer::of(page, log.spool_status().events + unfound)))
 }
 
 #[get("/api/monitoring/errors/<id>")]

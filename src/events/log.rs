@@ -21,7 +21,7 @@ use super::sink::{DatabaseSink, Sink};
 use super::spool::{Spool, SpoolStatus};
 use super::wire::LoggedEvent;
 use super::worker::Flush;
-use super::{replay, worker};
+use super::{index, replay, worker};
 use crate::config::OperationSettings;
 use crate::db::Database;
 
@@ -48,12 +48,10 @@ impl EventLog {
         grouper: Arc<dyn Grouper>,
         operation: &OperationSettings,
     ) -> Self {
-        Self::with_sink(
-            Box::new(DatabaseSink::new(database, operation)),
-            spool,
-            captures,
-            grouper,
-        )
+        let sink = Box::new(DatabaseSink::new(database.clone(), operation));
+        let log = Self::with_sink(sink, spool, captures, grouper);
+        tokio::spawn(keep_indexing(database, log.pipeline.clone(), log.stopping.subscribe()));
+        log
     }
 
     fn with_sink(sink: Box<dyn Sink>, spool: Spool, captures: Captures, grouper: Arc<dyn Grouper>) -> Self {
@@ -106,6 +104,16 @@ impl EventLog {
     /// The spool now.
     pub fn spool_status(&self) -> SpoolStatus {
         self.pipeline.spool.status()
+    }
+
+    /// Waits a moment, where that can help, until searches find all that was stored before; how many they don't find yet.
+    pub async fn catch_up(&self) -> u64 {
+        self.pipeline.backlog.catch_up().await
+    }
+
+    /// Stored events that searches don't find yet.
+    pub fn unindexed(&self) -> u64 {
+        self.pipeline.backlog.pending()
     }
 
     /// Events that came in during the last 60 seconds and are on disk.
@@ -162,6 +170,18 @@ async fn keep_replaying(pipeline: Arc<Pipeline>, stopping: watch::Receiver<bool>
         .is_err()
     {
         complain("the replay of the spool panicked and starts anew");
+        tokio::time::sleep(AFTER_PANIC).await;
+    }
+}
+
+/// The text index; after a panic it waits and goes on, which indexes nothing twice.
+async fn keep_indexing(database: Database, pipeline: Arc<Pipeline>, stopping: watch::Receiver<bool>) {
+    while AssertUnwindSafe(index::run(&database, &pipeline.backlog, stopping.clone()))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        complain("the text index panicked and starts anew");
         tokio::time::sleep(AFTER_PANIC).await;
     }
 }

@@ -13,10 +13,12 @@
 mod capture;
 pub mod classify;
 pub mod group;
+mod index;
 mod ledger;
 mod log;
 mod model;
 mod occurrence;
+mod order;
 pub mod parse;
 mod pipeline;
 pub mod query;
@@ -32,6 +34,7 @@ mod worker;
 
 pub use capture::{Capture, Captures, channel};
 pub use group::{Fingerprints, Grouper};
+pub use index::words::Field;
 pub use ledger::{DropReason, Dropped, LedgerSnapshot};
 pub use log::EventLog;
 pub use model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity, UserId};
@@ -40,4 +43,4 @@ pub use pipeline::IngestOutcome;
 pub use schema::MIGRATIONS;
 pub use spool::{Spool, SpoolStatus};
 pub use summary::{ErrorSummary, TopGroup, summary};
-pub use wire::{LoggedEvent, group_name};
+pub use wire::{LoggedEvent, group_name, group_number};

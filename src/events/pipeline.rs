@@ -14,6 +14,7 @@ use tokio::sync::{Notify, broadcast};
 use uuid::Uuid;
 
 use super::group::Grouper;
+use super::index::Backlog;
 use super::ledger::{Admission, DropReason, Ledger};
 use super::model::ErrorEvent;
 use super::sink::Sink;
@@ -59,6 +60,8 @@ pub(super) struct Pipeline {
     pub(super) clock: SharedClock,
     pub(super) rate: MinuteRate,
     pub(super) live: broadcast::Sender<Arc<LoggedEvent>>,
+    /// What the text index doesn't know yet.
+    pub(super) backlog: Arc<Backlog>,
     /// The spool was empty and no longer is.
     pub(super) filled: Notify,
     /// A write went well while the spool holds something.
@@ -89,6 +92,7 @@ impl Pipeline {
             clock,
             rate,
             live,
+            backlog: Backlog::new(),
             filled: Notify::new(),
             recovered: Notify::new(),
             uncertain: Mutex::default(),
@@ -126,6 +130,7 @@ impl Pipeline {
     ) -> Vec<IngestOutcome> {
         let duplicates = inserted.iter().filter(|one| **one == Inserted::Duplicate).count() as u64;
         let stored = inserted.len() as u64 - duplicates;
+        self.backlog.add(stored);
         admission.stored(stored);
         admission.duplicate(duplicates);
         self.rate.add(self.clock.now(), stored);
@@ -158,7 +163,9 @@ impl Pipeline {
             **inserted == Inserted::Duplicate && !uncertain.remove(&one.event.id)
         };
         let duplicates = batch.iter().zip(inserted).filter(came_twice).count() as u64;
+        let new = inserted.iter().filter(|one| **one != Inserted::Duplicate).count() as u64;
         drop(uncertain);
+        self.backlog.add(new);
         self.ledger.replayed(batch.len() as u64 - duplicates, duplicates);
         self.tell_live(batch, inserted);
     }

@@ -1,25 +1,39 @@
-//! Events out of events.db (floor 2): list, get, count.
+//! Events out of events.db (floor 2): list, search, get, count.
 //!
-//! What must stay true: lists are newest first by (time, sequence) and a cursor neither skips nor repeats an event while
-//! others come in; every value is bound; a list reads an index from its newest end and stops at its limit, whatever the filter.
+//! ```text
+//! filter ─▶ find (text index, else kinds, groups or all: places, newest first) ─▶ rows (read, compared) ─▶ page
+//!                                                                └─▶ tally (total, histogram)
+//! ```
+//! What must stay true: lists are newest first by place, and a cursor neither skips nor repeats an event while others come
+//! and go; every value is bound; a page looks at a bounded number of rows, whatever the filter and however many there are.
 //! The SQL functions take a connection; the async ones are what handlers call.
 
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::classify::Class;
-use super::model::{ErrorEvent, ErrorType, Extras, Severity, UserId};
 use super::wire::LoggedEvent;
 use crate::db::{Database, DbError, Operation};
 
 mod cursor;
 mod filter;
+mod find;
+mod rows;
+pub mod search;
+mod tally;
 pub use cursor::Position;
-pub use filter::Filter;
+pub use filter::{Filter, GroupStatus, Sought};
+use find::Finder;
+use rows::Rows;
+pub(super) use tally::count;
+pub use tally::{Histogram, Tally};
 
 /// Up to this many events a list is a short read.
 const SHORT_LIST: u32 = 100;
+/// Most rows that one page looks at when the filter has to be compared with each. What it found by then is a page like
+/// any other, with a cursor to go on from.
+const MOST_EXAMINED: usize = 10_000;
+/// First and most places that are looked up at once when rows have to be compared.
+const CHUNK: (usize, usize) = (128, 2048);
 
 /// One page of a list.
 #[derive(Debug)]
@@ -28,8 +42,8 @@ pub struct Page {
     pub events: Vec<LoggedEvent>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Position>,
-    /// How many events match in all, when it was asked for.
-    pub total: Option<u64>,
+    /// What matches in all, when it was asked for.
+    pub tally: Option<Tally>,
 }
 
 /// A list's request.
@@ -43,18 +57,21 @@ pub struct List {
     pub limit: u32,
     /// Whether to count what matches.
     pub count: bool,
+    /// Whether to count it by time, up to this moment where the filter has no end; milliseconds since the epoch.
+    pub histogram: Option<i64>,
 }
 
-/// Reads one page.
+/// Reads one page. It may hold fewer events than the limit and still have a next one.
 ///
 /// # Errors
 /// Those of the database layer.
 pub async fn list(database: &Database, list: List) -> Result<Page, DbError> {
-    let short = list.limit <= SHORT_LIST && !list.count;
-    let operation = if short {
-        Operation::point("events.list")
-    } else {
-        Operation::scan("events.list")
+    let counts = list.count || list.histogram.is_some();
+    let short = list.limit <= SHORT_LIST && !counts && list.filter.statuses.is_empty() && !list.filter.needs_index();
+    let operation = match (short, list.filter.needs_index()) {
+        (true, _) => Operation::point("events.list"),
+        (false, false) => Operation::scan("events.list"),
+        (false, true) => Operation::scan("events.search"),
     };
     database
         .read(operation, move |connection| page(connection, &list))
@@ -72,100 +89,46 @@ pub async fn get(database: &Database, id: Uuid) -> Result<Option<LoggedEvent>, D
 }
 
 pub(super) fn page(connection: &Connection, list: &List) -> rusqlite::Result<Page> {
-    let (sql, values) = list.filter.page_sql(list.after, list.limit.saturating_add(1));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_map(params_from_iter(values), |row| {
-        Ok(Position {
-            timestamp_ms: row.get(0)?,
-            seq: row.get(1)?,
-        })
-    })?;
-    let mut positions = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    let finder = Finder::new(&list.filter);
+    let mut rows = Rows::new(connection, &list.filter)?;
     let limit = list.limit as usize;
-    let more = positions.len() > limit;
-    positions.truncate(limit);
-
-    let mut by_seq = connection.prepare_cached(concat!(include_str!("query/columns.sql"), " WHERE seq = ?1"))?;
-    let mut events = Vec::with_capacity(positions.len());
-    for position in &positions {
-        // A row that retention removed in between is no longer part of the list.
-        events.extend(by_seq.query_row([position.seq], read_event).optional()?);
-    }
-    let total = if list.count {
-        Some(count(connection, &list.filter)?)
+    let (first, mut before) = list.filter.span(list.after);
+    // One more tells whether there is a next page.
+    let mut chunk = if finder.must_compare() {
+        CHUNK.0.max(limit + 1)
     } else {
-        None
+        limit + 1
     };
-    Ok(Page {
-        events,
-        next: positions.last().copied().filter(|_| more),
-        total,
-    })
+    let (mut events, mut examined, mut next) = (Vec::with_capacity(limit), 0, None);
+    'found: loop {
+        let places = finder.places(connection, first, before, chunk)?;
+        for place in &places {
+            if events.len() == limit || examined == MOST_EXAMINED {
+                next = Some(Position(before));
+                break 'found;
+            }
+            // A row that retention removed in between is no longer part of the list.
+            events.extend(rows.matching(*place)?);
+            (before, examined) = (*place, examined + 1);
+        }
+        if places.len() < chunk {
+            break;
+        }
+        chunk = (chunk * 2).min(CHUNK.1);
+    }
+    let tally = match (list.count, list.histogram) {
+        (false, None) => None,
+        (_, now_ms) => Some(tally::tally(connection, &list.filter, now_ms)?),
+    };
+    Ok(Page { events, next, tally })
 }
 
 pub(super) fn event(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<LoggedEvent>> {
     connection
         .prepare_cached(concat!(include_str!("query/columns.sql"), " WHERE id = ?1"))?
-        .query_row([id.as_bytes()], read_event)
+        .query_row([id.as_bytes()], rows::read_event)
         .optional()
 }
-
-/// How many events match: whole hours from their counts, the rest of the first and last hour from the index.
-pub(super) fn count(connection: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
-    let mut total = 0_i64;
-    for (sql, values) in filter.count_sql() {
-        let counted: i64 = connection
-            .prepare_cached(&sql)?
-            .query_row(params_from_iter(values), |row| row.get(0))?;
-        total += counted;
-    }
-    Ok(u64::try_from(total).unwrap_or(0))
-}
-
-fn read_event(row: &Row<'_>) -> rusqlite::Result<LoggedEvent> {
-    let id: [u8; 16] = row.get("id")?;
-    let body: Option<String> = row.get("body")?;
-    let event = ErrorEvent {
-        id: Uuid::from_bytes(id),
-        timestamp_ms: row.get("ts")?,
-        received_ms: row.get("received")?,
-        kind: ErrorType::from_number(row.get("type")?),
-        severity: Severity::from_number(row.get("severity")?),
-        assessed: Severity::from_number(row.get("assessed")?),
-        class: Class::from_number(row.get("class")?),
-        message: row.get("message")?,
-        user_id: user_id(row.get_ref("user_id")?),
-        ip: row.get("ip")?,
-        path: row.get("path")?,
-        request_id: row.get("request_id")?,
-        source: row.get("source")?,
-        release: row.get("release")?,
-        environment: row.get("environment")?,
-        extras: body.map_or_else(|| Ok(Extras::default()), |text| extras(&text))?,
-    };
-    Ok(LoggedEvent {
-        event,
-        group_id: Some(row.get("group_id")?),
-        occurrences: row.get("occurrences")?,
-        spooled: false,
-    })
-}
-
-fn user_id(value: ValueRef<'_>) -> Option<UserId> {
-    match value {
-        ValueRef::Integer(number) => Some(UserId::Number(number)),
-        ValueRef::Text(text) => Some(UserId::Text(String::from_utf8_lossy(text).into_owned())),
-        _ => None,
-    }
-}
-
-fn extras(text: &str) -> rusqlite::Result<Extras> {
-    serde_json::from_str(text)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
-}
-
-/// SQL text with what is bound to it.
-type Bound = (String, Vec<Value>);
 
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,18 @@
 use crate::db::Migration;
 
 /// The steps from an empty file to the present schema.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "events, groups and hourly counts",
-    sql: include_str!("schema/001_events.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "events, groups and hourly counts",
+        sql: include_str!("schema/001_events.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "events in the order of lists, full text",
+        sql: include_str!("schema/002_events.sql"),
+    },
+];
 
 #[cfg(test)]
 pub(in crate::events) fn connection() -> rusqlite::Connection {
@@ -17,3 +24,6 @@ pub(in crate::events) fn connection() -> rusqlite::Connection {
     }
     connection
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::group::{GroupKey, Grouper};
-use super::model::{ErrorEvent, Severity, UserId};
+use super::model::{ErrorEvent, Severity};
 
-/// Milliseconds of the hours that are counted.
-pub(super) const HOUR_MS: i64 = 3_600_000;
+mod hours;
+mod row;
+pub(super) use hours::HOUR_MS;
+use hours::Hours;
+use row::Places;
 
 /// An event that is ready to be written: everything that costs time was done before it reached the writer thread.
 #[derive(Debug, Clone)]
@@ -75,20 +78,16 @@ impl Tally {
 /// Those of SQLite; the caller's savepoint undoes the whole batch.
 pub fn insert(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<Vec<Inserted>> {
     let mut tallies: HashMap<[u8; 16], Tally> = HashMap::new();
-    let mut hours: HashMap<(i64, u8, u8), i64> = HashMap::new();
+    let (mut hours, mut places) = (Hours::default(), Places::around(connection, batch)?);
     let mut inserted = Vec::with_capacity(batch.len());
     for prepared in batch {
         let tally = match tallies.entry(prepared.key.hash) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(open) => open.insert(resolve(connection, prepared)?),
         };
-        if insert_event(connection, prepared, tally.group_id)? {
-            let event = &prepared.event;
-            tally.add(event);
-            let hour = event.timestamp_ms.div_euclid(HOUR_MS);
-            *hours
-                .entry((hour, event.kind.number(), event.severity.number()))
-                .or_default() += 1;
+        if let Some(at) = places.insert(connection, prepared, tally.group_id)? {
+            tally.add(&prepared.event);
+            hours.add(at, &prepared.event);
             inserted.push(Inserted::New {
                 group_id: tally.group_id,
             });
@@ -99,7 +98,8 @@ pub fn insert(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<V
     for (hash, tally) in &tallies {
         settle_group(connection, hash, tally)?;
     }
-    count_hours(connection, &hours)?;
+    places.hand_over(connection)?;
+    hours.write(connection)?;
     Ok(inserted)
 }
 
@@ -146,39 +146,6 @@ fn create_group(connection: &Connection, event: &ErrorEvent, key: &GroupKey) -> 
     Ok(id)
 }
 
-/// Whether the event was new.
-fn insert_event(connection: &Connection, prepared: &Prepared, group_id: i64) -> rusqlite::Result<bool> {
-    let event = &prepared.event;
-    let (number, text) = match &event.user_id {
-        Some(UserId::Number(number)) => (Some(*number), None),
-        Some(UserId::Text(text)) => (None, Some(text.as_str())),
-        None => (None, None),
-    };
-    let changed = connection
-        .prepare_cached(include_str!("store/insert_event.sql"))?
-        .execute(params![
-            event.id.as_bytes(),
-            event.timestamp_ms,
-            event.received_ms,
-            event.kind.number(),
-            event.severity.number(),
-            event.assessed.number(),
-            event.class.number(),
-            group_id,
-            number,
-            text,
-            event.ip,
-            event.path,
-            event.request_id,
-            event.source,
-            event.release,
-            event.environment,
-            event.message,
-            prepared.body,
-        ])?;
-    Ok(changed == 1)
-}
-
 /// A group that was made for duplicates alone goes again; the others grow.
 fn settle_group(connection: &Connection, hash: &[u8; 16], tally: &Tally) -> rusqlite::Result<()> {
     if tally.count == 0 {
@@ -204,22 +171,6 @@ fn settle_group(connection: &Connection, hash: &[u8; 16], tally: &Tally) -> rusq
             tally.last_seen,
             tally.severity.number()
         ])?;
-    Ok(())
-}
-
-fn count_hours(connection: &Connection, hours: &HashMap<(i64, u8, u8), i64>) -> rusqlite::Result<()> {
-    let mut by_hour = connection.prepare_cached(
-        "INSERT INTO event_hours (hour, type, severity, count) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET count = count + excluded.count",
-    )?;
-    let mut in_all = connection.prepare_cached(
-        "INSERT INTO event_totals (type, severity, count) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET count = count + excluded.count",
-    )?;
-    for ((hour, kind, severity), count) in hours {
-        by_hour.execute(params![hour, kind, severity, count])?;
-        in_all.execute(params![kind, severity, count])?;
-    }
     Ok(())
 }
 

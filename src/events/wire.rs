@@ -26,6 +26,13 @@ pub fn group_name(id: i64) -> String {
     format!("E-{id}")
 }
 
+/// The number of a group's id on the wire; `None` when it isn't one.
+pub fn group_number(name: &str) -> Option<i64> {
+    let digits = name.strip_prefix("E-")?;
+    let number = digits.parse().ok().filter(|number| *number > 0)?;
+    (group_name(number) == name).then_some(number)
+}
+
 impl Serialize for LoggedEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = &self.event;

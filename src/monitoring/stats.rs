@@ -26,7 +26,7 @@ impl Monitor {
         let now_ms = crate::clock::epoch_ms(self.clock.wall());
         let read = move |c: &crate::db::rusqlite::Connection| crate::events::summary(c, now_ms).map(Some);
         let errors = match self.events.read_or(SUMMARY, read, || (None, None)).await {
-            Safe::Value(Some(summary)) => errors_view(&summary, self.log.per_minute()),
+            Safe::Value(Some(summary)) => errors_view(&summary, self.log.per_minute(), self.log.unindexed()),
             Safe::Value(None) => Value::Null,
             Safe::Fallback { reason, .. } => {
                 json!({ "unavailable": reason.told().sentence(), "perMinute": self.log.per_minute() })
@@ -50,10 +50,11 @@ impl Monitor {
     }
 }
 
-fn errors_view(summary: &ErrorSummary, per_minute: u64) -> Value {
+fn errors_view(summary: &ErrorSummary, per_minute: u64, unindexed: u64) -> Value {
     let mut view = serde_json::to_value(summary).unwrap_or(Value::Null);
     if let Value::Object(members) = &mut view {
         members.insert("perMinute".into(), json!(per_minute));
+        members.insert("unindexed".into(), json!(unindexed));
     }
     view
 }

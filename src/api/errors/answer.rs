@@ -1,4 +1,4 @@
-//! The answers of the event log (floor 6): shapes, and which outcome becomes which status.
+//! The answers to reports (floor 6): shapes, and which outcome becomes which status.
 
 use std::time::Duration;
 
@@ -12,31 +12,6 @@ use super::intake::{Item, field_errors};
 use crate::events::{ErrorEvent, EventLog, IngestOutcome, LoggedEvent, query};
 use crate::http::guards::EventsRead;
 use crate::http::{ApiResult, Code, FieldError, Problem};
-
-/// One page of the list.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ListAnswer {
-    errors: Vec<LoggedEvent>,
-    next_cursor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-    /// Acknowledged events that wait in the spool and so can't be in the list yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pending: Option<u64>,
-}
-
-impl ListAnswer {
-    /// The page, with how many events wait in the spool.
-    pub(super) fn of(page: query::Page, waiting: u64) -> Self {
-        Self {
-            pending: (waiting > 0).then_some(waiting),
-            errors: page.events,
-            next_cursor: page.next.map(|next| next.to_string()),
-            total: page.total,
-        }
-    }
-}
 
 /// What a report is answered with.
 #[derive(Responder)]

@@ -3,49 +3,132 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::epoch_ms;
-use crate::events::query::{Filter, List, Position};
-use crate::events::{ErrorType, Severity};
+use crate::events::query::{Filter, GroupStatus, List, Position, search};
+use crate::events::{ErrorType, Field, Severity, group_number};
 use crate::http::Query;
 use crate::http::{ApiResult, Problem};
 
-/// What the list understands.
-const ALLOWED: [&str; 7] = ["limit", "type", "severity", "since", "until", "cursor", "count"];
+/// What the list understands besides the fields of [`Field::ALL`]; `tag.NAME` stands for any tag.
+const ALLOWED: [&str; 13] = [
+    "limit",
+    "cursor",
+    "type",
+    "severity",
+    "since",
+    "until",
+    "group",
+    "status",
+    "q",
+    "count",
+    "histogram",
+    "tag",
+    "tag.NAME",
+];
 const DEFAULT_LIMIT: u64 = 50;
 const MAX_LIMIT: u64 = 500;
+/// Longest search, in bytes.
+const MOST_SEARCH_BYTES: usize = 1000;
 
 /// The list that the parameters ask for; relative times count from `now`.
 ///
 /// # Errors
 /// 400 naming the parameter.
 pub(super) fn list(parameters: &Query, now: Timestamp) -> ApiResult<List> {
-    parameters.only(&ALLOWED)?;
+    only_known(parameters)?;
     let limit = parameters.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let truth = |name: &'static str| parameters.text(name).map_or(Ok(false), |text| truth(name, text));
+    Ok(List {
+        filter: filter(parameters, now)?,
+        after: parameters.text("cursor").map(cursor).transpose()?,
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        count: truth("count")?,
+        histogram: truth("histogram")?.then(|| epoch_ms(now)),
+    })
+}
+
+/// Any `tag.NAME` is known, all others by their names.
+fn only_known(parameters: &Query) -> ApiResult<()> {
+    let tags = parameters
+        .pairs
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .filter(|name| tag_name(name).is_some());
+    let allowed: Vec<&str> = ALLOWED
+        .into_iter()
+        .chain(Field::ALL.map(Field::name))
+        .chain(tags)
+        .collect();
+    parameters.only(&allowed)
+}
+
+fn tag_name(parameter: &str) -> Option<&str> {
+    parameter.strip_prefix("tag.").filter(|name| !name.is_empty())
+}
+
+/// The events that the parameters ask for.
+///
+/// # Errors
+/// 400 naming the parameter.
+fn filter(parameters: &Query, now: Timestamp) -> ApiResult<Filter> {
     let time = |name: &'static str| parameters.text(name).map(|text| instant(name, text, now)).transpose();
     let (since, until) = (time("since")?, time("until")?);
     if since.zip(until).is_some_and(|(since, until)| since >= until) {
         return Err(Problem::invalid("until", "must be later than since"));
     }
-    Ok(List {
-        filter: Filter {
-            types: words(
-                parameters,
-                "type",
-                ErrorType::from_name,
-                &ErrorType::ALL.map(ErrorType::name),
-            )?,
-            severities: words(
-                parameters,
-                "severity",
-                Severity::from_name,
-                &Severity::ALL.map(Severity::name),
-            )?,
-            since_ms: since.map(epoch_ms),
-            until_ms: until.map(epoch_ms),
-        },
-        after: parameters.text("cursor").map(cursor).transpose()?,
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
-        count: parameters.text("count").map(truth).transpose()?.unwrap_or(false),
-    })
+    let mut filter = Filter {
+        types: words(
+            parameters,
+            "type",
+            ErrorType::from_name,
+            &ErrorType::ALL.map(ErrorType::name),
+        )?,
+        severities: words(
+            parameters,
+            "severity",
+            Severity::from_name,
+            &Severity::ALL.map(Severity::name),
+        )?,
+        statuses: words(
+            parameters,
+            "status",
+            GroupStatus::from_name,
+            &GroupStatus::ALL.map(GroupStatus::name),
+        )?,
+        since_ms: since.map(epoch_ms),
+        until_ms: until.map(epoch_ms),
+        groups: parameters.text("group").map(group).transpose()?.into_iter().collect(),
+        tags: tags(parameters)?,
+        ..Filter::default()
+    };
+    let value = |field: Field| Some((field, parameters.text(field.name())?.to_owned()));
+    filter.values = Field::ALL.into_iter().filter_map(value).collect();
+    if let Some(text) = parameters.text("q") {
+        if text.len() > MOST_SEARCH_BYTES {
+            return Err(Problem::invalid(
+                "q",
+                format!("must be at most {MOST_SEARCH_BYTES} bytes"),
+            ));
+        }
+        search::compile(text, &mut filter).map_err(|why| Problem::invalid("q", why))?;
+    }
+    Ok(filter)
+}
+
+fn group(text: &str) -> ApiResult<i64> {
+    group_number(text).ok_or_else(|| Problem::invalid("group", "must be a group's id such as E-17"))
+}
+
+/// `tag.NAME=value` for each, or one as `tag=NAME:value`.
+fn tags(parameters: &Query) -> ApiResult<Vec<(String, String)>> {
+    let named = |(name, value): &(String, String)| Some((tag_name(name)?.to_owned(), value.clone()));
+    let mut tags: Vec<_> = parameters.pairs.iter().filter_map(named).collect();
+    if let Some(text) = parameters.text("tag") {
+        let Some((name, value)) = text.split_once(':').filter(|(name, _)| !name.is_empty()) else {
+            return Err(Problem::invalid("tag", "must be NAME:value; or give tag.NAME=value"));
+        };
+        tags.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(tags)
 }
 
 fn words<T>(
@@ -102,11 +185,11 @@ fn cursor(text: &str) -> ApiResult<Position> {
     Position::parse(text).ok_or_else(|| Problem::invalid("cursor", "must be the nextCursor of an earlier answer"))
 }
 
-fn truth(text: &str) -> ApiResult<bool> {
+fn truth(name: &'static str, text: &str) -> ApiResult<bool> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(Problem::invalid("count", "must be true or false")),
+        _ => Err(Problem::invalid(name, "must be true or false")),
     }
 }
 
@@ -168,12 +251,9 @@ mod tests {
 
     #[test]
     fn cursors_and_truths_are_checked() {
-        let position = Position {
-            timestamp_ms: 5,
-            seq: 6,
-        };
+        let position = Position(5 << 20 | 6);
         assert_eq!(cursor(&position.to_string()).unwrap(), position);
         assert_eq!(cursor("0").unwrap_err().errors[0].pointer, "cursor");
-        assert!(truth("true").unwrap() && truth("yes").is_err());
+        assert!(truth("count", "true").unwrap() && truth("count", "yes").is_err());
     }
 }

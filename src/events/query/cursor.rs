@@ -4,45 +4,35 @@
 
 use std::fmt;
 
-/// The position of one event in the order of lists.
+use crate::events::order::first_place;
+
+/// The position of one event in the order of lists: its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// The event's time, milliseconds since the epoch.
-    pub timestamp_ms: i64,
-    /// The event's sequence number.
-    pub seq: i64,
-}
+pub struct Position(pub i64);
+
+/// Hexadecimal digits of the place and of its checksum.
+const DIGITS: (usize, usize) = (16, 8);
 
 impl Position {
+    /// The position before every event of this millisecond since the epoch: a page after it holds older events.
+    pub const fn at_ms(ms: i64) -> Self {
+        Self(first_place(ms))
+    }
+
     /// The position of a cursor's text; `None` when this list did not give it.
     pub fn parse(cursor: &str) -> Option<Self> {
-        if cursor.len() != 40 || !cursor.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if cursor.len() != DIGITS.0 + DIGITS.1 || !cursor.bytes().all(is_digit) {
             return None;
         }
-        let number = |from: usize| {
-            u64::from_str_radix(&cursor[from..from + 16], 16)
-                .ok()
-                .map(u64::cast_signed)
-        };
-        let position = Self {
-            timestamp_ms: number(0)?,
-            seq: number(16)?,
-        };
+        let place = u64::from_str_radix(&cursor[..DIGITS.0], 16).ok()?.cast_signed();
+        let position = Self(place);
         (position.to_string() == cursor).then_some(position)
     }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.timestamp_ms.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.seq.to_be_bytes());
-        write!(
-            f,
-            "{:016x}{:016x}{:08x}",
-            self.timestamp_ms,
-            self.seq,
-            crc32fast::hash(&bytes)
-        )
+        write!(f, "{:016x}{:08x}", self.0, crc32fast::hash(&self.0.to_be_bytes()))
     }
 }

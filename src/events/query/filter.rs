@@ -1,16 +1,68 @@
-//! Which events a list wants, and the SQL for it (floor 2, pure).
+//! Which events a list wants (floor 2, pure), and its two forms: a match for the text index and conditions for a row.
 //!
-//! What must stay true: only constant text is joined, every value is bound; each branch of a page reads one index from its
-//! newest end and stops at the limit. Several types or severities become one branch for each pair, because an index on
-//! (type, severity, time) gives each pair in order, while an `IN` list would make SQLite sort all of it.
+//! What must stay true: an event is listed when every member of the filter holds, whichever way it was found; the user's
+//! text is only ever inside a quoted string of the match.
 
-use rusqlite::types::Value;
+use super::{Position, search};
+use crate::events::index::words::{self, Field};
+use crate::events::model::{ErrorType, Severity};
+use crate::events::order::first_place;
 
-use super::super::model::{ErrorType, Severity};
-use super::super::store::HOUR_MS;
-use super::{Bound, Position};
+/// Where a group is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupStatus {
+    /// It wants somebody's attention.
+    Unresolved,
+    /// It was dealt with.
+    Resolved,
+    /// Nobody wants to hear of it.
+    Muted,
+    /// It was resolved and came back; it is unresolved as well.
+    Regressed,
+}
 
-/// Which events; an empty list of words means all of them.
+impl GroupStatus {
+    /// Every status.
+    pub const ALL: [GroupStatus; 4] = [Self::Unresolved, Self::Resolved, Self::Muted, Self::Regressed];
+
+    /// The word on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Resolved => "resolved",
+            Self::Muted => "muted",
+            Self::Regressed => "regressed",
+        }
+    }
+
+    /// The status of a word on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Whether a group with these columns is in it.
+    pub(super) const fn holds(self, status: i64, regressed: bool) -> bool {
+        match self {
+            Self::Unresolved => status == 0,
+            Self::Resolved => status == 1,
+            Self::Muted => status == 2,
+            Self::Regressed => status == 0 && regressed,
+        }
+    }
+}
+
+/// A word or phrase that is looked for in the events' texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sought {
+    /// One word, or several that follow each other.
+    pub text: String,
+    /// Whether its last word may go on.
+    pub is_prefix: bool,
+    /// Whether events that have it are left out.
+    pub is_excluded: bool,
+}
+
+/// Which events; an empty list means that all will do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only these types.
@@ -21,155 +73,87 @@ pub struct Filter {
     pub since_ms: Option<i64>,
     /// Before this, milliseconds since the epoch.
     pub until_ms: Option<i64>,
-}
-
-/// Conditions joined by AND, with their values in order.
-#[derive(Debug, Clone, Default)]
-struct Conditions {
-    sql: Vec<&'static str>,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    fn and(&mut self, sql: &'static str, values: impl IntoIterator<Item = i64>) {
-        self.sql.push(sql);
-        self.values.extend(values.into_iter().map(Value::Integer));
-    }
-
-    fn where_clause(&self) -> String {
-        if self.sql.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE {}", self.sql.join(" AND "))
-        }
-    }
+    /// Each of these members has this value.
+    pub values: Vec<(Field, String)>,
+    /// Each of these tags has this value.
+    pub tags: Vec<(String, String)>,
+    /// In one of these groups.
+    pub groups: Vec<i64>,
+    /// Their group is in one of these.
+    pub statuses: Vec<GroupStatus>,
+    /// All of these are in their texts.
+    pub text: Vec<Sought>,
 }
 
 impl Filter {
-    /// The SQL of one page's positions, newest first.
-    pub(super) fn page_sql(&self, after: Option<Position>, limit: u32) -> Bound {
-        let mut branches = Vec::new();
-        let mut values = Vec::new();
-        for pair in self.pairs() {
-            let mut conditions = pair;
-            if let Some(bound) = self.upper_bound(after) {
-                conditions.and("(ts, seq) < (?, ?)", [bound.timestamp_ms, bound.seq]);
-            }
-            if let Some(since) = self.since_ms {
-                conditions.and("ts >= ?", [since]);
-            }
-            branches.push(format!(
-                "SELECT ts, seq FROM (SELECT ts, seq FROM events{} ORDER BY ts DESC, seq DESC LIMIT ?)",
-                conditions.where_clause()
-            ));
-            values.append(&mut conditions.values);
-            values.push(Value::Integer(i64::from(limit)));
-        }
-        values.push(Value::Integer(i64::from(limit)));
-        (
-            format!("{} ORDER BY ts DESC, seq DESC LIMIT ?", branches.join(" UNION ALL ")),
-            values,
-        )
+    /// Whether only the text index finds these events quickly.
+    pub fn needs_index(&self) -> bool {
+        !(self.values.is_empty() && self.tags.is_empty() && self.text.is_empty())
     }
 
-    /// The queries whose sum is the number of events that match.
-    pub(super) fn count_sql(&self) -> Vec<Bound> {
-        match self.whole_hours() {
-            None => self.scans(self.since_ms, self.until_ms),
-            Some((None, None)) => self.sums("event_totals", None, None),
-            Some((first, last)) => {
-                let mut queries = self.sums("event_hours", first, last);
-                if let (Some(since), Some(first)) = (self.since_ms, first.map(|hour| hour * HOUR_MS)) {
-                    queries.extend(
-                        self.scans(Some(since), Some(first))
-                            .into_iter()
-                            .filter(|_| since < first),
-                    );
-                }
-                if let (Some(until), Some(last)) = (self.until_ms, last.map(|hour| hour * HOUR_MS)) {
-                    queries.extend(self.scans(Some(last), Some(until)).into_iter().filter(|_| last < until));
-                }
-                queries
-            }
-        }
+    /// Whether the types and severities wanted are all there are.
+    pub(super) fn wants_every_kind(&self) -> bool {
+        wanted(&self.types, &ErrorType::ALL).len() == ErrorType::ALL.len()
+            && wanted(&self.severities, &Severity::ALL).len() == Severity::ALL.len()
     }
 
-    /// The first whole hour and the one after the last; `None` when the span holds no whole hour.
-    fn whole_hours(&self) -> Option<(Option<i64>, Option<i64>)> {
-        let first = self
-            .since_ms
-            .map(|ms| ms.div_euclid(HOUR_MS) + i64::from(ms.rem_euclid(HOUR_MS) != 0));
-        let last = self.until_ms.map(|ms| ms.div_euclid(HOUR_MS));
-        match (first, last) {
-            (Some(first), Some(last)) if first >= last => None,
-            span => Some(span),
-        }
-    }
-
-    fn sums(&self, table: &str, first: Option<i64>, last: Option<i64>) -> Vec<Bound> {
-        let sum = |mut conditions: Conditions| {
-            if let Some(first) = first {
-                conditions.and("hour >= ?", [first]);
-            }
-            if let Some(last) = last {
-                conditions.and("hour < ?", [last]);
-            }
-            (
-                format!(
-                    "SELECT coalesce(sum(count), 0) FROM {table}{}",
-                    conditions.where_clause()
-                ),
-                conditions.values,
-            )
-        };
-        self.pairs().into_iter().map(sum).collect()
-    }
-
-    fn scans(&self, since: Option<i64>, until: Option<i64>) -> Vec<Bound> {
-        let scan = |mut conditions: Conditions| {
-            if let Some(since) = since {
-                conditions.and("ts >= ?", [since]);
-            }
-            if let Some(until) = until {
-                conditions.and("ts < ?", [until]);
-            }
-            (
-                format!("SELECT count(*) FROM events{}", conditions.where_clause()),
-                conditions.values,
-            )
-        };
-        self.pairs().into_iter().map(scan).collect()
-    }
-
-    /// One set of conditions for each wanted pair of type and severity; a single empty one when all are wanted.
-    fn pairs(&self) -> Vec<Conditions> {
-        let types = wanted(&self.types, &ErrorType::ALL);
+    /// Each wanted pair of type and severity.
+    pub(super) fn kinds(&self) -> Vec<(ErrorType, Severity)> {
         let severities = wanted(&self.severities, &Severity::ALL);
-        if types.len() == ErrorType::ALL.len() && severities.len() == Severity::ALL.len() {
-            return vec![Conditions::default()];
-        }
-        let mut pairs = Vec::with_capacity(types.len() * severities.len());
-        for kind in &types {
-            for severity in &severities {
-                let mut conditions = Conditions::default();
-                conditions.and("type = ?", [i64::from(kind.number())]);
-                conditions.and("severity = ?", [i64::from(severity.number())]);
-                pairs.push(conditions);
-            }
-        }
-        pairs
+        let of_type = |kind| severities.iter().map(move |severity| (kind, *severity));
+        wanted(&self.types, &ErrorType::ALL)
+            .into_iter()
+            .flat_map(of_type)
+            .collect()
     }
 
-    /// The cursor or `until`, whichever is older: one bound, so that the index is entered at the right place.
-    fn upper_bound(&self, after: Option<Position>) -> Option<Position> {
-        let until = self.until_ms.map(|timestamp_ms| Position {
-            timestamp_ms,
-            seq: i64::MIN,
-        });
-        match (after, until) {
-            (Some(after), Some(until)) => Some(after.min(until)),
-            (after, until) => after.or(until),
+    /// Whether the row's own columns satisfy it.
+    pub(super) fn wants_kind(&self, kind: ErrorType, severity: Severity) -> bool {
+        (self.types.is_empty() || self.types.contains(&kind))
+            && (self.severities.is_empty() || self.severities.contains(&severity))
+    }
+
+    /// The places of the span of time, older than `after`: from the first to before the second.
+    pub(super) fn span(&self, after: Option<Position>) -> (i64, i64) {
+        let first = self.since_ms.map_or(i64::MIN, first_place);
+        let until = self.until_ms.map_or(i64::MAX, first_place);
+        (first, after.map_or(until, |after| until.min(after.0)))
+    }
+
+    /// What the text index is asked for; `None` where it isn't needed.
+    pub(super) fn match_text(&self) -> Option<String> {
+        if !self.needs_index() {
+            return None;
         }
+        let term = |token: String| format!("terms : \"{token}\"");
+        let mut all: Vec<String> = self
+            .values
+            .iter()
+            .map(|(f, v)| term(words::field_token(*f, v)))
+            .collect();
+        all.extend(
+            self.tags
+                .iter()
+                .map(|(name, value)| term(words::tag_token(name, value))),
+        );
+        all.extend(self.text.iter().filter(|s| !s.is_excluded).map(search::match_one));
+        // A match can't only leave out; and every event has a kind.
+        if all.is_empty() || !self.wants_every_kind() {
+            let kinds = self.kinds().into_iter().map(|(k, s)| term(words::kind_token(k, s)));
+            all.push(format!("({})", kinds.collect::<Vec<_>>().join(" OR ")));
+        }
+        let wanted = all.join(" AND ");
+        let unwanted: Vec<_> = self
+            .text
+            .iter()
+            .filter(|s| s.is_excluded)
+            .map(search::match_one)
+            .collect();
+        Some(if unwanted.is_empty() {
+            wanted
+        } else {
+            format!("({wanted}) NOT ({})", unwanted.join(" OR "))
+        })
     }
 }
 

@@ -1,0 +1,52 @@
+//! How many events the table has, by hour and in all (floor 2): what a batch adds.
+//!
+//! What must stay true: the counts change in the same transaction as the rows they count, so that statistics never scan.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use crate::events::model::ErrorEvent;
+use crate::events::order::ms_of;
+
+/// Milliseconds of the hours that are counted.
+pub const HOUR_MS: i64 = 3_600_000;
+
+/// New events by hour, type and severity.
+#[derive(Debug, Default)]
+pub struct Hours(HashMap<(i64, u8, u8), i64>);
+
+impl Hours {
+    /// An event took this place.
+    pub fn add(&mut self, at: i64, event: &ErrorEvent) {
+        let hour = ms_of(at).div_euclid(HOUR_MS);
+        *self
+            .0
+            .entry((hour, event.kind.number(), event.severity.number()))
+            .or_default() += 1;
+    }
+
+    /// Adds them to the counts.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut by_hour = connection.prepare_cached(
+            "INSERT INTO event_hours (hour, type, severity, count) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?;
+        let mut in_all = connection.prepare_cached(
+            "INSERT INTO event_totals (type, severity, count) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?;
+        let mut totals: HashMap<(u8, u8), i64> = HashMap::new();
+        for ((hour, kind, severity), count) in &self.0 {
+            by_hour.execute(params![hour, kind, severity, count])?;
+            *totals.entry((*kind, *severity)).or_default() += count;
+        }
+        for ((kind, severity), count) in totals {
+            in_all.execute(params![kind, severity, count])?;
+        }
+        Ok(())
+    }
+}
