@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::group::{GroupKey, Grouper};
+use super::life::Tallies;
 use super::model::{ErrorEvent, Severity};
 
 mod hours;
@@ -78,7 +79,7 @@ impl Tally {
 /// Those of SQLite; the caller's savepoint undoes the whole batch.
 pub fn insert(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<Vec<Inserted>> {
     let mut tallies: HashMap<[u8; 16], Tally> = HashMap::new();
-    let (mut hours, mut places) = (Hours::default(), Places::default());
+    let (mut hours, mut places, mut lives) = (Hours::default(), Places::default(), Tallies::default());
     let mut inserted = Vec::with_capacity(batch.len());
     for prepared in batch {
         let tally = match tallies.entry(prepared.key.hash) {
@@ -88,6 +89,7 @@ pub fn insert(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<V
         if let Some(at) = places.insert(connection, prepared, tally.group_id)? {
             tally.add(&prepared.event);
             hours.add(at, &prepared.event);
+            lives.add(tally.group_id, at, &prepared.event);
             inserted.push(Inserted::New {
                 group_id: tally.group_id,
             });
@@ -99,6 +101,7 @@ pub fn insert(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<V
         settle_group(connection, hash, tally)?;
     }
     hours.write(connection)?;
+    lives.write(connection)?;
     Ok(inserted)
 }
 
