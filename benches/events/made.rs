@@ -58,8 +58,10 @@ const SOURCES: [&str; 5] = ["shop", "worker", "gateway", "admin", "mobile"];
 
 /// Thirty days.
 pub const SPAN_MS: i64 = 30 * 86_400_000;
-/// One in so many has the word `needle`.
-const RARE: u64 = 20_000;
+/// So many, evenly among all, have the word `needle`.
+const RARE: u64 = 60;
+/// Enough events of each that a page of them is full with few events already.
+const USERS: u32 = 1000;
 const GROUPS: usize = SUBJECTS.len() * FAULTS.len();
 
 /// Makes events.
@@ -69,6 +71,8 @@ pub struct Made {
     weights: Vec<f64>,
     at_ms: f64,
     step_ms: f64,
+    number: u64,
+    rare_every: u64,
 }
 
 impl Made {
@@ -84,6 +88,8 @@ impl Made {
             weights: (0..GROUPS).map(weight).collect(),
             at_ms: (now_ms - SPAN_MS) as f64,
             step_ms: SPAN_MS as f64 / count as f64,
+            number: 0,
+            rare_every: (count / RARE).max(1),
         }
     }
 
@@ -103,7 +109,12 @@ impl Made {
         // Some come a little late.
         let at_ms = self.at_ms as i64 - i64::from(random.u8(..10) == 0) * random.i64(0..2000);
         let at = mainstay::clock::rfc3339_ms(mainstay::clock::from_epoch_ms(at_ms));
-        let rare = if random.u64(..RARE) == 0 { " needle" } else { "" };
+        self.number += 1;
+        let rare = if self.number.is_multiple_of(self.rare_every) {
+            " needle"
+        } else {
+            ""
+        };
         let written = write!(
             text,
             r#"{{"id":"{}","timestamp":"{at}","type":"{}","severity":"{}","message":"{subject}: {fault}, order {} after {} ms{rare}","#,
@@ -117,7 +128,7 @@ impl Made {
         let written = write!(
             text,
             r#""userId":{},"ip":"10.0.{}.{}","path":"/api/{subject}/{}","requestId":"{:032x}","source":"{}","release":"1.{}.0","environment":"production","tags":{{"region":"r{}","host":"web-{}"}}"#,
-            random.u32(..20_000),
+            random.u32(..USERS),
             random.u8(..),
             random.u8(..),
             group / 50,

@@ -11,6 +11,7 @@ mod bare;
 mod made;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mainstay::clock::{Clock, SystemClock, epoch_ms};
@@ -67,6 +68,7 @@ impl Sizes {
     }
 }
 
+#[derive(Clone)]
 struct Log {
     database: Database,
     log: EventLog,
@@ -90,9 +92,8 @@ impl Log {
         Self { database, log }
     }
 
-    /// Reports lines as the front door does after it has the body; how long it took.
-    async fn report(&self, lines: &str) -> Duration {
-        let began = Instant::now();
+    /// Reports lines as the front door does after it has the body.
+    async fn report(&self, lines: &str) {
         let now = SystemClock.wall();
         let items = parse::ndjson_items(lines).expect("lines");
         let sound = items
@@ -104,18 +105,24 @@ impl Log {
             outcomes.iter().all(|one| matches!(one, IngestOutcome::Stored { .. })),
             "all are stored"
         );
-        began.elapsed()
     }
 
-    /// Fills up to `to` events; events a second, and the longest that one report of a single event took meanwhile.
+    /// Fills up to `to` events, by two senders at once; events a second.
     async fn fill(&self, made: &mut Made, from: u64, to: u64) -> f64 {
         let mut spent = Duration::ZERO;
         let mut done = from;
         while done < to {
-            let count = LINES.min((to - done) as usize);
-            let lines = made.lines(count);
-            spent += self.report(&lines).await;
-            done += count as u64;
+            let count = LINES.min((to - done) as usize / 2);
+            let (one, other) = (made.lines(count), made.lines(count));
+            let began = Instant::now();
+            let other = tokio::spawn({
+                let log = self.clone();
+                async move { log.report(&other).await }
+            });
+            self.report(&one).await;
+            other.await.expect("reported");
+            spent += began.elapsed();
+            done += 2 * count as u64;
         }
         (to - from) as f64 / spent.as_secs_f64()
     }
@@ -167,7 +174,7 @@ const ASKED: [(&str, Ask); 14] = [
     ("common word, deep cursor", |random, now| deep(random, now, "upstream")),
     ("rare word", |_, _| ask("needle")),
     ("phrase", |_, _| ask("\"connection refused\"")),
-    ("user", |random, _| ask(&format!("userId:{}", random.u32(..20_000)))),
+    ("user", |random, _| ask(&format!("userId:{}", random.u32(..1000)))),
     ("word and path and type", |_, _| {
         ask("refused path:/api/checkout/0 type:database")
     }),
@@ -214,70 +221,122 @@ fn resident_mib() -> u64 {
     pages * 4 / 1024
 }
 
-#[tokio::main]
-async fn main() {
-    let sizes = Sizes::from_arguments();
+/// One event at a time, as long as the flood goes on; how long each took, in microseconds.
+async fn trickle(log: Log, stop: Arc<AtomicBool>) -> Vec<u32> {
+    let mut micros = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        log.report("{\"message\":\"one among many\"}\n").await;
+        micros.push(began.elapsed().as_micros() as u32);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    micros
+}
+
+/// A log of so many events, what its making cost, and how its reads are.
+struct Figures {
+    per_second: f64,
+    single: Vec<u32>,
+    behind: Duration,
+    bare: f64,
+    reads: Vec<(u32, u32)>,
+}
+
+async fn figures(count: u64, repeats: u32, bare_up_to: u64) -> Figures {
     let folder = folder();
     let log = Log::open(folder.path());
     let now_ms = epoch_ms(SystemClock.wall());
-    let mut made = Made::new(sizes.many, now_ms);
+    let mut made = Made::new(count, now_ms);
+    let stop = Arc::new(AtomicBool::new(false));
+    let trickling = tokio::spawn(trickle(log.clone(), Arc::clone(&stop)));
+    let per_second = log.fill(&mut made, 0, count).await;
+    stop.store(true, Ordering::Relaxed);
+    let single = trickling.await.expect("reported");
+    let behind = log.catch_up().await;
+    let bare = bare::rows_per_second(log.database.path(), bare_up_to);
+    let reads = measure(&log, repeats, now_ms).await;
+    log.log.drain(Duration::from_secs(5)).await;
+    log.database.close(Duration::from_secs(5));
+    Figures {
+        per_second,
+        single,
+        behind,
+        bare,
+        reads,
+    }
+}
+
+fn ms(micros: u32) -> String {
+    format!("{:.2}", f64::from(micros) / 1000.0)
+}
+
+#[tokio::main]
+async fn main() {
+    let sizes = Sizes::from_arguments();
     println!(
-        "The event log at {} and {} events, on {} cores.\n",
+        "The event log with {} and {} events, on {} cores.\n",
         sizes.few,
         sizes.many,
         cores()
     );
+    let few = figures(sizes.few, sizes.repeats, sizes.few).await;
+    let mut many = figures(sizes.many, sizes.repeats, sizes.few).await;
 
-    let ingest = log.fill(&mut made, 0, sizes.few).await;
-    let behind = log.catch_up().await;
-    let bare = bare::rows_per_second(log.database.path());
-    let few = measure(&log, sizes.repeats, now_ms).await;
-    let mut table = Table::new(&["NDJSON batches", "events/s", "ratio"]);
-    table.row(vec![
-        "bare rusqlite, 256 rows a transaction".into(),
-        format!("{bare:.0}"),
-        String::new(),
+    let mut table = Table::new(&[
+        "NDJSON batches, two senders",
+        "bare rows/s",
+        "events/s",
+        "ratio",
+        "searchable after s",
     ]);
-    let name = format!("parse, group, store ({} events)", sizes.few);
-    table.row(vec![
-        name,
-        format!("{ingest:.0}"),
-        format!("{:.2}", ratio(ingest, bare)),
-    ]);
-    let later = log.fill(&mut made, sizes.few, sizes.many).await;
-    let last = log.catch_up().await;
-    table.row(vec![
-        format!("the same, up to {}", sizes.many),
-        format!("{later:.0}"),
-        format!("{:.2}", ratio(later, bare)),
-    ]);
+    for (count, of) in [(sizes.few, &few), (sizes.many, &many)] {
+        let per_second = format!("{:.0}", of.per_second);
+        let behind = format!("{:.1}", of.behind.as_secs_f64());
+        let ratio = format!("{:.2}", ratio(of.per_second, of.bare));
+        table.row(vec![
+            format!("{count} events"),
+            format!("{:.0}", of.bare),
+            per_second,
+            ratio,
+            behind,
+        ]);
+    }
     table.print();
+    let single = &mut many.single;
+    let (half, most) = (quantile(single, 0.5), quantile(single, 0.99));
+    let longest = single.last().copied().unwrap_or(0);
     println!(
-        "searchable {:.1} s after the first, {:.1} s after the last part was stored\n",
-        behind.as_secs_f64(),
-        last.as_secs_f64()
+        "a single event meanwhile, ms: p50 {}, p99 {}, longest {}\n",
+        ms(half),
+        ms(most),
+        ms(longest)
     );
 
-    let many = measure(&log, sizes.repeats, now_ms).await;
-    let mut table = Table::new(&["reading, ms", "p50 few", "p99 few", "p50 many", "p99 many", "p99 ratio"]);
+    let mut table = Table::new(&[
+        "reading, ms",
+        "p50 few",
+        "p99 few",
+        "p50 many",
+        "p99 many",
+        "p50 ratio",
+        "p99 ratio",
+    ]);
     let names = ASKED
         .iter()
         .map(|(name, _)| *name)
         .chain(std::iter::once("statistics, top groups"));
-    for ((name, few), many) in names.zip(&few).zip(&many) {
-        let ms = |micros: u32| format!("{:.2}", f64::from(micros) / 1000.0);
-        let worse = format!("{:.2}", ratio(f64::from(many.1), f64::from(few.1)));
-        table.row(vec![
-            name.to_owned(),
+    for ((name, few), many) in names.zip(&few.reads).zip(&many.reads) {
+        let worse = |few: u32, many: u32| format!("{:.2}", ratio(f64::from(many), f64::from(few.max(1))));
+        let times = [
             ms(few.0),
             ms(few.1),
             ms(many.0),
             ms(many.1),
-            worse,
-        ]);
+            worse(few.0, many.0),
+            worse(few.1, many.1),
+        ];
+        table.row(std::iter::once(name.to_owned()).chain(times).collect());
     }
     table.print();
     println!("resident memory of this process at the end: {} MiB", resident_mib());
-    log.log.drain(Duration::from_secs(5)).await;
-    log.database.close(Duration::from_secs(5));
 }

@@ -37,8 +37,9 @@ pub struct Backlog {
     added: AtomicU64,
     /// Those that are done.
     done: AtomicU64,
-    /// How many of the added are indexed for certain: all that were stored before a moment.
-    covered: watch::Sender<u64>,
+    /// How many of the added are indexed for certain: all that were stored before a moment. `None` until that can be said
+    /// of what an earlier process left.
+    covered: watch::Sender<Option<u64>>,
     /// There is something to do.
     filled: Notify,
     /// Somebody waits for it.
@@ -51,7 +52,7 @@ impl Backlog {
         Arc::new(Self {
             added: AtomicU64::new(0),
             done: AtomicU64::new(0),
-            covered: watch::Sender::new(0),
+            covered: watch::Sender::new(None),
             filled: Notify::new(),
             hurry: Notify::new(),
         })
@@ -73,12 +74,12 @@ impl Backlog {
     pub async fn catch_up(&self) -> u64 {
         let stored = self.added.load(Ordering::SeqCst);
         let mut covered = self.covered.subscribe();
-        if *covered.borrow_and_update() >= stored {
+        if *covered.borrow_and_update() >= Some(stored) {
             return 0;
         }
         if self.pending() <= CATCHABLE {
             self.hurry.notify_one();
-            let all = covered.wait_for(|covered| *covered >= stored);
+            let all = covered.wait_for(|covered| *covered >= Some(stored));
             if tokio::time::timeout(PATIENCE, all).await.is_ok_and(|all| all.is_ok()) {
                 return 0;
             }
@@ -97,7 +98,7 @@ impl Backlog {
     fn cover(&self, added: u64) {
         self.done.fetch_max(added, Ordering::SeqCst);
         self.covered
-            .send_if_modified(|covered| std::mem::replace(covered, added.max(*covered)) < added);
+            .send_if_modified(|covered| std::mem::replace(covered, Some(added).max(*covered)) < Some(added));
     }
 }
 

@@ -79,7 +79,8 @@ impl Tally {
 /// Those of SQLite; the caller's savepoint undoes the whole batch.
 pub fn insert(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<Vec<Inserted>> {
     let mut tallies: HashMap<[u8; 16], Tally> = HashMap::new();
-    let (mut hours, mut places, mut lives) = (Hours::default(), Places::default(), Tallies::default());
+    let (mut hours, mut places) = (Hours::default(), Places::around(connection, batch)?);
+    let mut lives = Tallies::default();
     let mut inserted = Vec::with_capacity(batch.len());
     for prepared in batch {
         let tally = match tallies.entry(prepared.key.hash) {
@@ -100,6 +101,7 @@ pub fn insert(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<V
     for (hash, tally) in &tallies {
         settle_group(connection, hash, tally)?;
     }
+    places.hand_over(connection)?;
     hours.write(connection)?;
     lives.write(connection)?;
     Ok(inserted)

@@ -1,3 +1,3 @@
-SELECT at, id, coalesce(ts, at >> 20) AS ts, received, type, severity, assessed, class, group_id, occurrences, user_id,
+SELECT type, severity, group_id, id, coalesce(ts, at >> 20), received, assessed, class, occurrences, user_id,
        ip, path, request_id, source, release, environment, message, body
 FROM events

@@ -92,10 +92,11 @@ impl Groups<'_> {
     }
 }
 
+/// Compares what a row begins with: type, severity and group.
 fn has_wanted_kind(filter: &Filter, groups: &mut Groups<'_>, row: &Row<'_>) -> rusqlite::Result<bool> {
-    let kind = ErrorType::from_number(row.get("type")?);
-    let severity = Severity::from_number(row.get("severity")?);
-    let group: i64 = row.get("group_id")?;
+    let kind = ErrorType::from_number(row.get(0)?);
+    let severity = Severity::from_number(row.get(1)?);
+    let group: i64 = row.get(2)?;
     Ok(filter.wants_kind(kind, severity)
         && (filter.groups.is_empty() || filter.groups.contains(&group))
         && (filter.statuses.is_empty() || groups.have_wanted_status(filter, group)?))
@@ -130,30 +131,31 @@ fn is_user(id: &UserId, wanted: &str) -> bool {
 /// # Errors
 /// Those of SQLite; one for stored JSON that can't be read.
 pub fn read_event(row: &Row<'_>) -> rusqlite::Result<LoggedEvent> {
-    let id: [u8; 16] = row.get("id")?;
-    let body: Option<String> = row.get("body")?;
+    // By number: by name, the names of all columns would be compared for each value of each row.
+    let id: [u8; 16] = row.get(3)?;
+    let body: Option<String> = row.get(17)?;
     let event = ErrorEvent {
         id: Uuid::from_bytes(id),
-        timestamp_ms: row.get("ts")?,
-        received_ms: row.get("received")?,
-        kind: ErrorType::from_number(row.get("type")?),
-        severity: Severity::from_number(row.get("severity")?),
-        assessed: Severity::from_number(row.get("assessed")?),
-        class: Class::from_number(row.get("class")?),
-        message: row.get("message")?,
-        user_id: user_id(row.get_ref("user_id")?),
-        ip: row.get("ip")?,
-        path: row.get("path")?,
-        request_id: row.get("request_id")?,
-        source: row.get("source")?,
-        release: row.get("release")?,
-        environment: row.get("environment")?,
+        timestamp_ms: row.get(4)?,
+        received_ms: row.get(5)?,
+        kind: ErrorType::from_number(row.get(0)?),
+        severity: Severity::from_number(row.get(1)?),
+        assessed: Severity::from_number(row.get(6)?),
+        class: Class::from_number(row.get(7)?),
+        message: row.get(16)?,
+        user_id: user_id(row.get_ref(9)?),
+        ip: row.get(10)?,
+        path: row.get(11)?,
+        request_id: row.get(12)?,
+        source: row.get(13)?,
+        release: row.get(14)?,
+        environment: row.get(15)?,
         extras: body.map_or_else(|| Ok(Extras::default()), |text| extras(&text))?,
     };
     Ok(LoggedEvent {
         event,
-        group_id: Some(row.get("group_id")?),
-        occurrences: row.get("occurrences")?,
+        group_id: Some(row.get(2)?),
+        occurrences: row.get(8)?,
         spooled: false,
     })
 }

@@ -11,11 +11,45 @@ use super::Prepared;
 use crate::events::model::UserId;
 use crate::events::order::{end_of_ms, first_place, ms_of};
 
-/// The places that a batch has taken: the next free one by millisecond, so that only the first event of each looks.
-#[derive(Debug, Default)]
-pub(super) struct Places(HashMap<i64, i64>);
+/// Most places that are looked up at once for a batch.
+const MOST_KNOWN: usize = 1024;
+
+/// The places of a batch.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// The next free place by the first one of its millisecond.
+    next: HashMap<i64, i64>,
+    /// Whether every millisecond of the batch that isn't in `next` is empty.
+    is_complete: bool,
+    taken: Vec<i64>,
+}
 
 impl Places {
+    /// Looks at what lies around a batch: where that is little, one look serves all of it.
+    pub(super) fn around(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<Self> {
+        let wanted = || batch.iter().map(|one| first_place(one.event.timestamp_ms));
+        let (first, last) = (wanted().min().unwrap_or(0), wanted().max().unwrap_or(0));
+        let mut around =
+            connection.prepare_cached("SELECT at FROM events WHERE at >= ?1 AND at < ?2 ORDER BY at LIMIT ?3")?;
+        let mut found = around.query((first, end_of_ms(last), MOST_KNOWN as i64))?;
+        let (mut next, mut count) = (HashMap::with_capacity(batch.len()), 0);
+        while let Some(row) = found.next()? {
+            let at: i64 = row.get(0)?;
+            next.insert(first_place(ms_of(at)), at + 1);
+            count += 1;
+        }
+        let is_complete = count < MOST_KNOWN;
+        if !is_complete {
+            next.clear();
+        }
+        let taken = Vec::with_capacity(batch.len());
+        Ok(Self {
+            next,
+            is_complete,
+            taken,
+        })
+    }
+
     /// Inserts an event's row; its place, or `None` when an event with its id is there already.
     pub(super) fn insert(
         &mut self,
@@ -24,21 +58,37 @@ impl Places {
         group_id: i64,
     ) -> rusqlite::Result<Option<i64>> {
         let wanted = first_place(prepared.event.timestamp_ms);
-        let at = match self.0.get(&wanted) {
+        let at = match self.next.get(&wanted) {
             // The last of its millisecond was taken: the next one may hold events already.
             Some(next) if ms_of(*next) != ms_of(wanted) => free_from(connection, *next)?,
             Some(next) => *next,
+            None if self.is_complete => wanted,
             None => free_from(connection, wanted)?,
         };
         if !insert_row(connection, prepared, group_id, at)? {
             return Ok(None);
         }
-        self.0.insert(wanted, at + 1);
+        self.next.insert(wanted, at + 1);
         if ms_of(at) != ms_of(wanted) {
-            // What was known of the milliseconds between is no longer so.
-            self.0.retain(|first, _| *first <= wanted || *first > at);
+            // What was known of the milliseconds up to there is no longer so.
+            self.next.retain(|first, _| *first <= wanted || *first > at);
+            self.is_complete = false;
         }
+        self.taken.push(at);
         Ok(Some(at))
+    }
+
+    /// Hands the new events to the text index, all with one statement.
+    pub(super) fn hand_over(mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.taken.is_empty() {
+            return Ok(());
+        }
+        self.taken.sort_unstable();
+        let places = serde_json::to_string(&self.taken).unwrap_or_default();
+        connection
+            .prepare_cached("INSERT INTO to_index SELECT value FROM json_each(?1)")?
+            .execute([places])?;
+        Ok(())
     }
 }
 
@@ -90,3 +140,6 @@ fn insert_row(connection: &Connection, prepared: &Prepared, group_id: i64, at: i
         ])?;
     Ok(changed == 1)
 }
+
+#[cfg(test)]
+mod tests;
