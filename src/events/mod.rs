@@ -31,7 +31,6 @@ mod wire;
 mod worker;
 
 pub use capture::{Capture, Captures, channel};
-pub use group::{Fingerprints, Grouper};
 pub use ledger::{DropReason, Dropped, LedgerSnapshot};
 pub use log::EventLog;
 pub use model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity, UserId};

@@ -3,11 +3,18 @@
 use crate::db::Migration;
 
 /// The steps from an empty file to the present schema.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "events, groups and hourly counts",
-    sql: include_str!("schema/001_events.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "events, groups and hourly counts",
+        sql: include_str!("schema/001_events.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "what the grouping learned",
+        sql: include_str!("schema/003_grouping.sql"),
+    },
+];
 
 #[cfg(test)]
 pub(in crate::events) fn connection() -> rusqlite::Connection {
