@@ -306,3 +306,114 @@ fn while_the_file_is_locked_nothing_is_half_done() {
     });
     assert_eq!(groups(&client, "status=resolved").len(), 2);
 }
+
+#[test]
+fn merged_groups_are_one_under_either_id_until_that_is_undone() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let event =
+        |word: &str, user: u32| json!({ "message": word, "fingerprint": [word], "userId": user, "release": "1.0" });
+    let one = report(&client, &event("left", 1));
+    let other = report(&client, &event("right", 2));
+    report(&client, &event("right", 1));
+    act(&client, &one, "mute", &json!({}));
+    let merged = act(
+        &client,
+        &one,
+        "merge",
+        &json!({ "ids": [other], "reason": "the same fault" }),
+    );
+    assert_eq!(merged["id"], json!(one), "the older id stays");
+    let whole = client.get(&format!("{GROUPS}/{other}")).expect(200).json();
+    assert_eq!(
+        (&whole["id"], &whole["aliases"], &whole["count"]),
+        (&json!(one), &json!([other]), &json!(3))
+    );
+    assert_eq!(
+        (&whole["usersAffected"], &whole["status"]),
+        (&json!(2), &json!("unresolved")),
+        "one of them was awake"
+    );
+    assert_eq!(
+        whole["trend"][23]
+            .as_u64()
+            .zip(whole["trend"][22].as_u64())
+            .map(|(now, before)| now + before),
+        Some(3)
+    );
+    assert_eq!(groups(&client, "").len(), 1);
+    let its_events = client.get(&format!("{GROUPS}/{other}/events")).expect(200).json();
+    assert_eq!(its_events["errors"].as_array().expect("events").len(), 3);
+    assert!(actions(&whole).contains(&"merged") && actions(&whole).contains(&"united"));
+    // An act on the alias is one on the whole.
+    assert_eq!(act(&client, &other, "resolve", &json!({}))["id"], json!(one));
+
+    act(&client, &one, "undo", &json!({ "change": merged["change"] }));
+    let (left, right) = (one_of(&client, &one), one_of(&client, &other));
+    assert_eq!((&left["count"], &right["count"]), (&json!(1), &json!(2)));
+    assert_eq!(
+        (&left["usersAffected"], &right["usersAffected"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(
+        (&left["status"], &right["status"]),
+        (&json!("resolved"), &json!("resolved"))
+    );
+    report(&client, &event("right", 3));
+    assert_eq!(
+        (&one_of(&client, &one)["status"], &one_of(&client, &other)["regressed"]),
+        (&json!("resolved"), &json!(true))
+    );
+
+    let path = |action: &str| format!("{GROUPS}/{one}/{action}");
+    client
+        .post(&path("undo"), &json!({ "change": merged["change"] }))
+        .expect(409);
+    client.post(&path("undo"), &json!({ "change": 999 })).expect(404);
+    client.post(&path("undo"), &json!({})).expect(422);
+    client.post(&path("merge"), &json!({ "ids": ["E-999"] })).expect(404);
+    client.post(&path("merge"), &json!({ "ids": [] })).expect(422);
+    client.post(&path("split"), &json!({ "aliases": [other] })).expect(409);
+    client.post(&path("split"), &json!({ "keys": ["zz"] })).expect(422);
+}
+
+#[test]
+fn a_split_takes_events_with_their_counts_out() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let event =
+        |word: &str, user: u32| json!({ "message": word, "fingerprint": [word], "userId": user, "release": "1.0" });
+    let one = report(&client, &event("left", 1));
+    let other = report(&client, &event("right", 2));
+    act(&client, &one, "merge", &json!({ "ids": [other] }));
+    let whole = one_of(&client, &one);
+    let key = whole["explanation"]["keys"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .find(|key| key["groupId"] == json!(other))
+        .expect("its key")["key"]
+        .clone();
+    let split = act(&client, &one, "split", &json!({ "keys": [key] }));
+    assert_eq!(split["movedEvents"], 1);
+    let new = split["id"].as_str().expect("an id").to_owned();
+    assert!(new != one && new != other);
+    let (rest, new) = (one_of(&client, &one), one_of(&client, &new));
+    assert_eq!((&rest["count"], &new["count"]), (&json!(1), &json!(1)));
+    assert_eq!((&new["usersAffected"], &new["releases"]), (&json!(1), &json!(["1.0"])));
+    let newest = |group: &Value| {
+        group["trend"]
+            .as_array()
+            .expect("hours")
+            .iter()
+            .filter_map(Value::as_u64)
+            .sum::<u64>()
+    };
+    assert_eq!((newest(&rest), newest(&new)), (1, 1));
+}
+
+fn one_of(client: &Client, id: &str) -> Value {
+    let group = one(client, id);
+    assert_eq!(group["id"], id, "it stands for itself");
+    group
+}

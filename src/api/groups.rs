@@ -20,6 +20,7 @@ mod body;
 mod bulk;
 mod hand;
 mod params;
+mod together;
 
 use answer::GroupList;
 use body::Body;
@@ -27,7 +28,9 @@ use hand::Hand;
 
 /// The routes, with their whole paths.
 pub fn routes() -> Vec<Route> {
-    routes![list, one, its_events, history, resolve, reopen, mute, in_bulk]
+    routes![
+        list, one, its_events, history, resolve, reopen, mute, merge, split, undo, in_bulk
+    ]
 }
 
 #[get("/api/monitoring/groups")]
@@ -123,6 +126,45 @@ async fn mute(
     let mut body = Body::read(hand.media.0, data, &["until", "untilCount", "withinSeconds"]).await?;
     let act = body.mute(hand.log.now());
     hand.act(id, body, act).await
+}
+
+#[post("/api/monitoring/groups/<id>/merge", data = "<data>")]
+async fn merge(
+    _may: Needs<MonitorWrite>,
+    _none: NoParameters,
+    id: &str,
+    hand: Hand<'_>,
+    data: Data<'_>,
+) -> ApiResult<Json<Value>> {
+    let mut body = Body::read(hand.media.0, data, &["ids"]).await?;
+    let wanted = together::merge(number(id)?, &mut body);
+    hand.change(body, wanted).await
+}
+
+#[post("/api/monitoring/groups/<id>/split", data = "<data>")]
+async fn split(
+    _may: Needs<MonitorWrite>,
+    _none: NoParameters,
+    id: &str,
+    hand: Hand<'_>,
+    data: Data<'_>,
+) -> ApiResult<Json<Value>> {
+    let mut body = Body::read(hand.media.0, data, &["aliases", "keys", "events"]).await?;
+    let wanted = together::split(number(id)?, &mut body);
+    hand.change(body, wanted).await
+}
+
+#[post("/api/monitoring/groups/<id>/undo", data = "<data>")]
+async fn undo(
+    _may: Needs<MonitorWrite>,
+    _none: NoParameters,
+    id: &str,
+    hand: Hand<'_>,
+    data: Data<'_>,
+) -> ApiResult<Json<Value>> {
+    let mut body = Body::read(hand.media.0, data, &["change"]).await?;
+    let wanted = together::undo(number(id)?, &mut body);
+    hand.change(body, wanted).await
 }
 
 #[post("/api/monitoring/groups/bulk", data = "<data>")]

@@ -18,6 +18,7 @@ mod release;
 mod rows;
 mod state;
 mod tallies;
+mod together;
 mod unions;
 mod view;
 
@@ -26,6 +27,7 @@ pub use history::{Entries, Entry, entries};
 pub use list::{After, List, Page, Sort, list};
 pub use state::{MOST_WINDOWED, Status};
 pub(super) use tallies::Tallies;
+pub use together::{Change, change};
 pub(super) use unions::{moved, parted, swallowed, users_counted};
 pub use view::{Details, GroupView, details, family};
 

@@ -34,7 +34,6 @@ mod wire;
 mod worker;
 
 pub use capture::{Capture, Captures, channel};
-pub use group::{Fingerprints, Grouper};
 pub use index::words::Field;
 pub use ledger::{DropReason, Dropped, LedgerSnapshot};
 pub use log::EventLog;

@@ -16,7 +16,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         version: 3,
-        name: "learned grouping",
+        name: "what the grouping learned",
         sql: include_str!("schema/003_grouping.sql"),
     },
     Migration {

@@ -59,6 +59,11 @@ impl Body {
         self.members.remove(name)
     }
 
+    /// Whether there is such a member.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// Notes what is wrong with a member.
     pub fn refuse(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.refusals.push(FieldError::new(pointer, detail));
@@ -94,7 +99,8 @@ impl Body {
         }
     }
 
-    fn number(&mut self, name: &str, most: u64) -> Option<u64> {
+    /// A whole number from 1.
+    pub fn number(&mut self, name: &str, most: u64) -> Option<u64> {
         let value = self.take(name)?.as_u64().filter(|number| (1..=most).contains(number));
         if value.is_none() {
             self.refuse(format!("/{name}"), format!("must be a whole number from 1 to {most}"));
@@ -115,8 +121,8 @@ impl Body {
     /// `until`, `untilCount` and `withinSeconds`.
     pub fn mute(&mut self, now: Timestamp) -> Act {
         let until_ms = self.until(now);
-        let names_span = self.members.contains_key("withinSeconds");
-        if names_span && !self.members.contains_key("untilCount") {
+        let names_span = self.has("withinSeconds");
+        if names_span && !self.has("untilCount") {
             self.refuse("/withinSeconds", "wants untilCount beside it");
         }
         let most = if names_span { MOST_WINDOWED.into() } else { MOST_EVENTS };

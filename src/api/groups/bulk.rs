@@ -38,7 +38,7 @@ impl Wanted {
     /// Of a body.
     pub fn of(body: &mut Body, now: Timestamp) -> Self {
         let chosen = match (body.take("ids"), body.take("filter")) {
-            (Some(ids), None) => Chosen::Ids(numbers(body, &ids)),
+            (Some(ids), None) => Chosen::Ids(numbers(body, "ids", &ids)),
             (None, Some(filter)) => matching(body, &filter, now),
             _ => {
                 body.refuse("", "must have either ids or a filter");
@@ -69,17 +69,20 @@ impl Wanted {
     }
 }
 
-fn numbers(body: &mut Body, ids: &Value) -> Vec<i64> {
+pub(super) fn numbers(body: &mut Body, name: &str, ids: &Value) -> Vec<i64> {
     let Some(ids) = ids.as_array().filter(|ids| (1..=MOST_AT_ONCE).contains(&ids.len())) else {
-        body.refuse("/ids", format!("must be an array of 1 to {MOST_AT_ONCE} ids"));
+        body.refuse(
+            format!("/{name}"),
+            format!("must be an array of 1 to {MOST_AT_ONCE} ids"),
+        );
         return Vec::new();
     };
     let mut numbers = Vec::with_capacity(ids.len());
     for (index, id) in ids.iter().enumerate() {
         match id.as_str().and_then(group_number) {
-            Some(number) if numbers.contains(&number) => body.refuse(format!("/ids/{index}"), "is named twice"),
+            Some(number) if numbers.contains(&number) => body.refuse(format!("/{name}/{index}"), "is named twice"),
             Some(number) => numbers.push(number),
-            None => body.refuse(format!("/ids/{index}"), "must be a group's id such as E-17"),
+            None => body.refuse(format!("/{name}/{index}"), "must be a group's id such as E-17"),
         }
     }
     numbers

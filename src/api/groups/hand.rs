@@ -3,11 +3,13 @@
 use rocket::outcome::try_outcome;
 use rocket::request::{FromRequest, Outcome, Request};
 use rocket::serde::json::Json;
+use serde_json::{Value, json};
 
 use super::body::Body;
 use super::{missing, number};
 use crate::clock::epoch_ms;
-use crate::events::life::{self, Act, By, GroupView, Undone};
+use crate::events::group::Refused;
+use crate::events::life::{self, Act, By, Change, GroupView, Undone};
 use crate::events::{EventLog, group_name};
 use crate::http::body::Media;
 use crate::http::guards::{Actor, EventsWrite};
@@ -60,6 +62,31 @@ impl Hand<'_> {
             Undone::NoGroup(_) => missing(id),
             why => Problem::new(Code::Conflict, told(&why)),
         })
+    }
+
+    /// Changes which groups there are; the change's number, for undoing it, and the group that is left or was made.
+    ///
+    /// # Errors
+    /// 422 for the body, 404, 409, and those of the database.
+    pub async fn change(self, mut body: Body, wanted: Change) -> ApiResult<Json<Value>> {
+        let by = self.by(&mut body);
+        body.sound()?;
+        let done = life::change(&self.events.0, wanted, by).await?;
+        let done = done.map_err(|refused| {
+            let code = match refused {
+                Refused::NoGroup(_) | Refused::NoChange(_) => Code::NotFound,
+                _ => Code::Conflict,
+            };
+            let mut detail = refused.to_string();
+            if let Some(first) = detail.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            Problem::new(code, format!("{detail}."))
+        })?;
+        let moved = done.events;
+        Ok(Json(
+            json!({ "id": group_name(done.group), "change": done.change, "movedEvents": moved }),
+        ))
     }
 }
 

@@ -95,7 +95,7 @@ pub async fn entries(
     limit: u32,
 ) -> Result<Option<Entries>, DbError> {
     let read = move |c: &Connection| {
-        let family = super::view::ids_of_family(c, group)?;
+        let family = crate::events::group::family(c, group)?;
         if family.is_empty() {
             return Ok(None);
         }

@@ -80,18 +80,18 @@ impl Log {
 
     /// What happened, newest first.
     pub fn actions(&self, group: i64) -> Vec<String> {
-        let family = view::ids_of_family(&self.c, group).unwrap();
+        let family = crate::events::group::family(&self.c, group).unwrap();
         let entries = history::page(&self.c, &family, i64::MAX, 100).unwrap();
         entries.history.into_iter().map(|entry| entry.action).collect()
     }
 }
 
 fn prepare(event: crate::events::ErrorEvent) -> Prepared {
-    Prepared::new(event, &crate::events::Fingerprints)
+    Prepared::new(event)
 }
 
 fn insert(c: &Connection, batch: &[Prepared]) -> Vec<Inserted> {
-    crate::events::store::insert(c, batch).unwrap()
+    crate::events::store::insert(c, batch, &mut crate::events::group::Engine::default()).unwrap()
 }
 
 fn resolve() -> Act {

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Row};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::MOST_USERS;
 use super::history::{self, Entry};
 use super::state::Status;
 use crate::clock::{from_epoch_ms, rfc3339_ms};
 use crate::db::{Database, DbError, Operation};
+use crate::events::group;
 use crate::events::model::{ErrorType, Severity};
 use crate::events::query::{self, Filter};
 use crate::events::wire::{LoggedEvent, group_name};
@@ -132,7 +132,7 @@ pub struct Details {
     #[serde(flatten)]
     group: GroupView,
     #[serde(skip_serializing_if = "Option::is_none")]
-    explanation: Option<Box<RawValue>>,
+    explanation: Option<group::Explained>,
     aliases: Vec<String>,
     release_history: Vec<ReleaseSeen>,
     trend_by_day: Vec<u64>,
@@ -150,16 +150,6 @@ struct ReleaseSeen {
     count: i64,
 }
 
-/// The ids under which a group's events are stored, that of the group that is left first; empty when there is none.
-pub(super) fn ids_of_family(c: &Connection, group: i64) -> rusqlite::Result<Vec<i64>> {
-    c.prepare_cached(
-        "SELECT id FROM groups WHERE id = (SELECT coalesce(parent, id) FROM groups WHERE id = ?1)
-         UNION ALL SELECT id FROM groups WHERE parent = (SELECT coalesce(parent, id) FROM groups WHERE id = ?1)",
-    )?
-    .query_map([group], |row| row.get(0))?
-    .collect()
-}
-
 /// Ids as JSON, the way SQLite takes a list.
 pub(super) fn ids(ids: &[i64]) -> String {
     serde_json::to_string(ids).unwrap_or_default()
@@ -169,8 +159,8 @@ pub(super) fn ids(ids: &[i64]) -> String {
 ///
 /// # Errors
 /// Those of the database layer.
-pub async fn details(database: &Database, group: i64, now_ms: i64) -> Result<Option<Details>, DbError> {
-    let read = move |c: &Connection| everything(c, group, now_ms);
+pub async fn details(database: &Database, id: i64, now_ms: i64) -> Result<Option<Details>, DbError> {
+    let read = move |c: &Connection| everything(c, id, now_ms);
     database.read(Operation::scan("groups.get"), read).await
 }
 
@@ -178,19 +168,16 @@ pub async fn details(database: &Database, group: i64, now_ms: i64) -> Result<Opt
 ///
 /// # Errors
 /// Those of the database layer.
-pub async fn family(database: &Database, group: i64) -> Result<Vec<i64>, DbError> {
-    let read = move |c: &Connection| ids_of_family(c, group);
+pub async fn family(database: &Database, id: i64) -> Result<Vec<i64>, DbError> {
+    let read = move |c: &Connection| group::family(c, id);
     database.read(Operation::point("groups.family"), read).await
 }
 
-fn everything(c: &Connection, group: i64, now_ms: i64) -> rusqlite::Result<Option<Details>> {
-    let family = ids_of_family(c, group)?;
-    let (Some(shown), Some(root)) = (one(c, group, now_ms)?, family.first()) else {
+fn everything(c: &Connection, id: i64, now_ms: i64) -> rusqlite::Result<Option<Details>> {
+    let family = group::family(c, id)?;
+    let Some(shown) = one(c, id, now_ms)? else {
         return Ok(None);
     };
-    let explanation: String = c
-        .prepare_cached("SELECT explanation FROM groups WHERE id = ?1")?
-        .query_row([root], |row| row.get(0))?;
     let newest = query::List {
         filter: Filter {
             groups: family.clone(),
@@ -203,7 +190,7 @@ fn everything(c: &Connection, group: i64, now_ms: i64) -> rusqlite::Result<Optio
     };
     Ok(Some(Details {
         group: shown,
-        explanation: RawValue::from_string(explanation).ok(),
+        explanation: group::explain(c, id)?,
         aliases: family[1..].iter().map(|id| group_name(*id)).collect(),
         release_history: beside::releases_of(c, &family)?,
         trend_by_day: beside::by_day(c, &family, now_ms)?,
