@@ -27,10 +27,12 @@ impl Engine {
         let Read::Template { template, .. } = &read else {
             return self.create(c, key, subject, &read);
         };
-        let candidates = template.candidates();
-        let pairs = template.pairs(&candidates);
-        for candidate in candidates.iter().cloned().chain(pairs) {
-            if let Some(known) = self.lookup(c, candidate.key)?
+        let mut candidates = template.candidates();
+        if let Some((_, group)) = self.wider(c, &mut candidates)? {
+            return self.lead(c, key, group, How::Joined, None, subject);
+        }
+        for pair in template.pairs(&candidates) {
+            if let Some(known) = self.lookup(c, pair.key)?
                 && !known.barred
             {
                 return self.lead(c, key, known.group, How::Joined, None, subject);
@@ -39,6 +41,19 @@ impl Engine {
         let mut group = self.create(c, key, subject, &read)?;
         group = self.absorb(c, key, template, group, subject)?;
         self.count(c, template, &candidates, group, subject)
+    }
+
+    /// The first of the wider templates that is there; those that a hand has barred are taken out.
+    fn wider(&mut self, c: &Connection, candidates: &mut Vec<Candidate>) -> rusqlite::Result<Option<(Candidate, i64)>> {
+        let mut at = 0;
+        while let Some(candidate) = candidates.get(at) {
+            match self.lookup(c, candidate.key)? {
+                Some(known) if known.barred => drop(candidates.remove(at)),
+                Some(known) => return Ok(Some((candidate.clone(), known.group))),
+                None => at += 1,
+            }
+        }
+        Ok(None)
     }
 
     fn create(&mut self, c: &Connection, key: Key, subject: &Subject<'_>, read: &Read<'_>) -> rusqlite::Result<i64> {
@@ -166,26 +181,15 @@ impl Engine {
             subject,
         )?;
         group = self.gather(c, key, wider, group, subject)?;
-        let candidates = wider.candidates();
-        for candidate in &candidates {
-            if let Some(known) = self.lookup(c, candidate.key)?
-                && !known.barred
-            {
-                let joined = [Variant {
-                    word: 0,
-                    group: known.group,
-                    class: 0,
-                }];
-                return self.unite(
-                    c,
-                    What::Absorbed,
-                    candidate.key,
-                    &wider.masked(&candidate.places),
-                    group,
-                    &joined,
-                    subject,
-                );
-            }
+        let mut candidates = wider.candidates();
+        if let Some((candidate, joined)) = self.wider(c, &mut candidates)? {
+            let joined = [Variant {
+                word: 0,
+                group: joined,
+                class: 0,
+            }];
+            let widest = wider.masked(&candidate.places);
+            return self.unite(c, What::Absorbed, candidate.key, &widest, group, &joined, subject);
         }
         self.count(c, wider, &candidates, group, subject)
     }
