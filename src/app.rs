@@ -23,7 +23,7 @@ use crate::alerts::Alerts;
 use crate::api::{self, Draining};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Loaded, Settings};
-use crate::events::{self, Capture, EventLog, Fingerprints, Spool};
+use crate::events::{self, Capture, EventLog, Spool};
 use crate::http::{Databases, Door, Skin, catchers, methods_table, panics};
 use crate::monitoring::{Evidence, Monitor, Requests};
 
@@ -185,13 +185,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         capture.capture(events::NewEvent::lost_from_spool(lost));
     }
     let operation = &settings.database.operation;
-    let log = EventLog::start(
-        databases.events.clone(),
-        spool,
-        captures,
-        Arc::new(Fingerprints),
-        operation,
-    );
+    let log = EventLog::start(databases.events.clone(), spool, captures, operation);
     let requests = Arc::new(Requests::starting_at(clock.now()));
     let monitor = Monitor::new(
         (databases.app.clone(), databases.events.clone()),

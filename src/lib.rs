@@ -6,7 +6,7 @@
 //!
 //! | floor | room | what it does |
 //! |---|---|---|
-//! | 8 | [`cli`] | commands: serve, check, config, token |
+//! | 8 | [`cli`] | commands: serve, check, config, errors, token |
 //! | 7 | [`app`] | builds everything, wires observers, shuts down in order |
 //! | 6 | [`api`] | one file a resource: handlers parse, call, shape |
 //! | 5 | [`http`] | the skin: request ids, access log, guards, limits, problem responses |

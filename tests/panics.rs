@@ -7,7 +7,7 @@ use std::time::Duration;
 use mainstay::clock::{SharedClock, SystemClock};
 use mainstay::config::DatabaseSettings;
 use mainstay::db::{Database, Options, Unobserved};
-use mainstay::events::{self, EventLog, Fingerprints, Spool};
+use mainstay::events::{self, EventLog, Spool};
 use mainstay::http::{Skin, catchers, methods_table, panics};
 use mainstay::monitoring::Requests;
 use rocket::http::{Header, Status};
@@ -35,7 +35,7 @@ async fn a_handlers_panic_is_one_problem_and_one_event_with_its_request() {
     let spool = Spool::open(&folder.path().join("spool"), 1 << 20).expect("opens");
     let (capture, captures) = events::channel(Arc::clone(&clock));
     panics::install(capture.clone());
-    let log = EventLog::start(database, spool, captures, Arc::new(Fingerprints), &settings.operation);
+    let log = EventLog::start(database, spool, captures, &settings.operation);
     let mut stored = log.subscribe();
     let skin = Skin {
         requests: Arc::new(Requests::starting_at(clock.now())),

@@ -18,7 +18,7 @@ use mainstay::clock::{Clock, SystemClock, epoch_ms};
 use mainstay::config::DatabaseSettings;
 use mainstay::db::{Database, Operation, Options, Unobserved};
 use mainstay::events::query::{self, Filter, List, Position, search};
-use mainstay::events::{self, EventLog, Fingerprints, IngestOutcome, Spool, parse};
+use mainstay::events::{self, EventLog, IngestOutcome, Spool, parse};
 use rocket::tokio;
 
 use common::{Table, cores, folder, quantile, ratio};
@@ -88,7 +88,7 @@ impl Log {
         let (_capture, captures) = events::channel(clock);
         let spool = Spool::open(&folder.join("spool"), 64 << 20).expect("opens");
         let operation = DatabaseSettings::default().operation;
-        let log = EventLog::start(database.clone(), spool, captures, Arc::new(Fingerprints), &operation);
+        let log = EventLog::start(database.clone(), spool, captures, &operation);
         Self { database, log }
     }
 

@@ -7,6 +7,7 @@ use rocket::data::Data;
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, post, routes};
 
+use crate::events::query::List;
 use crate::events::{EventLog, LoggedEvent, parse, query};
 use crate::http::Query;
 use crate::http::body::{Media, expect_media_type, read_body};
@@ -16,11 +17,11 @@ use crate::http::{ApiResult, Code, Problem};
 mod answer;
 mod intake;
 mod page;
-mod params;
+pub(super) mod params;
 
 use answer::Reported;
 use intake::Report;
-use page::ListAnswer;
+pub(super) use page::ListAnswer;
 
 /// Most bytes of a report's body.
 const MAX_BODY_BYTES: u64 = 10 << 20;
@@ -37,7 +38,11 @@ async fn list(
     events: EventsRead,
     log: &State<EventLog>,
 ) -> ApiResult<Json<ListAnswer>> {
-    let wanted = params::list(&parameters, log.now())?;
+    answer(params::list(&parameters, log.now())?, &events, log).await
+}
+
+/// A page of the list, for everybody who shows events.
+pub(super) async fn answer(wanted: List, events: &EventsRead, log: &EventLog) -> ApiResult<Json<ListAnswer>> {
     let unfound = if wanted.filter.needs_index() {
         log.catch_up().await
     } else {

@@ -10,6 +10,7 @@ pub mod dashboard;
 mod data;
 mod databases;
 mod errors;
+mod groups;
 mod health;
 mod pool;
 mod problems;
@@ -32,6 +33,7 @@ pub fn routes() -> Vec<rocket::Route> {
         alerts::routes(),
         stream::routes(),
         errors::routes(),
+        groups::routes(),
         data::routes(),
         databases::routes(),
         session::routes(),

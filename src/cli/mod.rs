@@ -6,6 +6,7 @@
 //! command line or configuration.
 mod check;
 mod config;
+mod errors;
 mod serve;
 mod terminal;
 mod token;
@@ -59,6 +60,9 @@ enum Command {
     /// Try out the configuration, the data folder, the tokens and the databases without changing them
     #[command(after_help = check::AFTER_HELP)]
     Check,
+    /// Work on error events without a server
+    #[command(subcommand)]
+    Errors(errors::Command),
     /// Make, list and revoke access tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -99,6 +103,7 @@ fn dispatch(cli: Cli, context: Context, terminal: &mut Terminal<'_>) -> ExitCode
         Command::Serve => serve::run(context, terminal),
         Command::Config(arguments) => finish(config::run(&arguments, &context, terminal)),
         Command::Check => finish(check::run(&context, terminal)),
+        Command::Errors(command) => finish(errors::run(command, &context, terminal)),
         Command::Token(command) => finish(token::run(command, &context, terminal)),
     }
 }

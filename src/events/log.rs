@@ -13,7 +13,6 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::capture::{Captured, Captures};
-use super::group::Grouper;
 use super::ledger::LedgerSnapshot;
 use super::model::ErrorEvent;
 use super::pipeline::{BATCH, IngestOutcome, Pipeline, complain};
@@ -41,26 +40,20 @@ pub struct EventLog {
 
 impl EventLog {
     /// Starts the tasks on the present tokio runtime: captured events, and the replay of what the spool holds.
-    pub fn start(
-        database: Database,
-        spool: Spool,
-        captures: Captures,
-        grouper: Arc<dyn Grouper>,
-        operation: &OperationSettings,
-    ) -> Self {
+    pub fn start(database: Database, spool: Spool, captures: Captures, operation: &OperationSettings) -> Self {
         let sink = Box::new(DatabaseSink::new(database.clone(), operation));
-        let log = Self::with_sink(sink, spool, captures, grouper);
+        let log = Self::with_sink(sink, spool, captures);
         tokio::spawn(keep_indexing(database, log.pipeline.clone(), log.stopping.subscribe()));
         log
     }
 
-    fn with_sink(sink: Box<dyn Sink>, spool: Spool, captures: Captures, grouper: Arc<dyn Grouper>) -> Self {
+    fn with_sink(sink: Box<dyn Sink>, spool: Spool, captures: Captures) -> Self {
         let Captures {
             clock,
             ledger,
             receiver,
         } = captures;
-        let pipeline = Arc::new(Pipeline::new(sink, spool, ledger, clock, grouper));
+        let pipeline = Arc::new(Pipeline::new(sink, spool, ledger, clock));
         let (flushes, flush_requests) = mpsc::channel(1);
         let (stopping, stop) = watch::channel(false);
         tokio::spawn(keep_working(pipeline.clone(), receiver, flush_requests));

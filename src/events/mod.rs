@@ -8,13 +8,14 @@
 //!
 //! What must stay true: accepted = stored + spooled + dropped + in flight ([`LedgerSnapshot`]); an acknowledged event is on
 //! disk; nothing in here reports its own failures as events. Floors above may use what is re-exported here, and `parse`,
-//! `query` and `group` for their functions.
+//! `query`, `life` and `group` for their functions.
 
 mod capture;
 pub mod classify;
 pub mod group;
 mod index;
 mod ledger;
+pub mod life;
 mod log;
 mod model;
 mod occurrence;
@@ -33,7 +34,6 @@ mod wire;
 mod worker;
 
 pub use capture::{Capture, Captures, channel};
-pub use group::{Fingerprints, Grouper};
 pub use index::words::Field;
 pub use ledger::{DropReason, Dropped, LedgerSnapshot};
 pub use log::EventLog;

@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 use uuid::Uuid;
 
-use super::group::Grouper;
 use super::index::Backlog;
 use super::ledger::{Admission, DropReason, Ledger};
 use super::model::ErrorEvent;
@@ -66,19 +65,12 @@ pub(super) struct Pipeline {
     pub(super) filled: Notify,
     /// A write went well while the spool holds something.
     pub(super) recovered: Notify,
-    grouper: Arc<dyn Grouper>,
     /// Ids of events of which it isn't known whether events.db has them.
     uncertain: Mutex<HashSet<Uuid>>,
 }
 
 impl Pipeline {
-    pub(super) fn new(
-        sink: Box<dyn Sink>,
-        spool: Spool,
-        ledger: Ledger,
-        clock: SharedClock,
-        grouper: Arc<dyn Grouper>,
-    ) -> Self {
+    pub(super) fn new(sink: Box<dyn Sink>, spool: Spool, ledger: Ledger, clock: SharedClock) -> Self {
         const LIVE_EVENTS: usize = 1024;
         let found = spool.status();
         ledger.found_in_spool(found.events + found.lost_before_start);
@@ -96,18 +88,12 @@ impl Pipeline {
             filled: Notify::new(),
             recovered: Notify::new(),
             uncertain: Mutex::default(),
-            grouper,
         }
     }
 
     /// Events as the writer wants them.
     pub(super) fn prepare(&self, events: Vec<ErrorEvent>) -> Arc<Vec<Prepared>> {
-        Arc::new(
-            events
-                .into_iter()
-                .map(|event| Prepared::new(event, &*self.grouper))
-                .collect(),
-        )
+        Arc::new(events.into_iter().map(Prepared::new).collect())
     }
 
     /// Brings one batch to the disk; the outcomes are in its order.

@@ -14,6 +14,16 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "events in the order of lists, full text",
         sql: include_str!("schema/002_events.sql"),
     },
+    Migration {
+        version: 3,
+        name: "what the grouping learned",
+        sql: include_str!("schema/003_grouping.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "the life of groups",
+        sql: include_str!("schema/004_life.sql"),
+    },
 ];
 
 #[cfg(test)]

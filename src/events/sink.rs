@@ -8,6 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use super::group::Engine;
 use super::store::{self, Inserted, Prepared};
 use crate::config::OperationSettings;
 use crate::db::{Database, DbError, Effect, LogGeneration, Operation};
@@ -36,6 +39,8 @@ pub(super) trait Sink: Send + Sync + 'static {
 pub(super) struct DatabaseSink {
     database: Database,
     patience: Duration,
+    /// Used on the writer thread alone, so its lock is always free.
+    engine: Arc<Mutex<Engine>>,
 }
 
 impl DatabaseSink {
@@ -44,6 +49,7 @@ impl DatabaseSink {
         Self {
             database,
             patience: operation.timeout.min(operation.lock_timeout + GRACE),
+            engine: Arc::default(),
         }
     }
 }
@@ -55,9 +61,10 @@ impl Sink for DatabaseSink {
             .within(self.patience)
             .idempotent()
             .carrying(bytes);
+        let engine = Arc::clone(&self.engine);
         let mut earlier = None;
         Box::pin(self.database.write(operation, move |connection| {
-            let mut inserted = store::insert(connection, &batch)?;
+            let mut inserted = store::insert(connection, &batch, &mut engine.lock())?;
             // An event that this very write had inserted before, in an attempt that was committed unknown to us, is new.
             let before = earlier.get_or_insert_with(|| inserted.clone());
             for (now, before) in inserted.iter_mut().zip(before) {

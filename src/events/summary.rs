@@ -83,7 +83,9 @@ pub fn summary(connection: &Connection, now_ms: i64) -> rusqlite::Result<ErrorSu
 
 fn top_groups(connection: &Connection) -> rusqlite::Result<Vec<TopGroup>> {
     connection
-        .prepare_cached("SELECT id, title, count, last_seen FROM groups ORDER BY count DESC, id DESC LIMIT ?1")?
+        .prepare_cached(
+            "SELECT id, title, count, last_seen FROM groups WHERE parent IS NULL ORDER BY count DESC, id DESC LIMIT ?1",
+        )?
         .query_map([TOP_GROUPS], |row| {
             Ok(TopGroup {
                 id: group_name(row.get(0)?),
@@ -98,7 +100,7 @@ fn top_groups(connection: &Connection) -> rusqlite::Result<Vec<TopGroup>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::group::Fingerprints;
+    use crate::events::group::Engine;
     use crate::events::store::{Prepared, insert};
     use crate::events::{parse, schema};
 
@@ -106,7 +108,7 @@ mod tests {
     fn the_summary_counts_by_type_severity_day_and_group() {
         let connection = schema::connection();
         let now = from_epoch_ms(1_750_000_000_000);
-        let event = |json: &str| Prepared::new(parse::event(json, now).unwrap(), &Fingerprints);
+        let event = |json: &str| Prepared::new(parse::event(json, now).unwrap());
         let batch = [
             event(r#"{"message":"locked 1","type":"database","severity":"high"}"#),
             event(r#"{"message":"locked 2","type":"database","severity":"high"}"#),
@@ -114,7 +116,7 @@ mod tests {
             event(r#"{"message":"edge","timestamp":"2025-06-14T15:06:40.000Z"}"#),
             event(r#"{"message":"over","timestamp":"2025-06-14T15:06:39.999Z"}"#),
         ];
-        insert(&connection, &batch).unwrap();
+        insert(&connection, &batch, &mut Engine::default()).unwrap();
         let summary = summary(&connection, now.as_millisecond()).unwrap();
         assert_eq!((summary.total, summary.last24h), (5, 3));
         assert_eq!(

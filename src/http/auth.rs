@@ -84,6 +84,23 @@ impl<'r, S: Wanted> FromRequest<'r> for Needs<S> {
     }
 }
 
+/// Who the caller is, for what is kept of an act: the token's name, else its public id; `local` in open local use. It
+/// follows a [`Needs`], which is what refuses.
+pub struct Actor(pub String);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Actor {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let token = token_of(request).ok().flatten();
+        let door = request.rocket().state::<Door>().filter(|door| !door.is_open());
+        let grant = door.and_then(|door| door.tokens.verify(token?).ok());
+        let name = grant.map(|grant| grant.name.clone().unwrap_or_else(|| grant.token_id.clone()));
+        Outcome::Success(Self(name.unwrap_or_else(|| "local".to_owned())))
+    }
+}
+
 /// Whether the caller has authority to see details; never refuses and never counts as a failed try.
 pub struct MayMonitor(pub bool);
 

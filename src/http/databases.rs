@@ -54,6 +54,9 @@ pub struct AppWrite(pub Database);
 /// The event database, for reading.
 pub struct EventsRead(pub Database);
 
+/// The event database, for writing.
+pub struct EventsWrite(pub Database);
+
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for AppRead {
     type Error = Problem;
@@ -78,5 +81,14 @@ impl<'r> FromRequest<'r> for EventsRead {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
         admit(request, |d| &d.events, Database::admits_read, Self)
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for EventsWrite {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        admit(request, |d| &d.events, Database::admits_write, Self)
     }
 }

@@ -17,8 +17,10 @@ mod trace;
 
 /// The guards, as handlers import them.
 pub mod guards {
-    pub use super::auth::{Admin, DataRead, DataWrite, Ingest, MayMonitor, MonitorRead, MonitorWrite, Needs, Standing};
-    pub use super::databases::{AppRead, AppWrite, EventsRead};
+    pub use super::auth::{
+        Actor, Admin, DataRead, DataWrite, Ingest, MayMonitor, MonitorRead, MonitorWrite, Needs, Standing,
+    };
+    pub use super::databases::{AppRead, AppWrite, EventsRead, EventsWrite};
     pub use super::query::NoParameters;
     pub use super::trace::RequestContext;
 }
@@ -30,3 +32,4 @@ pub use methods::note_file;
 pub use problem::{ApiResult, FieldError, Problem};
 pub use query::Query;
 pub use skin::{Skin, methods_table};
+pub use trace::refuse;

@@ -8,7 +8,7 @@ use crate::events::{LoggedEvent, query};
 /// One page of the list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ListAnswer {
+pub(in crate::api) struct ListAnswer {
     errors: Vec<LoggedEvent>,
     next_cursor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

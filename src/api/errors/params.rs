@@ -24,8 +24,8 @@ const ALLOWED: [&str; 13] = [
     "tag",
     "tag.NAME",
 ];
-const DEFAULT_LIMIT: u64 = 50;
-const MAX_LIMIT: u64 = 500;
+pub(in crate::api) const DEFAULT_LIMIT: u64 = 50;
+pub(in crate::api) const MAX_LIMIT: u64 = 500;
 /// Longest search, in bytes.
 const MOST_SEARCH_BYTES: usize = 1000;
 
@@ -33,7 +33,7 @@ const MOST_SEARCH_BYTES: usize = 1000;
 ///
 /// # Errors
 /// 400 naming the parameter.
-pub(super) fn list(parameters: &Query, now: Timestamp) -> ApiResult<List> {
+pub(in crate::api) fn list(parameters: &Query, now: Timestamp) -> ApiResult<List> {
     only_known(parameters)?;
     let limit = parameters.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let truth = |name: &'static str| parameters.text(name).map_or(Ok(false), |text| truth(name, text));
@@ -69,7 +69,7 @@ fn tag_name(parameter: &str) -> Option<&str> {
 ///
 /// # Errors
 /// 400 naming the parameter.
-fn filter(parameters: &Query, now: Timestamp) -> ApiResult<Filter> {
+pub(in crate::api) fn filter(parameters: &Query, now: Timestamp) -> ApiResult<Filter> {
     let time = |name: &'static str| parameters.text(name).map(|text| instant(name, text, now)).transpose();
     let (since, until) = (time("since")?, time("until")?);
     if since.zip(until).is_some_and(|(since, until)| since >= until) {
@@ -131,7 +131,7 @@ fn tags(parameters: &Query) -> ApiResult<Vec<(String, String)>> {
     Ok(tags)
 }
 
-fn words<T>(
+pub(in crate::api) fn words<T>(
     parameters: &Query,
     name: &'static str,
     find: impl Fn(&str) -> Option<T>,
@@ -150,7 +150,7 @@ fn words<T>(
 }
 
 /// RFC 3339, or a time before `now`: `90s`, `15m`, `24h`, `7d`.
-fn instant(name: &'static str, text: &str, now: Timestamp) -> ApiResult<Timestamp> {
+pub(in crate::api) fn instant(name: &'static str, text: &str, now: Timestamp) -> ApiResult<Timestamp> {
     // An unescaped `+` of an offset arrives as a blank.
     text.replace(' ', "+")
         .parse::<Timestamp>()
@@ -164,7 +164,7 @@ fn instant(name: &'static str, text: &str, now: Timestamp) -> ApiResult<Timestam
         })
 }
 
-fn ago(text: &str) -> Option<SignedDuration> {
+pub(in crate::api) fn ago(text: &str) -> Option<SignedDuration> {
     let unit = text.chars().next_back()?;
     let seconds = match unit {
         's' => 1,
@@ -185,7 +185,7 @@ fn cursor(text: &str) -> ApiResult<Position> {
     Position::parse(text).ok_or_else(|| Problem::invalid("cursor", "must be the nextCursor of an earlier answer"))
 }
 
-fn truth(name: &'static str, text: &str) -> ApiResult<bool> {
+pub(in crate::api) fn truth(name: &'static str, text: &str) -> ApiResult<bool> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),

@@ -1,145 +1,267 @@
-//! A message's template (floor 2, pure): what varies from one occurrence to the next becomes `<*>`.
+//! A message's template and its neighbours (floor 2, pure): the keys it would have with one more word masked.
 //!
-//! What must stay true: one pass over the text, no allocation besides the result; numbers, ids, addresses, paths and
-//! quoted text are masked; plain words never are. If only masks would be left, the digits alone are masked.
+//! What must stay true: a key depends on the rules' version, the source, the type, what decided and the normalised pieces,
+//! and on nothing else; a candidate is judged the same from whichever of its variants it is reached.
 
-/// What stands for a varying part.
-const MASK: &str = "<*>";
-/// Longest quoted text that is taken as one value, in bytes.
-const MAX_QUOTED: usize = 200;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-/// The template of a message.
-pub fn template(message: &str) -> String {
-    let mut out = String::with_capacity(message.len());
-    let mut rest = message;
-    while let Some(first) = rest.chars().next() {
-        if let Some(length) = quoted(rest, &out) {
-            push_mask(&mut out);
+use super::pieces::{Piece, Pieces, render, render_key};
+use super::words::{Class, Kind, Masked};
+
+/// A group's key: XXH3, 128 bits, of the bytes that [`Template::key`] and `parts::key` lay out.
+pub(super) type Key = u128;
+
+/// Most words of one message whose places are watched.
+const MOST_CANDIDATES: usize = 32;
+/// Distinct words at one place that make it a value's place, by the class of the words.
+const QUOTED_MOST: usize = 2;
+const NAMES_MOST: usize = 3;
+const WORDS_MOST: usize = 5;
+/// The same for a message's first word, and the plain words that such a message must have.
+const FIRST_MOST: usize = 6;
+const FIRST_NEEDS_WORDS: usize = 3;
+/// Bytes from which a run of letters beyond ASCII counts as two words.
+const LONG_RUN: usize = 12;
+/// Most words of a message that are masked two at a time.
+const MOST_PAIRED: usize = 10;
+
+/// The pieces of a message behind what its key begins with.
+pub(super) struct Template<'t> {
+    text: &'t str,
+    prefix: Vec<u8>,
+    pieces: Vec<Piece<'t>>,
+}
+
+/// A template with one more word masked, or all names.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    /// The key of the wider template.
+    pub key: Key,
+    /// The pieces that are masked in it.
+    pub places: Vec<usize>,
+    /// What the words are.
+    pub class: Class,
+    /// A hash of the words.
+    pub variant: i64,
+    /// How many distinct variants make one group; `None`: they are only counted.
+    pub most: Option<usize>,
+}
+
+impl<'t> Template<'t> {
+    pub(super) fn new(text: &'t str, prefix: Vec<u8>) -> Self {
+        let mut pieces = Vec::with_capacity(32);
+        super::scanner::scan(text, &mut pieces);
+        Self { text, prefix, pieces }
+    }
+
+    pub(super) fn pieces(&self) -> &[Piece<'t>] {
+        &self.pieces
+    }
+
+    pub(super) fn key(&self) -> Key {
+        let mut bytes = self.prefix.clone();
+        render_key(&self.pieces, &mut bytes);
+        xxh3_128(&bytes)
+    }
+
+    /// As people read it.
+    pub(super) fn shown(&self) -> String {
+        render(&self.pieces)
+    }
+
+    /// What templates have in common that differ in words alone.
+    pub(super) fn shape(&self) -> i64 {
+        let mut bytes = self.prefix.clone();
+        for piece in &self.pieces {
+            bytes.push(u8::from(piece.spaced));
+            match piece.kind {
+                Kind::Mark => bytes.extend_from_slice(piece.text.as_bytes()),
+                _ => bytes.push(2),
+            }
+        }
+        xxh3_64(&bytes).cast_signed()
+    }
+
+    /// Whether a message can differ from it in more than the one word that it was made by.
+    pub(super) fn is_wide(&self) -> bool {
+        self.pieces.iter().filter(|p| p.is_mask()).count() >= 2
+    }
+
+    /// Whether a shown template of the same shape says the same where this one has words.
+    pub(super) fn covers(&self, shown: &str) -> bool {
+        let mut rest = shown;
+        for (index, piece) in self.pieces.iter().enumerate() {
+            if piece.spaced && index > 0 {
+                let Some(after) = rest.strip_prefix(' ') else {
+                    return false;
+                };
+                rest = after;
+            }
+            let length = match piece.kind {
+                Kind::Mask(_) if rest.starts_with(super::pieces::MASK) => Some(super::pieces::MASK.len()),
+                Kind::Mask(_) => match self.pieces.get(index + 1) {
+                    None => Some(rest.len()),
+                    Some(next) if next.spaced => rest.find(' '),
+                    Some(next) => rest.find(next.text).filter(|_| next.kind == Kind::Mark),
+                },
+                _ => rest.starts_with(piece.text).then_some(piece.text.len()),
+            };
+            let Some(length) = length.filter(|length| *length > 0) else {
+                return false;
+            };
             rest = &rest[length..];
-        } else if is_separator(first) {
-            out.push(if first.is_whitespace() && first != '\n' {
-                ' '
+        }
+        rest.is_empty()
+    }
+
+    /// The template with these pieces masked too.
+    pub(super) fn masked(&self, places: &[usize]) -> Self {
+        let mut pieces = Vec::with_capacity(self.pieces.len());
+        let mut made = Pieces::new(self.text, &mut pieces);
+        for (index, piece) in self.pieces.iter().enumerate() {
+            let masked = places.contains(&index);
+            let kind = if masked { Kind::Mask(Masked::Word) } else { piece.kind };
+            // `(word)` stays in its brackets: dropped, nothing would tell it from a message that never had any.
+            if places.contains(&index.wrapping_sub(1)) && self.is_alone_in_brackets(index - 1) {
+                made.push_as_it_is(*piece);
             } else {
-                first
+                made.push(Piece { kind, ..*piece });
+            }
+        }
+        made.finish();
+        Self {
+            text: self.text,
+            prefix: self.prefix.clone(),
+            pieces,
+        }
+    }
+
+    /// The wider templates, in the order of the words; all names at once last.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        let plain = self.plain_words();
+        let first = self.pieces.iter().position(|p| p.kind != Kind::Mark);
+        let words = self
+            .pieces
+            .iter()
+            .enumerate()
+            .filter_map(|(at, piece)| match piece.kind {
+                Kind::Word(class) => Some((at, class)),
+                _ => None,
             });
-            rest = &rest[first.len_utf8()..];
-        } else {
-            let length = word_length(rest);
-            push_word(&mut out, &rest[..length]);
-            rest = &rest[length..];
+        let mut names = Vec::new();
+        let mut found = Vec::new();
+        for (at, class) in words.take(MOST_CANDIDATES) {
+            if class.is_weak() {
+                names.push(at);
+            }
+            let left = plain - weight(&self.pieces[at]);
+            let most = match class {
+                Class::Plain if Some(at) == first => (plain >= FIRST_NEEDS_WORDS).then_some(FIRST_MOST),
+                Class::Plain | Class::Value | Class::Camel => Some(WORDS_MOST),
+                Class::Keyed | Class::Compound => Some(NAMES_MOST),
+                Class::Quoted => Some(QUOTED_MOST),
+            };
+            let needed = if class.is_weak() || self.is_alone_in_brackets(at) {
+                1
+            } else {
+                2
+            };
+            if left >= needed {
+                found.extend(self.candidate(vec![at], class, most));
+            }
+        }
+        if names.len() >= 2 && plain > 0 {
+            found.extend(self.candidate(names, Class::Value, Some(WORDS_MOST)));
+        }
+        found
+    }
+
+    /// The wider templates with two more words masked, which only ever join what is there.
+    pub(super) fn pairs(&self, candidates: &[Candidate]) -> impl Iterator<Item = Candidate> {
+        let single: Vec<(usize, Class)> = candidates
+            .iter()
+            .filter(|one| one.places.len() == 1)
+            .take(MOST_PAIRED)
+            .map(|one| (one.places[0], one.class))
+            .collect();
+        let plain = self.plain_words();
+        let pairs: Vec<(usize, usize)> = (0..single.len())
+            .flat_map(|i| (i + 1..single.len()).map(move |j| (i, j)))
+            .collect();
+        pairs.into_iter().filter_map(move |(i, j)| {
+            let ((one, first), (other, second)) = (single[i], single[j]);
+            let left = plain - weight(&self.pieces[one]) - weight(&self.pieces[other]);
+            if left < 2 {
+                None
+            } else {
+                self.candidate(vec![one, other], first.max(second), None)
+            }
+        })
+    }
+
+    /// `None` when a mask there would become one with its neighbours, so that its words could no longer be told; what is in
+    /// quotes is a value anyway.
+    fn candidate(&self, places: Vec<usize>, class: Class, most: Option<usize>) -> Option<Candidate> {
+        let wider = self.masked(&places);
+        if masks(&wider.pieces) <= masks(&self.pieces) && !places.iter().all(|&place| self.is_part_of_a_value(place)) {
+            return None;
+        }
+        let mut words = Vec::new();
+        for &place in &places {
+            words.extend_from_slice(self.pieces[place].text.as_bytes());
+            words.push(0);
+        }
+        Some(Candidate {
+            key: wider.key(),
+            places,
+            class,
+            variant: xxh3_64(&words).cast_signed(),
+            most,
+        })
+    }
+
+    fn plain_words(&self) -> usize {
+        self.pieces.iter().map(weight).sum()
+    }
+
+    /// What is in quotes is a value anyway; a name right at a mask is a part of one: `name[17]`.
+    fn is_part_of_a_value(&self, at: usize) -> bool {
+        let piece = &self.pieces[at];
+        let touches = || {
+            let before = !piece.spaced && at > 0 && self.pieces[at - 1].is_mask();
+            before
+                || self
+                    .pieces
+                    .get(at + 1)
+                    .is_some_and(|next| next.is_mask() && !next.spaced)
+        };
+        match piece.kind {
+            Kind::Word(Class::Quoted) => true,
+            Kind::Word(class) => class.is_weak() && touches(),
+            _ => false,
         }
     }
-    if says_something(&out) {
-        out
-    } else {
-        mask_digits(message)
+
+    /// `(word)`
+    fn is_alone_in_brackets(&self, at: usize) -> bool {
+        let is = |index: Option<usize>, mark: &str| {
+            index
+                .and_then(|i| self.pieces.get(i))
+                .is_some_and(|p| p.kind == Kind::Mark && p.text == mark)
+        };
+        is(at.checked_sub(1), "(") && is(Some(at + 1), ")")
     }
 }
 
-/// The length of the word at the start of `rest`; `=` and `;` belong to a URL's or a path's query.
-fn word_length(rest: &str) -> usize {
-    let word = rest.find(is_separator).unwrap_or(rest.len());
-    let located = rest[..word].contains("://") || rest.starts_with('/');
-    if !located {
-        return word;
-    }
-    rest.find(|c: char| is_separator(c) && !matches!(c, '=' | ';'))
-        .unwrap_or(rest.len())
-}
-
-/// What stands between words. Characters that occur inside paths, numbers and names are not among them.
-fn is_separator(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            ',' | ';' | '=' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '"' | '\'' | '`' | '|'
-        )
-}
-
-/// The length of a quoted text at the start of `rest`, when a word can't end right before it (as in `don't`).
-fn quoted(rest: &str, before: &str) -> Option<usize> {
-    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'))?;
-    if before.chars().next_back().is_some_and(char::is_alphanumeric) {
-        return None;
-    }
-    let inside = rest[1..].find(quote)?;
-    let sound = inside > 0 && inside <= MAX_QUOTED && !rest[1..=inside].contains('\n');
-    sound.then_some(inside + 2)
-}
-
-/// Neighbouring masks that only punctuation separates are one: lists of different lengths are the same error.
-fn push_mask(out: &mut String) {
-    let joined = out.trim_end_matches([' ', ',', ':', '-', '/', '.']);
-    if joined.ends_with(MASK) {
-        out.truncate(joined.len());
-    } else {
-        out.push_str(MASK);
+/// How many plain words a piece is; scripts without spaces write several in one.
+fn weight(piece: &Piece<'_>) -> usize {
+    match piece.kind {
+        Kind::Word(Class::Plain) | Kind::Constant if piece.text.len() >= LONG_RUN && !piece.text.is_ascii() => 2,
+        Kind::Word(Class::Plain) | Kind::Constant => 1,
+        _ => 0,
     }
 }
 
-fn push_word(out: &mut String, word: &str) {
-    let body = word.trim_end_matches([':', '.', '!', '?']);
-    let tail = &word[body.len()..];
-    if varies(body) {
-        push_mask(out);
-    } else if let Some((head, _)) = body
-        .rsplit_once(':')
-        .filter(|(head, last)| varies(last) && !varies(head))
-    {
-        // `order:123`, `db-host:5432`: the name stays, the value goes.
-        out.push_str(head);
-        out.push(':');
-        push_mask(out);
-    } else {
-        out.push_str(body);
-    }
-    out.push_str(tail);
-}
-
-fn varies(word: &str) -> bool {
-    if word.is_empty() || (word.contains(':') && !word.contains("://") && word.split(':').any(is_plain)) {
-        return false;
-    }
-    word.bytes().any(|b| b.is_ascii_digit())
-        || word.contains("://")
-        || is_path(word)
-        || is_long_hex(word)
-        || is_address(word)
-}
-
-fn is_plain(part: &str) -> bool {
-    !part.is_empty() && !part.bytes().any(|b| b.is_ascii_digit()) && !is_path(part) && !is_long_hex(part)
-}
-
-fn is_path(word: &str) -> bool {
-    let drive = word.len() > 3 && word.as_bytes()[1] == b':' && word.as_bytes()[2] == b'\\';
-    (word.len() > 1 && (word.starts_with('/') || word.starts_with("./") || word.starts_with("~/"))) || drive
-}
-
-fn is_long_hex(word: &str) -> bool {
-    word.len() >= 8 && word.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') && word.bytes().any(|b| b != b'-')
-}
-
-fn is_address(word: &str) -> bool {
-    word.split_once('@')
-        .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
-}
-
-fn says_something(template: &str) -> bool {
-    template.replace(MASK, "").chars().any(char::is_alphabetic)
-}
-
-fn mask_digits(message: &str) -> String {
-    let mut out = String::with_capacity(message.len());
-    let mut in_digits = false;
-    for c in message.chars() {
-        let digit = c.is_ascii_digit();
-        match (digit, in_digits) {
-            (true, true) => {}
-            (true, false) => out.push_str(MASK),
-            (false, _) => out.push(c),
-        }
-        in_digits = digit;
-    }
-    out
+fn masks(pieces: &[Piece<'_>]) -> usize {
+    pieces.iter().filter(|p| p.is_mask()).count()
 }

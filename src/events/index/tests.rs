@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::config::DatabaseSettings;
 use crate::db::{Options, Unobserved};
-use crate::events::group::Fingerprints;
+use crate::events::group::Engine;
 use crate::events::parse;
 use crate::events::schema::MIGRATIONS;
 use crate::events::store::{Prepared, insert};
@@ -26,8 +26,8 @@ fn open(folder: &std::path::Path) -> Database {
 async fn store(database: &Database, backlog: &Backlog, word: &str, count: usize) {
     let json = serde_json::json!({ "message": word }).to_string();
     let events = (0..count).map(|_| parse::event(&json, SystemClock.wall()).unwrap());
-    let batch: Vec<_> = events.map(|event| Prepared::new(event, &Fingerprints)).collect();
-    let job = move |connection: &Connection| insert(connection, &batch).map(Effect::Commit);
+    let batch: Vec<_> = events.map(|event| Prepared::new(event)).collect();
+    let job = move |connection: &Connection| insert(connection, &batch, &mut Engine::default()).map(Effect::Commit);
     database.write(Operation::write("store"), job).await.unwrap();
     backlog.add(count as u64);
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::db::{DbError, ErrorKind, LogGeneration};
 use crate::events::capture::{Capture, channel};
-use crate::events::group::Fingerprints;
+use crate::events::group::Engine;
 use crate::events::ledger::DropReason;
 use crate::events::occurrence::{EventContext, NewEvent};
 use crate::events::sink::Later;
@@ -44,7 +44,7 @@ impl Sink for TestSink {
             if batch.iter().any(|one| one.event.message == "poison") {
                 return Err(error(ErrorKind::Sqlite { code: 275 }));
             }
-            let inserted = store::insert(&self.connection.lock(), &batch).unwrap();
+            let inserted = store::insert(&self.connection.lock(), &batch, &mut Engine::default()).unwrap();
             if mood == Mood::Unknown {
                 Err(error(ErrorKind::OutcomeUnknown))
             } else {
@@ -96,10 +96,7 @@ fn bench_with(spool_bytes: u64) -> Bench {
 fn start(folder: &std::path::Path, sink: &TestSink, spool_bytes: u64) -> (EventLog, Capture) {
     let (capture, captures) = channel(SystemClock::shared());
     let spool = Spool::open(folder, spool_bytes).unwrap();
-    (
-        EventLog::with_sink(Box::new(sink.clone()), spool, captures, Arc::new(Fingerprints)),
-        capture,
-    )
+    (EventLog::with_sink(Box::new(sink.clone()), spool, captures), capture)
 }
 
 impl Bench {

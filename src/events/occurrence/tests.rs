@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::from_epoch_ms;
 use crate::db::{BreakerChange, DbError, ErrorKind};
-use crate::events::group::{Fingerprints, Grouper};
+use crate::events::group::scan;
 
 fn change(to: &'static str) -> BreakerChange {
     BreakerChange {
@@ -42,7 +42,7 @@ fn one_cause_is_one_group_whatever_the_message_says() {
     let error = |detail: &str| {
         DbError::new("app", "documents.put", ErrorKind::Sqlite { code: 5 }).with_detail(detail.to_owned())
     };
-    let key = |new: NewEvent| Fingerprints.key(&new.complete(from_epoch_ms(5))).hash;
+    let key = |new: NewEvent| scan(&new.complete(from_epoch_ms(5)));
     let first = key(NewEvent::from_db_error(&error("one way to say it"), context(1)));
     assert_eq!(first, key(NewEvent::from_db_error(&error("another"), context(2))));
     let full = DbError::new("app", "documents.put", ErrorKind::Sqlite { code: 13 });

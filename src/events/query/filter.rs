@@ -108,7 +108,7 @@ impl Filter {
     }
 
     /// Whether the row's own columns satisfy it.
-    pub(super) fn wants_kind(&self, kind: ErrorType, severity: Severity) -> bool {
+    pub(in crate::events) fn wants_kind(&self, kind: ErrorType, severity: Severity) -> bool {
         (self.types.is_empty() || self.types.contains(&kind))
             && (self.severities.is_empty() || self.severities.contains(&severity))
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::from_epoch_ms;
-use crate::events::group::Fingerprints;
+use crate::events::group::Engine;
 use crate::events::index::words::Field;
 use crate::events::model::{ErrorType, Severity};
 use crate::events::order::first_place;
@@ -20,7 +20,7 @@ fn add(connection: &Connection, kind: &str, severity: &str, at_ms: i64) -> Uuid 
         "timestamp": crate::clock::rfc3339_ms(from_epoch_ms(at_ms)) });
     let event = parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap();
     let id = event.id;
-    insert(connection, &[Prepared::new(event, &Fingerprints)]).unwrap();
+    insert(connection, &[Prepared::new(event)], &mut Engine::default()).unwrap();
     id
 }
 
@@ -200,7 +200,7 @@ fn an_event_comes_back_as_it_went_in() {
             "exception":{{"type":"T","frames":[{{"function":"f"}}]}},"fingerprint":["z"],"severity":"critical"}}"#
         );
         let sent = parse::event(&json, from_epoch_ms(NOW)).unwrap();
-        insert(&connection, &[Prepared::new(sent.clone(), &Fingerprints)]).unwrap();
+        insert(&connection, &[Prepared::new(sent.clone())], &mut Engine::default()).unwrap();
         let found = event(&connection, sent.id).unwrap().unwrap();
         assert_eq!(
             serde_json::to_string(&found.event).unwrap(),

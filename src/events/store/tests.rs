@@ -2,16 +2,17 @@
 
 use super::*;
 use crate::clock::from_epoch_ms;
-use crate::events::group::Fingerprints;
 use crate::events::{parse, schema};
 
 const NOW: i64 = 1_750_000_000_000;
 
 fn prepared(json: serde_json::Value) -> Prepared {
-    Prepared::new(
-        parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap(),
-        &Fingerprints,
-    )
+    Prepared::new(parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap())
+}
+
+/// By an engine that remembers nothing from before.
+fn insert(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<Vec<Inserted>> {
+    super::insert(connection, batch, &mut Engine::default())
 }
 
 fn message(text: &str) -> Prepared {

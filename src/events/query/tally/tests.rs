@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::from_epoch_ms;
-use crate::events::group::Fingerprints;
+use crate::events::group::Engine;
 use crate::events::store::{Prepared, insert};
 use crate::events::{parse, schema};
 
@@ -15,12 +15,14 @@ fn filled(count: i64, spread_ms: i64) -> Connection {
         let at = crate::clock::rfc3339_ms(from_epoch_ms(NOW - random.i64(0..spread_ms)));
         let kind = ["api", "socket"][random.usize(..2)];
         let json = serde_json::json!({ "message": "m", "timestamp": at, "type": kind });
-        Prepared::new(
-            parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap(),
-            &Fingerprints,
-        )
+        Prepared::new(parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap())
     };
-    insert(&connection, &(0..count).map(one).collect::<Vec<_>>()).unwrap();
+    insert(
+        &connection,
+        &(0..count).map(one).collect::<Vec<_>>(),
+        &mut Engine::default(),
+    )
+    .unwrap();
     connection
 }
 

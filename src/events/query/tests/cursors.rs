@@ -44,7 +44,7 @@ fn put(connection: &Connection, back_ms: i64) -> Uuid {
         "timestamp": crate::clock::rfc3339_ms(from_epoch_ms(NOW - back_ms)) });
     let event = parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap();
     let id = event.id;
-    insert(connection, &[Prepared::new(event, &Fingerprints)]).unwrap();
+    insert(connection, &[Prepared::new(event)], &mut Engine::default()).unwrap();
     index_all(connection);
     id
 }

@@ -14,7 +14,7 @@ pub fn index_all(connection: &Connection) {
 fn put(connection: &Connection, json: &serde_json::Value) -> LoggedEvent {
     let event = parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap();
     let id = event.id;
-    insert(connection, &[Prepared::new(event, &Fingerprints)]).unwrap();
+    insert(connection, &[Prepared::new(event)], &mut Engine::default()).unwrap();
     event_of(connection, id)
 }
 
@@ -174,8 +174,8 @@ fn a_page_of_rare_events_looks_at_a_bounded_number_of_rows_and_goes_on() {
     );
     let json = serde_json::json!({ "message": "common" }).to_string();
     let count = MOST_EXAMINED + 500;
-    let many = (0..count).map(|_| Prepared::new(parse::event(&json, from_epoch_ms(NOW)).unwrap(), &Fingerprints));
-    insert(&connection, &many.collect::<Vec<_>>()).unwrap();
+    let many = (0..count).map(|_| Prepared::new(parse::event(&json, from_epoch_ms(NOW)).unwrap()));
+    insert(&connection, &many.collect::<Vec<_>>(), &mut Engine::default()).unwrap();
     connection
         .execute("UPDATE groups SET status = 1 WHERE id = ?1", [rare.group_id])
         .unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::clock::{from_epoch_ms, rfc3339_ms};
-use crate::events::group::Fingerprints;
+use crate::events::group::Engine;
 use crate::events::store::insert;
 use crate::events::{parse, schema};
 
@@ -12,10 +12,7 @@ const NOW: i64 = 1_750_000_000_000;
 
 fn event(at_ms: i64) -> Prepared {
     let json = serde_json::json!({ "message": "m", "timestamp": rfc3339_ms(from_epoch_ms(at_ms)) });
-    Prepared::new(
-        parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap(),
-        &Fingerprints,
-    )
+    Prepared::new(parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap())
 }
 
 fn place_of(connection: &Connection, event: &Prepared) -> i64 {
@@ -51,7 +48,7 @@ fn events_take_the_next_free_place_of_their_millisecond_in_any_batches() {
         }
         for _ in 0..6 {
             let batch: Vec<_> = (0..random.usize(1..9)).map(|_| event(NOW - random.i64(0..6))).collect();
-            insert(&connection, &batch).unwrap();
+            insert(&connection, &batch, &mut Engine::default()).unwrap();
             for one in &batch {
                 let mut expected = first_place(one.event.timestamp_ms);
                 loop {
@@ -83,9 +80,9 @@ fn events_take_the_next_free_place_of_their_millisecond_in_any_batches() {
 fn a_batch_amid_many_events_looks_for_each_place() {
     let connection = schema::connection();
     let many: Vec<_> = (0..MOST_KNOWN as i64 + 50).map(|n| event(NOW - n)).collect();
-    insert(&connection, &many).unwrap();
+    insert(&connection, &many, &mut Engine::default()).unwrap();
     let late: Vec<_> = (0..MOST_KNOWN as i64 + 50).map(|n| event(NOW - n)).collect();
-    insert(&connection, &late).unwrap();
+    insert(&connection, &late, &mut Engine::default()).unwrap();
     for (n, one) in (0_i64..).zip(&late) {
         assert_eq!(place_of(&connection, one), first_place(NOW - n) + 1);
     }

@@ -1,0 +1,202 @@
+//! `mainstay errors group` (floor 8): the grouping of a file's lines, by the code that groups stored events.
+//!
+//! What must stay true: one answer for each line, in order, after the last line was read, because a later line may unite the
+//! groups of earlier ones; memory doesn't grow with the number of lines; nothing is stored.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::cli::terminal::{Exit, Terminal};
+use crate::clock::epoch_ms;
+use crate::events::group::{self, Engine, Subject};
+use crate::events::parse::{self, MAX_EVENT_BYTES, MAX_MESSAGE_BYTES};
+use crate::events::{ErrorEvent, ErrorType, Severity, group_name};
+
+const AFTER_HELP: &str = "\
+A line that is a JSON object with a \"message\" is an event as POST /api/monitoring/errors takes it; any other line is a
+message. For each line, in order, its group and the group's template are printed, separated by a tab. Nothing is stored,
+and the groups' numbers are those of this file alone.
+
+Examples:
+  mainstay errors group app.log | sort | uniq -c | sort -rn
+  journalctl -o cat -p err | mainstay errors group -";
+
+/// Groups that are kept together until they are printed.
+const PAGE: usize = 8192;
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(in crate::cli) struct Arguments {
+    /// The file to read; - reads standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Why a file could not be grouped.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("line {0}: {1}")]
+    Line(u64, String),
+    #[error("the temporary database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+pub(super) fn run(arguments: &Arguments, now: Timestamp, terminal: &mut Terminal<'_>) -> io::Result<Exit> {
+    let shown = arguments.file.display();
+    let mut input: Box<dyn BufRead> = if arguments.file.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        match File::open(&arguments.file) {
+            Ok(file) => Box::new(BufReader::with_capacity(1 << 16, file)),
+            Err(error) => return terminal.fail(&format!("{shown} can't be read: {error}")),
+        }
+    };
+    match Grouped::of(&mut *input, now) {
+        Ok(grouped) => match grouped.print(terminal) {
+            Err(Failure::Io(error)) => Err(error),
+            Err(failure) => terminal.fail(&failure),
+            Ok(()) => Ok(Exit::Done),
+        },
+        Err(failure) => terminal.fail(&format!("{shown}: {failure}")),
+    }
+}
+
+/// A file's lines and their groups, in a temporary database.
+struct Grouped {
+    connection: Connection,
+    engine: Engine,
+}
+
+impl Grouped {
+    fn of(input: &mut dyn BufRead, now: Timestamp) -> Result<Self, Failure> {
+        let connection = group::workspace()?;
+        connection.execute_batch("CREATE TABLE pages (ids BLOB NOT NULL); BEGIN")?;
+        let mut grouped = Self {
+            connection,
+            engine: Engine::default(),
+        };
+        let (mut line, mut page, mut number) = (Vec::new(), Vec::with_capacity(PAGE * 8), 0);
+        while read_line(input, &mut line, number + 1)? {
+            number += 1;
+            if page.is_empty() {
+                grouped.engine.begin(&grouped.connection)?;
+            }
+            let id = grouped.add(&String::from_utf8_lossy(&line), number, now)?;
+            page.extend_from_slice(&id.to_le_bytes());
+            if page.len() == PAGE * 8 {
+                grouped.keep(&mut page)?;
+            }
+        }
+        grouped.keep(&mut page)?;
+        Ok(grouped)
+    }
+
+    fn add(&mut self, line: &str, number: u64, now: Timestamp) -> Result<i64, Failure> {
+        if let Some(event) = event_of(line, number, now)? {
+            return Ok(self.resolve(Subject::from(&event))?);
+        }
+        let message = cut(line);
+        Ok(self.resolve(Subject {
+            kind: ErrorType::System,
+            source: None,
+            message,
+            thrown: &[],
+            fingerprint: &[],
+            severity: Severity::Medium,
+            timestamp_ms: epoch_ms(now),
+            received_ms: epoch_ms(now),
+        })?)
+    }
+
+    fn resolve(&mut self, subject: Subject<'_>) -> rusqlite::Result<i64> {
+        self.engine.resolve(&self.connection, &group::scan(subject), &subject)
+    }
+
+    fn keep(&mut self, page: &mut Vec<u8>) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("INSERT INTO pages (ids) VALUES (?1)")?
+            .execute(params![page.as_slice()])?;
+        page.clear();
+        Ok(())
+    }
+
+    fn print(&self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+        let out = &mut io::BufWriter::new(&mut *terminal.out);
+        let mut groups = self.connection.prepare(
+            "SELECT r.id, r.template FROM groups g JOIN groups r ON r.id = coalesce(g.parent, g.id) WHERE g.id = ?1",
+        )?;
+        let mut pages = self.connection.prepare("SELECT ids FROM pages ORDER BY rowid")?;
+        let mut rows = pages.query([])?;
+        while let Some(row) = rows.next()? {
+            let ids: Vec<u8> = row.get(0)?;
+            for id in ids.as_chunks::<8>().0 {
+                let text = groups.query_row([i64::from_le_bytes(*id)], |group| {
+                    Ok(format!("{}\t{}", group_name(group.get(0)?), group.get::<_, String>(1)?))
+                })?;
+                io::Write::write_fmt(out, format_args!("{text}\n"))?;
+            }
+        }
+        io::Write::flush(out)?;
+        Ok(())
+    }
+}
+
+/// No more of a line than a message may have.
+fn cut(line: &str) -> &str {
+    let mut end = line.len().min(MAX_MESSAGE_BYTES);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    &line[..end]
+}
+
+/// The next line without its end; whether there was one.
+fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>, number: u64) -> Result<bool, Failure> {
+    line.clear();
+    let most = MAX_EVENT_BYTES + 1;
+    let read = input.take(most as u64 + 1).read_until(b'\n', line)?;
+    if line.ends_with(b"\n") {
+        line.pop();
+        if line.ends_with(b"\r") {
+            line.pop();
+        }
+    } else if read > most {
+        return Err(Failure::Line(
+            number,
+            format!("must have at most {MAX_EVENT_BYTES} bytes"),
+        ));
+    }
+    Ok(read > 0)
+}
+
+/// The event of a line that is one.
+fn event_of(line: &str, number: u64, now: Timestamp) -> Result<Option<ErrorEvent>, Failure> {
+    #[derive(Deserialize)]
+    struct Probe {
+        message: Option<IgnoredAny>,
+    }
+    let is_event = line.trim_start().starts_with('{')
+        && serde_json::from_str::<Probe>(line).is_ok_and(|probe| probe.message.is_some());
+    if !is_event {
+        return Ok(None);
+    }
+    match parse::event(line, now) {
+        Ok(event) => Ok(Some(event)),
+        Err(flaws) => {
+            let told: Vec<String> = flaws
+                .iter()
+                .map(|flaw| format!("{} {}", flaw.pointer, flaw.detail))
+                .collect();
+            Err(Failure::Line(number, told.join("; ")))
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What happens to a key that no group has (floor 2): it joins, or a new group counts its words.
+//!
+//! What must stay true: an existing wider template is joined and nothing is counted; words are counted at every place of a
+//! new message; whatever is united keeps the oldest id. Called by the engine alone, on about one event in twenty of a mixed
+//! stream.
+
+use rusqlite::Connection;
+
+use super::Engine;
+use crate::events::group::pieces::Piece;
+use crate::events::group::subject::{Read, Subject};
+use crate::events::group::tables::{self, How, Known, NewGroup, NewKey, Variant};
+use crate::events::group::template::{Candidate, Key, Template};
+use crate::events::group::unions::{self, What};
+use crate::events::group::words::Class;
+
+/// Most words of one place that are kept; more change nothing.
+const MOST_VARIANTS: usize = 16;
+/// Distinct words at a place where one of them is a plain word.
+const PLAIN_MOST: usize = 5;
+
+impl Engine {
+    #[cold]
+    pub(super) fn miss(&mut self, c: &Connection, key: Key, subject: &Subject<'_>) -> rusqlite::Result<i64> {
+        self.touch(c)?;
+        let read = subject.read(self.mode(subject.source));
+        let Read::Template { template, .. } = &read else {
+            return self.create(c, key, subject, &read);
+        };
+        let mut candidates = template.candidates();
+        if let Some((_, group)) = self.wider(c, &mut candidates)? {
+            return self.lead(c, key, group, How::Joined, None, subject);
+        }
+        for pair in template.pairs(&candidates) {
+            if let Some(known) = self.lookup(c, pair.key)?
+                && !known.barred
+            {
+                return self.lead(c, key, known.group, How::Joined, None, subject);
+            }
+        }
+        let mut group = self.create(c, key, subject, &read)?;
+        group = self.absorb(c, key, template, group, subject)?;
+        self.count(c, template, &candidates, group, subject)
+    }
+
+    /// The first of the wider templates that is there; those that a hand has barred are taken out.
+    fn wider(&mut self, c: &Connection, candidates: &mut Vec<Candidate>) -> rusqlite::Result<Option<(Candidate, i64)>> {
+        let mut at = 0;
+        while let Some(candidate) = candidates.get(at) {
+            match self.lookup(c, candidate.key)? {
+                Some(known) if known.barred => drop(candidates.remove(at)),
+                Some(known) => return Ok(Some((candidate.clone(), known.group))),
+                None => at += 1,
+            }
+        }
+        Ok(None)
+    }
+
+    fn create(&mut self, c: &Connection, key: Key, subject: &Subject<'_>, read: &Read<'_>) -> rusqlite::Result<i64> {
+        let (title, template) = (read.title(subject), read.template(subject));
+        let group = tables::add_group(
+            c,
+            &NewGroup {
+                title: &title,
+                template: &template,
+                kind: subject.kind,
+                source: subject.source,
+                severity: subject.severity.number(),
+                explanation: &read.explanation(subject),
+                seen_ms: subject.timestamp_ms,
+            },
+        )?;
+        let shape = match read {
+            Read::Template { template, .. } => Some(template.shape()),
+            Read::Parts { .. } => None,
+        };
+        self.lead(c, key, group, How::First, Some((&template, shape)), subject)
+    }
+
+    /// From now on the key leads to the group.
+    fn lead(
+        &mut self,
+        c: &Connection,
+        key: Key,
+        group: i64,
+        how: How,
+        template: Option<(&str, Option<i64>)>,
+        subject: &Subject<'_>,
+    ) -> rusqlite::Result<i64> {
+        tables::add_key(
+            c,
+            &NewKey {
+                key,
+                group,
+                how,
+                at: subject.received_ms,
+                template: template.map(|(shown, _)| shown),
+                shape: template.and_then(|(_, shape)| shape),
+            },
+        )?;
+        self.keys.insert(key, Known { group, barred: false });
+        Ok(group)
+    }
+
+    /// A message with a value where words were seen before: these are values too.
+    fn absorb(
+        &mut self,
+        c: &Connection,
+        key: Key,
+        template: &Template<'_>,
+        group: i64,
+        subject: &Subject<'_>,
+    ) -> rusqlite::Result<i64> {
+        if !template.pieces().iter().any(Piece::is_mask) {
+            return Ok(group);
+        }
+        let seen = self.variants(c, key)?.clone();
+        if seen.is_empty() {
+            return Ok(group);
+        }
+        self.unite(c, What::Absorbed, key, template, group, &seen, subject)
+    }
+
+    /// Counts the message's words at their places, and unites what has had enough of them at one.
+    fn count(
+        &mut self,
+        c: &Connection,
+        template: &Template<'_>,
+        candidates: &[Candidate],
+        group: i64,
+        subject: &Subject<'_>,
+    ) -> rusqlite::Result<i64> {
+        for candidate in candidates {
+            let new = Variant {
+                word: candidate.variant,
+                group,
+                class: tables::class_number(candidate.class),
+            };
+            let seen = self.variants(c, candidate.key)?;
+            if seen.len() >= MOST_VARIANTS || seen.iter().any(|one| one.word == new.word) {
+                continue;
+            }
+            seen.push(new);
+            let enough = candidate
+                .most
+                .is_some_and(|most| seen.len() >= most.max(strictest(seen, most)));
+            if !enough {
+                tables::add_variant(c, candidate.key, new)?;
+                continue;
+            }
+            let seen = seen.clone();
+            return self.widen(
+                c,
+                &template.masked(&candidate.places),
+                candidate.key,
+                group,
+                &seen,
+                subject,
+            );
+        }
+        Ok(group)
+    }
+
+    /// The wider template becomes a key of the united group, and is itself looked at like a message.
+    fn widen(
+        &mut self,
+        c: &Connection,
+        wider: &Template<'_>,
+        key: Key,
+        group: i64,
+        seen: &[Variant],
+        subject: &Subject<'_>,
+    ) -> rusqlite::Result<i64> {
+        let mut group = self.unite(c, What::Widened, key, wider, group, seen, subject)?;
+        self.lead(
+            c,
+            key,
+            group,
+            How::Widened,
+            Some((&wider.shown(), Some(wider.shape()))),
+            subject,
+        )?;
+        group = self.gather(c, key, wider, group, subject)?;
+        let mut candidates = wider.candidates();
+        if let Some((candidate, joined)) = self.wider(c, &mut candidates)? {
+            let joined = [Variant {
+                word: 0,
+                group: joined,
+                class: 0,
+            }];
+            let widest = wider.masked(&candidate.places);
+            return self.unite(c, What::Absorbed, candidate.key, &widest, group, &joined, subject);
+        }
+        self.count(c, wider, &candidates, group, subject)
+    }
+
+    /// A template with several masks takes in what came before it with words at more than one of them.
+    fn gather(
+        &mut self,
+        c: &Connection,
+        key: Key,
+        wider: &Template<'_>,
+        group: i64,
+        subject: &Subject<'_>,
+    ) -> rusqlite::Result<i64> {
+        if !wider.is_wide() {
+            return Ok(group);
+        }
+        let mut found = Vec::new();
+        for (group, shown) in tables::of_shape(c, wider.shape())? {
+            if wider.covers(&shown) {
+                found.push(Variant {
+                    word: 0,
+                    group,
+                    class: 0,
+                });
+            }
+        }
+        self.unite(c, What::Absorbed, key, wider, group, &found, subject)
+    }
+
+    fn unite(
+        &mut self,
+        c: &Connection,
+        what: What,
+        key: Key,
+        template: &Template<'_>,
+        group: i64,
+        seen: &[Variant],
+        subject: &Subject<'_>,
+    ) -> rusqlite::Result<i64> {
+        tables::forget_variants(c, key)?;
+        self.holes.remove(key);
+        let groups: Vec<i64> = seen.iter().map(|one| one.group).collect();
+        let record = unions::Record {
+            what,
+            at: subject.received_ms,
+            key: Some(key),
+            template: Some(template.shown()),
+            actor: None,
+        };
+        let united = unions::unite(c, group, &groups, &record)?;
+        for (from, into) in &united.moved {
+            self.merged.insert(*from, *into);
+        }
+        let title = subject.title_of(template);
+        tables::rename(c, united.root, &title, &template.shown())?;
+        Ok(united.root)
+    }
+
+    fn variants(&mut self, c: &Connection, key: Key) -> rusqlite::Result<&mut Vec<Variant>> {
+        if self.holes.get(key).is_none() {
+            let found = tables::variants(c, key)?;
+            self.holes.insert(key, found);
+        }
+        // Inserted above when it wasn't there.
+        Ok(self.holes.get(key).expect("just inserted"))
+    }
+}
+
+/// Words of several classes at one place: as many are needed as the most careful of them asks for.
+fn strictest(seen: &[Variant], most: usize) -> usize {
+    let plain = seen.iter().any(|one| one.class == tables::class_number(Class::Plain));
+    if plain { most.max(PLAIN_MOST) } else { most }
+}

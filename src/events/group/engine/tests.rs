@@ -1,0 +1,228 @@
+//! Tests of the engine: groups are the same whatever happens between two events.
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use crate::events::group::{Engine, Scanned, Subject, family, root, scan};
+use crate::events::model::{ErrorType, Severity};
+use crate::events::schema;
+
+fn subject(message: &str) -> Subject<'_> {
+    Subject {
+        kind: ErrorType::System,
+        source: None,
+        message,
+        thrown: &[],
+        fingerprint: &[],
+        severity: Severity::Low,
+        timestamp_ms: 1,
+        received_ms: 1,
+    }
+}
+
+fn of(c: &Connection, engine: &mut Engine, message: &str) -> i64 {
+    let subject = subject(message);
+    let scanned: Scanned = scan(subject);
+    engine.resolve(c, &scanned, &subject).unwrap()
+}
+
+/// The groups of messages by one engine, resolved at the end.
+fn groups(messages: &[&str]) -> Vec<i64> {
+    let c = schema::connection();
+    let mut engine = Engine::default();
+    engine.begin(&c).unwrap();
+    let ids: Vec<i64> = messages.iter().map(|m| of(&c, &mut engine, m)).collect();
+    ids.iter().map(|id| root(&c, *id).unwrap().unwrap()).collect()
+}
+
+#[test]
+fn names_are_told_from_words_by_how_many_there_are() {
+    let quoted = groups(&["no table 'a' in here", "no table 'b' in here", "no table 'c' in here"]);
+    assert_eq!(quoted, [1, 1, 1]);
+    let keyed = groups(&[
+        "dropped table p now",
+        "dropped table q now",
+        "dropped table r now",
+        "dropped table s now",
+    ]);
+    assert_eq!(keyed, [1, 1, 1, 1]);
+    let two = groups(&["dropped table p now", "dropped table q now"]);
+    assert_eq!(two, [1, 2]);
+    let plain = ["red", "green", "blue", "brown", "white", "black"].map(|word| format!("cannot paint it {word} today"));
+    let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
+    assert_eq!(groups(&plain[..4]), [1, 2, 3, 4]);
+    assert_eq!(groups(&plain), [1; 6]);
+}
+
+#[test]
+fn a_value_absorbs_the_words_that_stood_in_its_place() {
+    assert_eq!(
+        groups(&["cannot bind port http here", "cannot bind port 80 here"]),
+        [1, 1]
+    );
+    assert_eq!(
+        groups(&["cannot bind port 80 here", "cannot bind port http here"]),
+        [1, 1]
+    );
+}
+
+#[test]
+fn constants_exceptions_and_neighbours_of_values_stay_apart() {
+    let constants = groups(&["all done, ok=true", "all done, ok=false", "all done, ok=null"]);
+    assert_eq!(constants, [1, 2, 3]);
+    let thrown = ["Io", "Bad", "Odd", "Sad", "Mad", "Old"].map(|name| format!("worker stopped by {name}Exception"));
+    let thrown: Vec<&str> = thrown.iter().map(String::as_str).collect();
+    assert_eq!(groups(&thrown), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn the_oldest_id_stays_and_the_family_has_all() {
+    let c = schema::connection();
+    let mut engine = Engine::default();
+    engine.begin(&c).unwrap();
+    let ids = ["user p left us", "user q left us", "user r left us"].map(|m| of(&c, &mut engine, m));
+    assert_eq!(ids, [1, 2, 1]);
+    assert_eq!((engine.root(2), family(&c, 2).unwrap()), (1, vec![1, 2, 3]));
+    let template: String = c
+        .query_row("SELECT title FROM groups WHERE id = 1", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(template, "user <*> left us");
+}
+
+/// Messages that meet, widen, absorb and join in every order.
+fn message() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "a", "b_c", "d-e", "fox", "gnu", "hen", "ibis", "17", "'x'", "'y'", "true", "x.y",
+    ]);
+    let frame = prop::sample::select(vec![
+        "user {} left",
+        "cannot open table {} for {} now",
+        "{} is not known here",
+        "value {} of key {} is bad",
+        "wait for {} ({}) to end",
+    ]);
+    (frame, word.clone(), word).prop_map(|(frame, one, two)| frame.replacen("{}", one, 1).replacen("{}", two, 1))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    Nothing,
+    NewJob,
+    Restart,
+    RolledBackJob,
+    RolledBackSavepoint,
+    OtherEngine,
+}
+
+fn between() -> impl Strategy<Value = Between> {
+    prop::sample::select(vec![
+        Between::Nothing,
+        Between::Nothing,
+        Between::NewJob,
+        Between::Restart,
+        Between::RolledBackJob,
+        Between::RolledBackSavepoint,
+        Between::OtherEngine,
+    ])
+}
+
+/// Everything that the tables know, in order.
+fn state(c: &Connection) -> Vec<String> {
+    let mut lines = Vec::new();
+    for sql in [
+        "SELECT id, parent, title, template FROM groups ORDER BY id",
+        "SELECT hex(hash), group_id, how, template FROM group_keys ORDER BY hash",
+        "SELECT hex(hash), variant, group_id, class FROM group_holes ORDER BY hash, variant",
+        "SELECT id, what, group_id, variants FROM group_changes ORDER BY id",
+    ] {
+        let mut statement = c.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            lines.push(
+                (0..columns)
+                    .map(|i| format!("{:?}|", row.get_ref(i).unwrap()))
+                    .collect(),
+            );
+        }
+    }
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn restarts_batches_and_rollbacks_change_nothing(
+        stream in prop::collection::vec((message(), between(), message()), 1..60),
+    ) {
+        let plain = schema::connection();
+        let mut engine = Engine::default();
+        engine.begin(&plain).unwrap();
+        let expected: Vec<i64> = stream.iter().map(|(m, _, _)| of(&plain, &mut engine, m)).collect();
+
+        let c = schema::connection();
+        // So small a memory forgets all the time.
+        let mut engine = Engine::remembering(6, 6);
+        let mut other = Engine::default();
+        c.execute_batch("BEGIN").unwrap();
+        engine.begin(&c).unwrap();
+        let mut given = Vec::new();
+        for (message, between, stray) in &stream {
+            match between {
+                Between::Nothing => {}
+                Between::NewJob => {
+                    c.execute_batch("COMMIT; BEGIN").unwrap();
+                    engine.begin(&c).unwrap();
+                }
+                Between::Restart => {
+                    c.execute_batch("COMMIT; BEGIN").unwrap();
+                    engine = Engine::default();
+                    engine.begin(&c).unwrap();
+                }
+                Between::RolledBackJob => {
+                    c.execute_batch("COMMIT; BEGIN").unwrap();
+                    engine.begin(&c).unwrap();
+                    of(&c, &mut engine, stray);
+                    c.execute_batch("ROLLBACK; BEGIN").unwrap();
+                    engine.begin(&c).unwrap();
+                }
+                Between::RolledBackSavepoint => {
+                    c.execute_batch("SAVEPOINT job").unwrap();
+                    engine.begin(&c).unwrap();
+                    of(&c, &mut engine, stray);
+                    c.execute_batch("ROLLBACK TO job; RELEASE job").unwrap();
+                    engine.begin(&c).unwrap();
+                }
+                Between::OtherEngine => {
+                    std::mem::swap(&mut engine, &mut other);
+                    engine.begin(&c).unwrap();
+                }
+            }
+            given.push(of(&c, &mut engine, message));
+        }
+        c.execute_batch("COMMIT").unwrap();
+        prop_assert_eq!(given, expected);
+        prop_assert_eq!(state(&c), state(&plain));
+    }
+
+    #[test]
+    fn every_swallowed_group_has_a_root_and_every_count_is_kept(stream in prop::collection::vec(message(), 1..60)) {
+        let c = schema::connection();
+        let mut engine = Engine::default();
+        engine.begin(&c).unwrap();
+        for message in &stream {
+            let id = of(&c, &mut engine, message);
+            c.execute("UPDATE groups SET count = count + 1 WHERE id = ?1", [id]).unwrap();
+        }
+        let (deep, count): (i64, i64) = c
+            .query_row(
+                "SELECT (SELECT count(*) FROM groups a JOIN groups b ON b.id = a.parent WHERE b.parent IS NOT NULL OR b.id > a.id),
+                        (SELECT sum(count) FROM groups WHERE parent IS NULL)",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        prop_assert_eq!((deep, count), (0, stream.len() as i64));
+    }
+}

@@ -1,0 +1,254 @@
+//! A message in pieces, normalised as they come (floor 2, pure).
+//!
+//! What must stay true: masks that only punctuation separates are one; `()` and a masked `(…)` are dropped; a masked `[…]` or
+//! `{…}`, and a list of values in them, is one mask; what is repeated is there once. The same rules hold for the scanner's
+//! pieces and for a template in which one more word was masked.
+
+use super::words::{Kind, Masked};
+
+/// What stands for a value, for people.
+pub(super) const MASK: &str = "<*>";
+/// The same in the bytes of a key: no text of a message holds it, because control characters count as spaces.
+const MASK_BYTE: u8 = 1;
+/// Longest repetition that is looked for, in pieces.
+const LONGEST_REPEATED: usize = 8;
+/// Most pieces between the brackets of a list that is looked at.
+const LONGEST_LIST: usize = 64;
+
+/// A word, a value or a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece<'t> {
+    /// Its text; a mask's is all that it covers.
+    pub text: &'t str,
+    /// What it is.
+    pub kind: Kind,
+    /// Whether space stood before it.
+    pub spaced: bool,
+}
+
+impl Piece<'_> {
+    pub(super) fn is_mask(&self) -> bool {
+        matches!(self.kind, Kind::Mask(_))
+    }
+
+    fn is(&self, mark: &str) -> bool {
+        self.kind == Kind::Mark && self.text == mark
+    }
+
+    /// Says something that no value says.
+    pub(super) fn is_word(&self) -> bool {
+        matches!(self.kind, Kind::Word(_) | Kind::Constant)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.kind == other.kind && (self.is_mask() || self.text == other.text) || (self.is_mask() && other.is_mask())
+    }
+
+    /// A mark between two values of a list.
+    fn joins(&self) -> bool {
+        self.kind == Kind::Mark
+            && self.text.bytes().all(|b| {
+                matches!(
+                    b,
+                    b',' | b':' | b';' | b'-' | b'.' | b'/' | b'|' | b'+' | b'*' | b'#' | b'~' | b'&'
+                )
+            })
+    }
+}
+
+/// Pieces of `text` on their way into a template.
+pub(super) struct Pieces<'p, 't> {
+    text: &'t str,
+    out: &'p mut Vec<Piece<'t>>,
+}
+
+impl<'p, 't> Pieces<'p, 't> {
+    pub(super) fn new(text: &'t str, out: &'p mut Vec<Piece<'t>>) -> Self {
+        out.clear();
+        Self { text, out }
+    }
+
+    pub(super) fn last(&self) -> Option<&Piece<'t>> {
+        self.out.last()
+    }
+
+    /// Takes in the next piece.
+    #[inline]
+    pub(super) fn push(&mut self, piece: Piece<'t>) {
+        match piece.kind {
+            Kind::Mask(_) => self.push_mask(piece),
+            Kind::Mark => match piece.text {
+                ")" => self.close_round(piece),
+                "]" => self.close_list("[", piece),
+                "}" => self.close_list("{", piece),
+                "\"" | "'" | "`" => self.close_quote(piece),
+                _ => self.out.push(piece),
+            },
+            _ => self.out.push(piece),
+        }
+    }
+
+    /// The same, whatever stands around it.
+    pub(super) fn push_as_it_is(&mut self, piece: Piece<'t>) {
+        self.out.push(piece);
+    }
+
+    /// A mask in quotes is a mask.
+    fn close_quote(&mut self, piece: Piece<'t>) {
+        if let [.., open, mask] = self.out.as_slice()
+            && open.is(piece.text)
+            && mask.is_mask()
+        {
+            let (first, spaced) = (open.text, open.spaced);
+            self.out.truncate(self.out.len() - 2);
+            self.push_mask(Piece {
+                text: self.span(first, piece.text),
+                kind: Kind::Mask(Masked::Quoted),
+                spaced,
+            });
+        } else {
+            self.out.push(piece);
+        }
+    }
+
+    fn push_mask(&mut self, piece: Piece<'t>) {
+        let before = self.out.iter().rposition(|p| !p.joins());
+        if let Some(at) = before
+            && self.out[at].is_mask()
+        {
+            self.out.truncate(at + 1);
+            let first = self.out[at].text;
+            self.out[at].text = self.span(first, piece.text);
+        } else {
+            self.out.push(piece);
+        }
+    }
+
+    /// The text from the beginning of one part to the end of another.
+    fn span(&self, first: &str, last: &str) -> &'t str {
+        let base = self.text.as_ptr() as usize;
+        let (start, end) = (
+            first.as_ptr() as usize - base,
+            last.as_ptr() as usize - base + last.len(),
+        );
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    fn close_round(&mut self, piece: Piece<'t>) {
+        match self.opened("(") {
+            Some(at) if self.holds_values(at + 1) => self.out.truncate(at),
+            _ => self.out.push(piece),
+        }
+    }
+
+    fn close_list(&mut self, open: &str, piece: Piece<'t>) {
+        match self.opened(open) {
+            Some(at) if self.holds_values(at + 1) || self.holds_list(at + 1) => {
+                let first = self.out[at];
+                self.out.truncate(at);
+                self.push_mask(Piece {
+                    text: self.span(first.text, piece.text),
+                    kind: Kind::Mask(Masked::List),
+                    spaced: first.spaced,
+                });
+            }
+            _ => self.out.push(piece),
+        }
+    }
+
+    /// Where the bracket was opened that is closed now.
+    fn opened(&self, open: &str) -> Option<usize> {
+        let from = self.out.len().saturating_sub(LONGEST_LIST);
+        let at = from
+            + self.out[from..]
+                .iter()
+                .rposition(|p| p.kind == Kind::Mark && matches!(p.text, "(" | "[" | "{"))?;
+        self.out[at].is(open).then_some(at)
+    }
+
+    /// Nothing but values, and what is in quotes, stands from there on.
+    fn holds_values(&self, from: usize) -> bool {
+        use super::words::Class;
+        self.out[from..]
+            .iter()
+            .all(|p| p.is_mask() || p.joins() || p.kind == Kind::Word(Class::Quoted))
+    }
+
+    /// Single words separated by commas stand from there on.
+    fn holds_list(&self, from: usize) -> bool {
+        let inside = &self.out[from..];
+        inside.len() >= 3
+            && inside.len() % 2 == 1
+            && inside
+                .iter()
+                .enumerate()
+                .all(|(i, p)| if i % 2 == 1 { p.is(",") } else { p.kind != Kind::Mark })
+    }
+
+    /// What is repeated and holds a mask becomes one.
+    pub(super) fn finish(self) {
+        let out = self.out;
+        let mut masks = 0;
+        for piece in out.iter() {
+            masks += usize::from(piece.is_mask());
+        }
+        if masks < 2 {
+            return;
+        }
+        let mut at = 0;
+        while at < out.len() {
+            if !shorten(out, at) {
+                at += 1;
+            }
+        }
+    }
+}
+
+/// Drops the repetition of what begins at `at`, with a mark between or without; whether there was one.
+fn shorten(out: &mut Vec<Piece<'_>>, at: usize) -> bool {
+    let most = LONGEST_REPEATED.min((out.len() - at) / 2);
+    for length in 2..=most {
+        for gap in 0..=1 {
+            let again = at + length + gap;
+            let Some(second) = out.get(again..again + length) else {
+                continue;
+            };
+            let first = &out[at..at + length];
+            if !first[0].same(&second[0]) || (gap == 1 && !out[at + length].joins()) {
+                continue;
+            }
+            let masked = first.iter().any(Piece::is_mask) && first.iter().any(Piece::is_word);
+            if masked && first.iter().zip(second).all(|(a, b)| a.same(b)) {
+                out.drain(at + length..again + length);
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// The bytes of a key: texts, one space where there was any, a byte for each mask.
+pub(super) fn render_key(pieces: &[Piece<'_>], out: &mut Vec<u8>) {
+    for (index, piece) in pieces.iter().enumerate() {
+        if piece.spaced && index > 0 {
+            out.push(b' ');
+        }
+        if piece.is_mask() {
+            out.push(MASK_BYTE);
+        } else {
+            out.extend_from_slice(piece.text.as_bytes());
+        }
+    }
+}
+
+/// The template as people read it.
+pub(super) fn render(pieces: &[Piece<'_>]) -> String {
+    let mut out = String::with_capacity(pieces.iter().map(|p| p.text.len().min(32) + 1).sum());
+    for (index, piece) in pieces.iter().enumerate() {
+        if piece.spaced && index > 0 {
+            out.push(' ');
+        }
+        out.push_str(if piece.is_mask() { MASK } else { piece.text });
+    }
+    out
+}

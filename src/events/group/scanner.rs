@@ -1,0 +1,294 @@
+//! A message's text into pieces (floor 2, pure): what varies from one occurrence to the next is masked.
+//!
+//! What must stay true: one pass over the text, no allocation besides the list of pieces; the same text gives the same
+//! pieces on every machine; nothing panics, whatever the text holds.
+
+use super::lists;
+use super::pieces::{Piece, Pieces};
+use super::shapes;
+use super::words::{Class, Kind, Make, Masked, is_path, kind_of};
+
+/// Most pieces of a text; what follows is left out.
+const MOST_PIECES: usize = 400;
+
+/// The pieces of a text. If only masks would be left, the runs of digits alone are masked.
+pub(super) fn scan<'t>(text: &'t str, out: &mut Vec<Piece<'t>>) {
+    let mut scanner = Scanner {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        spaced: false,
+        name_next: false,
+        value_next: false,
+        pieces: Pieces::new(text, out),
+    };
+    let mut pieces = 0;
+    while scanner.at < text.len() && pieces < MOST_PIECES {
+        scanner.step();
+        pieces += 1;
+    }
+    scanner.pieces.finish();
+    if !out.iter().any(Piece::is_word) {
+        shapes::mask_digits(text, out);
+    }
+}
+
+struct Scanner<'p, 't> {
+    text: &'t str,
+    bytes: &'t [u8],
+    at: usize,
+    spaced: bool,
+    /// The word before names a thing, so that the next one may be the thing's name.
+    name_next: bool,
+    /// `=` stands right before.
+    value_next: bool,
+    pieces: Pieces<'p, 't>,
+}
+
+/// What a byte is to the scanner.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Byte {
+    Space,
+    Word,
+    Mark,
+    Quote,
+    Wide,
+}
+
+static BYTES: [Byte; 256] = {
+    let mut table = [Byte::Word; 256];
+    let mut at = 0;
+    while at < 256 {
+        table[at] = match at as u8 {
+            0..=b' ' | 0x7f => Byte::Space,
+            b',' | b';' | b'=' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'>' | b'|' => Byte::Mark,
+            b'"' | b'\'' | b'`' => Byte::Quote,
+            // Lead bytes of the blocks that hold Unicode's spaces, quotes and punctuation.
+            0xc2 | 0xe2 | 0xe3 | 0xef => Byte::Wide,
+            _ => Byte::Word,
+        };
+        at += 1;
+    }
+    table
+};
+
+impl<'t> Scanner<'_, 't> {
+    #[inline]
+    fn step(&mut self) {
+        match BYTES[usize::from(self.bytes[self.at])] {
+            Byte::Space => {
+                self.spaced = true;
+                self.at += 1;
+                while self.at < self.bytes.len() && self.bytes[self.at] == b' ' {
+                    self.at += 1;
+                }
+                self.close_value();
+            }
+            Byte::Word => self.word(),
+            Byte::Mark => self.mark(),
+            Byte::Quote => self.quote(1),
+            Byte::Wide => match shapes::wide(&self.text[self.at..]) {
+                shapes::Wide::Space(length) => {
+                    self.spaced = true;
+                    self.at += length;
+                }
+                shapes::Wide::Mark(length) => self.push(length, Kind::Mark),
+                shapes::Wide::Quote(length) => self.quote(length),
+                shapes::Wide::Letter => self.word(),
+            },
+        }
+    }
+
+    /// Takes in the next `length` bytes.
+    #[inline]
+    fn push(&mut self, length: usize, kind: Kind) {
+        let text = &self.text[self.at..self.at + length];
+        self.pieces.push(Piece {
+            text,
+            kind,
+            spaced: self.spaced,
+        });
+        self.spaced = false;
+        self.at += length;
+        self.value_next = false;
+        match kind {
+            Kind::Word(class) => self.name_next = class == Class::Plain && lists::names_something(text),
+            Kind::Mark => self.name_next &= matches!(text, ":" | "#"),
+            _ => self.name_next = false,
+        }
+    }
+
+    fn mark(&mut self) {
+        match self.bytes[self.at] {
+            b'=' => return self.equals(),
+            b'{' | b'[' => {
+                if let Some(length) = shapes::json(&self.text[self.at..]).filter(|_| self.at > 0) {
+                    return self.push(length, Kind::Mask(Masked::List));
+                }
+            }
+            b'<' if self.text[self.at..].starts_with(super::pieces::MASK) => {
+                return self.push(super::pieces::MASK.len(), Kind::Mask(Masked::Word));
+            }
+            // `<1 sec` is a quantity as `2 sec` is.
+            b'<' | b'>' if self.bytes.get(self.at + 1).is_some_and(u8::is_ascii_digit) => {
+                self.at += 1;
+                return;
+            }
+            b',' | b';' | b')' | b']' | b'}' => self.close_value(),
+            _ => {}
+        }
+        self.push(1, Kind::Mark);
+    }
+
+    /// `key=`: a value follows, or nothing does.
+    fn equals(&mut self) {
+        let after_word = !self.spaced && self.pieces.last().is_some_and(Piece::is_word);
+        let doubled = matches!(self.bytes.get(self.at + 1), Some(b'=' | b'>' | b'~'));
+        self.push(1, Kind::Mark);
+        self.value_next = after_word && !doubled;
+        if self.at == self.bytes.len() {
+            self.close_value();
+        }
+    }
+
+    /// A key that was left without its value has an empty one.
+    fn close_value(&mut self) {
+        if !self.value_next {
+            return;
+        }
+        let (at, spaced) = (self.at, self.spaced);
+        self.spaced = false;
+        self.push(0, Kind::Mask(Masked::Empty));
+        (self.at, self.spaced) = (at, spaced);
+    }
+
+    fn quote(&mut self, length: usize) {
+        let after_word = !self.spaced && self.pieces.last().is_some_and(|p| p.kind != Kind::Mark);
+        if after_word {
+            return self.push(length, Kind::Mark);
+        }
+        match shapes::quoted(&self.text[self.at..], length) {
+            Some((length, kind)) if length < self.text.len() => self.push(length, kind),
+            _ => self.push(length, Kind::Mark),
+        }
+    }
+
+    /// A run of bytes that may be a word, several words joined by `:`, a URL, a path …
+    fn word(&mut self) {
+        let start = self.at;
+        let mut make = Make::default();
+        let mut end = start;
+        while end < self.bytes.len() {
+            match BYTES[usize::from(self.bytes[end])] {
+                Byte::Word => {}
+                Byte::Wide if shapes::wide(&self.text[end..]) == shapes::Wide::Letter => {}
+                Byte::Wide => break,
+                // The apostrophe of `don't`.
+                Byte::Quote if shapes::is_apostrophe(self.bytes, start, end) => {}
+                _ => break,
+            }
+            let length = if self.bytes[end] < 0x80 {
+                1
+            } else {
+                shapes::char_length(self.bytes[end])
+            };
+            make.add(self.bytes, end, start);
+            end += length;
+        }
+        end = self.trimmed(start, end);
+        let run = &self.text[start..end];
+        if make.colons > 0 && end > start {
+            self.joined(run, make);
+        } else {
+            self.one(run, make);
+        }
+    }
+
+    /// Without the punctuation at the end of a sentence; all of it when there is nothing else.
+    #[inline]
+    fn trimmed(&self, start: usize, end: usize) -> usize {
+        let mut trimmed = end;
+        while trimmed > start && matches!(self.bytes[trimmed - 1], b'.' | b':' | b'!' | b'?') {
+            trimmed -= 1;
+        }
+        if trimmed == start { end } else { trimmed }
+    }
+
+    /// One word without `:`.
+    fn one(&mut self, word: &'t str, make: Make) {
+        let mut kind = kind_of(word, make);
+        let mut length = word.len();
+        match kind {
+            Kind::Word(class) => kind = self.word_kind(word, class),
+            Kind::Mask(Masked::Path) => length = shapes::path_length(&self.text[self.at..], word.len()),
+            Kind::Mask(Masked::Number) if make.letters == 0 => {
+                let unit = shapes::unit_length(&self.text[self.at + length..]);
+                if unit > 0 {
+                    length += unit;
+                    kind = Kind::Mask(Masked::Quantity);
+                }
+            }
+            _ => {}
+        }
+        self.push(length, kind);
+    }
+
+    /// A word by what stands before and after it.
+    fn word_kind(&self, word: &'t str, class: Class) -> Kind {
+        let after_mask = self.pieces.last().is_some_and(Piece::is_mask);
+        if class == Class::Plain && word.len() <= 9 {
+            let next = self.text[self.at + word.len()..].trim_start_matches([' ', ',', '.']);
+            let dated = after_mask || shapes::begins_dated(next);
+            if (dated && lists::is_day_or_month(word)) || (after_mask && lists::is_zone(word)) {
+                return Kind::Mask(Masked::Time);
+            }
+        }
+        if self.name_next && class > Class::Keyed && lists::can_be_name(word) {
+            return Kind::Word(Class::Keyed);
+        }
+        if self.value_next && class > Class::Value {
+            return Kind::Word(Class::Value);
+        }
+        Kind::Word(class)
+    }
+
+    /// A run with `:` in it.
+    fn joined(&mut self, run: &'t str, make: Make) {
+        if let Some(at) = run.find("://") {
+            let length = shapes::url_length(&self.text[self.at..]);
+            // `jdbc:mysql://host/db` and `url:http://…` alike.
+            if run[..at]
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b':'))
+            {
+                return self.push(length, Kind::Mask(Masked::Url));
+            }
+        }
+        if shapes::is_drive(run) {
+            let length = shapes::path_length(&self.text[self.at..], run.len());
+            return self.push(length, Kind::Mask(Masked::Path));
+        }
+        if shapes::is_timelike(run, make) {
+            return self.push(
+                run.len(),
+                Kind::Mask(if make.colons > 1 { Masked::Address } else { Masked::Time }),
+            );
+        }
+        if is_path(run, make) && run.starts_with(['/', '.', '~']) {
+            return self.push(run.len(), Kind::Mask(Masked::Path));
+        }
+        let end = self.at + run.len();
+        while self.at < end {
+            let rest = &self.text[self.at..end];
+            let part = rest.find(':').unwrap_or(rest.len());
+            if part == 0 {
+                let colons = rest.len() - rest.trim_start_matches(':').len();
+                self.push(colons, Kind::Mark);
+            } else {
+                let word = &rest[..part];
+                let make = Make::of(word);
+                self.one(word, make);
+            }
+        }
+    }
+}
