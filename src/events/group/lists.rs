@@ -99,8 +99,22 @@ pub(super) fn is_constant(word: &str) -> bool {
     matches!(word.as_bytes()[0] | 0x20, b't' | b'f' | b'n' | b'u') && among(CONSTANTS, word)
 }
 
+/// The lengths, as bits, that the words of [`NAMED`] with a first letter have: most words of a text are told by it.
+static NAMED_LENGTHS: [u32; 26] = {
+    let mut lengths = [0; 26];
+    let mut at = 0;
+    while at < NAMED.len() {
+        let word = NAMED[at].as_bytes();
+        lengths[(word[0] - b'a') as usize] |= 1 << word.len();
+        at += 1;
+    }
+    lengths
+};
+
 pub(super) fn names_something(word: &str) -> bool {
-    sorted_has(NAMED, word)
+    let letter = (word.as_bytes()[0] | 0x20).wrapping_sub(b'a');
+    let lengths = NAMED_LENGTHS.get(usize::from(letter)).copied().unwrap_or(0);
+    word.len() <= LONGEST && lengths & (1 << word.len()) != 0 && sorted_has(NAMED, word)
 }
 
 /// Whether the word can be a name where one is expected.

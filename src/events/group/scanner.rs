@@ -236,7 +236,9 @@ impl<'t> Scanner<'_, 't> {
     /// A word by what stands before and after it.
     fn word_kind(&self, word: &'t str, class: Class) -> Kind {
         let after_mask = self.pieces.last().is_some_and(Piece::is_mask);
-        if class == Class::Plain && word.len() <= 9 {
+        // Names of months, days and zones begin with a capital; `am` and `pm` follow a number.
+        let dated = after_mask || word.as_bytes()[0].is_ascii_uppercase();
+        if class == Class::Plain && word.len() <= 9 && dated {
             let next = self.text[self.at + word.len()..].trim_start_matches([' ', ',', '.']);
             let dated = after_mask || shapes::begins_dated(next);
             if (dated && lists::is_day_or_month(word)) || (after_mask && lists::is_zone(word)) {
