@@ -9,7 +9,8 @@ use rocket::{Route, State, get, post, routes};
 
 use crate::events::{EventLog, LoggedEvent, parse, query};
 use crate::http::Query;
-use crate::http::body::{Media, expect_media_type, read_body};
+use crate::http::body::{expect_media_type, read_body};
+use crate::http::encoding::{Packed, decoded};
 use crate::http::guards::{EventsRead, Ingest, MonitorRead, Needs, NoParameters};
 use crate::http::{ApiResult, Code, Problem};
 
@@ -20,8 +21,8 @@ mod params;
 use answer::{ListAnswer, Reported};
 use intake::Report;
 
-/// Most bytes of a report's body.
-const MAX_BODY_BYTES: u64 = 10 << 20;
+/// Most bytes of a report's body, as it comes and unpacked.
+const MAX_BODY_BYTES: usize = 10 << 20;
 
 /// The routes, with their whole paths.
 pub fn routes() -> Vec<Route> {
@@ -74,13 +75,14 @@ async fn report(
     _may: Needs<Ingest>,
     _none: NoParameters,
     log: &State<EventLog>,
-    media: Media<'_>,
+    packed: Packed<'_>,
     events: Result<EventsRead, Problem>,
     body: Data<'_>,
 ) -> ApiResult<Reported> {
-    expect_media_type(media.0, &intake::MEDIA_TYPES)?;
-    let body = read_body(body, MAX_BODY_BYTES).await?;
-    match intake::parse(body, intake::is_ndjson(media.0), log.now()).await? {
+    expect_media_type(packed.media, &intake::MEDIA_TYPES)?;
+    let body = read_body(body, MAX_BODY_BYTES as u64).await?;
+    let body = decoded(packed.encoding, body, MAX_BODY_BYTES).await?;
+    match intake::parse(body, intake::is_ndjson(packed.media), log.now()).await? {
         Report::One(event) => answer::report_one(log, *event, events).await,
         Report::Many(items) => answer::report_many(log, items).await,
     }

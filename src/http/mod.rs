@@ -8,6 +8,7 @@ pub mod body;
 pub mod catchers;
 mod code;
 mod databases;
+pub mod encoding;
 mod methods;
 pub mod panics;
 mod problem;

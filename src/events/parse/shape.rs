@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::Flaw;
+
 /// Most items of one body.
 pub const MAX_ITEMS: usize = 10_000;
 
@@ -43,15 +45,22 @@ pub fn array_items(body: &str) -> Result<Items<'_>, Unreadable> {
     bounded(values.into_iter().map(RawValue::get).collect())
 }
 
-/// The items of NDJSON: one a line, blank lines skipped and not counted.
+/// The items of NDJSON: one a line, blank lines skipped and not counted. A line that isn't UTF-8 is its own flaw.
 ///
 /// # Errors
 /// When there are too many.
-pub fn ndjson_items(body: &str) -> Result<Items<'_>, Unreadable> {
-    bounded(body.lines().map(str::trim).filter(|line| !line.is_empty()).collect())
+pub fn ndjson_items(body: &[u8]) -> Result<Vec<Result<&str, Vec<Flaw>>>, Unreadable> {
+    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let item = |line| {
+        std::str::from_utf8(line).map_err(|e| {
+            let detail = format!("must be UTF-8; byte {} of the line is not", e.valid_up_to());
+            vec![Flaw::new("", detail)]
+        })
+    };
+    bounded(lines.filter(|line| !line.is_empty()).map(item).collect())
 }
 
-fn bounded(items: Items<'_>) -> Result<Items<'_>, Unreadable> {
+fn bounded<T>(items: Vec<T>) -> Result<Vec<T>, Unreadable> {
     if items.len() > MAX_ITEMS {
         Err(Unreadable::TooMany(items.len()))
     } else {

@@ -167,8 +167,8 @@ fn other_json_and_repeated_members_are_refused() {
 fn bodies_are_split_into_items() {
     assert_eq!(array_items(" [{\"a\":1}, 2 ] ").unwrap(), ["{\"a\":1}", "2"]);
     assert!(matches!(array_items("[1,"), Err(Unreadable::Malformed(_))));
-    assert_eq!(ndjson_items("{}\r\n\n  \n{\n").unwrap(), ["{}", "{"]);
+    assert_eq!(ndjson_items(b"{}\r\n\n  \n{\n").unwrap(), [Ok("{}"), Ok("{")]);
     assert_eq!(single_item(" {} ").unwrap(), "{}");
     let many = "{}\n".repeat(MAX_ITEMS + 1);
-    assert_eq!(ndjson_items(&many), Err(Unreadable::TooMany(MAX_ITEMS + 1)));
+    assert_eq!(ndjson_items(many.as_bytes()), Err(Unreadable::TooMany(MAX_ITEMS + 1)));
 }
