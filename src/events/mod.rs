@@ -12,6 +12,7 @@
 
 mod capture;
 pub mod classify;
+mod context;
 pub mod group;
 mod ledger;
 mod log;
@@ -31,6 +32,7 @@ mod wire;
 mod worker;
 
 pub use capture::{Capture, Captures, channel};
+pub use context::{Breadcrumb, RequestInfo, SourceLines, User};
 pub use group::{Fingerprints, Grouper};
 pub use ledger::{DropReason, Dropped, LedgerSnapshot};
 pub use log::EventLog;

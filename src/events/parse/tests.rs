@@ -172,3 +172,47 @@ fn bodies_are_split_into_items() {
     let many = "{}\n".repeat(MAX_ITEMS + 1);
     assert_eq!(ndjson_items(many.as_bytes()), Err(Unreadable::TooMany(MAX_ITEMS + 1)));
 }
+
+#[test]
+fn what_surrounded_an_error_is_kept_member_by_member() {
+    let sent = r#"{"message":"m","exception":{"type":"E","module":"shop","handled":false,"frames":[
+        {"file":"a.py","absPath":"/srv/a.py","line":3,"context":{"before":[""],"line":"x()","after":[]}}]},
+        "causes":[{"value":"nearest"},{"type":"Root"}],
+        "breadcrumbs":[{"timestamp":"2025-06-15T10:00:00+02:00","type":"http","message":"GET /","data":{"a": 1}}],
+        "request":{"method":"GET","url":"http://h/p?q=1","headers":{"Accept":""}},
+        "user":{"id":42,"email":"a@b","username":"a","ip":"::1"}}"#;
+    let event = event(sent, from_epoch_ms(1_750_000_000_000)).unwrap();
+    let extras = &event.extras;
+    assert_eq!(event.user_id, Some(UserId::Number(42)));
+    assert_eq!(extras.causes[1].kind.as_deref(), Some("Root"));
+    let stored: Extras = serde_json::from_str(&serde_json::to_string(extras).unwrap()).unwrap();
+    assert_eq!(stored.exception, extras.exception);
+    assert_eq!((&stored.request, &stored.user), (&extras.request, &extras.user));
+    let crumb = serde_json::to_value(&stored.breadcrumbs[0]).unwrap();
+    let expected =
+        serde_json::json!({"timestamp":"2025-06-15T08:00:00.000Z","type":"http","message":"GET /","data":{"a":1}});
+    assert_eq!(crumb, expected);
+}
+
+#[test]
+fn what_is_wrong_with_the_surroundings_is_named() {
+    for (member, pointer) in [
+        (r#""causes":[{}]"#, "/causes/0"),
+        (
+            r#""causes":[{"type":"E","frames":[{"line":-1}]}]"#,
+            "/causes/0/frames/0/line",
+        ),
+        (r#""breadcrumbs":[{"when":1}]"#, "/breadcrumbs/0/when"),
+        (r#""breadcrumbs":[{"timestamp":1}]"#, "/breadcrumbs/0/timestamp"),
+        (r#""request":{"headers":{"Cookie":"a=b"}}"#, "/request/headers/Cookie"),
+        (r#""user":{"ip":"here"}"#, "/user/ip"),
+        (r#""user":{"name":"a"}"#, "/user/name"),
+        (
+            r#""exception":{"type":"E","frames":[{"context":{"line":1}}]}"#,
+            "/exception/frames/0/context/line",
+        ),
+    ] {
+        let flaws = event(&format!("{{\"message\":\"m\",{member}}}"), from_epoch_ms(0)).unwrap_err();
+        assert_eq!(flaws[0].pointer, pointer, "{flaws:?}");
+    }
+}
