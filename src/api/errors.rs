@@ -18,6 +18,7 @@ mod answer;
 mod intake;
 mod params;
 
+pub(super) use answer::not_accepted;
 use answer::{ListAnswer, Reported};
 use intake::Report;
 

@@ -14,6 +14,7 @@ mod health;
 mod pool;
 mod problems;
 mod queries;
+mod sentry;
 mod session;
 mod stats;
 mod stream;
@@ -32,6 +33,7 @@ pub fn routes() -> Vec<rocket::Route> {
         alerts::routes(),
         stream::routes(),
         errors::routes(),
+        sentry::routes(),
         data::routes(),
         databases::routes(),
         session::routes(),

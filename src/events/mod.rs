@@ -12,6 +12,7 @@
 
 mod capture;
 pub mod classify;
+mod clients;
 mod context;
 pub mod group;
 mod ledger;
@@ -24,6 +25,7 @@ pub mod query;
 
 mod replay;
 mod schema;
+pub mod sentry;
 mod sink;
 mod spool;
 mod store;
@@ -32,6 +34,7 @@ mod wire;
 mod worker;
 
 pub use capture::{Capture, Captures, channel};
+pub use clients::{ClientCounts, Clients};
 pub use context::{Breadcrumb, RequestInfo, SourceLines, User};
 pub use group::{Fingerprints, Grouper};
 pub use ledger::{DropReason, Dropped, LedgerSnapshot};

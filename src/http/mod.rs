@@ -14,6 +14,7 @@ pub mod panics;
 mod problem;
 mod query;
 mod skin;
+mod sources;
 mod trace;
 
 /// The guards, as handlers import them.
@@ -31,3 +32,4 @@ pub use methods::note_file;
 pub use problem::{ApiResult, FieldError, Problem};
 pub use query::Query;
 pub use skin::{Skin, methods_table};
+pub use sources::SourceDoor;
