@@ -67,7 +67,7 @@ fn listening(loaded: &Loaded) -> Base {
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let secure = loaded.figment.find_value("tls").is_ok();
+    let secure = rocket::Config::try_from(&loaded.figment).is_ok_and(|config| config.tls_enabled());
     Base {
         scheme: if secure { "https" } else { "http" }.to_owned(),
         place: address.to_string(),
@@ -91,8 +91,7 @@ fn base(text: &str) -> Result<Base, String> {
 /// What to do with the DSN, ready to be pasted.
 fn explained(dsn: &str, name: &str) -> String {
     format!(
-        "\
-That is the DSN of {name:?}. Keep it now: it is shown once. Any Sentry SDK reports with it:
+        "\nThat is the DSN of {name:?}. Keep it now: it is shown once. Any Sentry SDK reports with it:
 
 Python   pip install sentry-sdk
          import sentry_sdk
