@@ -177,7 +177,7 @@ fn the_routes_are_those_of_the_program() {
             "POST /{place..}" => ["envelope", "store"]
                 .map(|end| format!("POST /api/{{project}}/{end}/"))
                 .to_vec(),
-            "OPTIONS /{_place..}" => Vec::new(),
+            other if other.ends_with(" /{_place..}") => Vec::new(),
             _ => vec![route],
         })
         // What answers 405 where nothing else does is no route to tell of.

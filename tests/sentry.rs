@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::source::{check_reported, key, make_source, with_source};
 use common::{Answer, Client, SHORT, Server, eventually, mainstay};
+use rustix::process::{Pid, Resource, Rlimit};
 use serde_json::{Value, json};
 
 const ID: &str = "9ec79c33ec9942ab8353589fcb2e04dc";
@@ -66,6 +67,8 @@ fn every_way_to_show_the_key_is_taken_and_no_other() {
     post(&client, &format!("/api/2/envelope/?sentry_key={key}"), b"{}").expect(403);
     post(&client, "/api/1/envelope/", b"{}").expect(403);
     post(&client, "/api/one/envelope/", b"{}").expect(404);
+    let other = client.get("/below/api/1/envelope/").expect(405);
+    assert_eq!(other.header("Allow"), Some("OPTIONS, POST"));
     let again = std::iter::repeat_with(|| post(&client, "/api/1/store/?sentry_key=wrong", b"{}"));
     let limited = again
         .take(20)
@@ -255,6 +258,34 @@ fn an_sdk_loses_nothing_while_the_event_database_is_locked() {
     assert!(waiting.as_u64() >= Some(2), "{waiting}");
     lock.release();
     check_sdk_events(&client, "locked");
+}
+
+/// Bounds the size of every file that the server writes; past it each write fails as on a full disk.
+fn limit_files(server: &Server, bytes: Option<u64>) {
+    let pid = Pid::from_raw(i32::try_from(server.pid()).expect("a pid"));
+    let limit = Rlimit {
+        current: bytes,
+        maximum: None,
+    };
+    rustix::process::prlimit(pid, Resource::Fsize, limit).expect("set");
+}
+
+#[test]
+fn an_sdk_loses_nothing_while_the_disk_of_the_event_database_is_full() {
+    let (server, client, dsn) = with_source(SHORT);
+    let large = json!({ "message": "large", "details": "x".repeat(200 << 10) });
+    client.post("/api/monitoring/errors", &large).expect(201);
+    // The database and its log are past this limit, the spool isn't.
+    limit_files(&server, Some(64 << 10));
+    eventually("events go to the spool", || {
+        let answer = client
+            .post("/api/monitoring/errors", &json!({ "message": "small" }))
+            .expect(201);
+        (answer.json()["stored"] == "spool").then_some(())
+    });
+    report_by_sdk(&dsn, "full");
+    limit_files(&server, None);
+    check_sdk_events(&client, "full");
 }
 
 #[test]

@@ -38,7 +38,8 @@ async fn list(
     log: &State<EventLog>,
 ) -> ApiResult<Json<ListAnswer>> {
     let wanted = params::list(&parameters, log.now())?;
-    let page = query::list(&events.0, wanted).await?;
+    let mut page = query::list(&events.0, wanted).await?;
+    page.events.iter_mut().for_each(LoggedEvent::abridge);
     Ok(Json(ListAnswer::of(page, log.spool_status().events)))
 }
 

@@ -7,18 +7,23 @@
 use rocket::data::Data;
 use rocket::http::uri::Segments;
 use rocket::http::uri::fmt::Path;
-use rocket::request::FromSegments;
+use rocket::http::{Method, Status};
+use rocket::request::{FromSegments, Request};
+use rocket::route::{Handler, Outcome};
 use rocket::{Route, State, options, post, routes};
 use uuid::Uuid;
 
 use crate::events::EventLog;
-use crate::http::{Problem, SourceDoor};
+use crate::http::{Code, Problem, SourceDoor};
 
 mod answer;
 mod intake;
 
 use answer::{Answer, Preflight};
 use intake::Caller;
+
+/// Behind every other route but the dashboard's files; the two attributes below repeat it.
+const RANK: isize = 90;
 
 /// What a path takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +75,22 @@ fn preflight(_place: Place) -> Preflight {
     Preflight
 }
 
+/// What these paths answer to any other method. A type instead of a function, because a function can't forward.
+#[derive(Clone, Copy)]
+struct OtherMethod;
+
+#[rocket::async_trait]
+impl Handler for OtherMethod {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        if Place::from_segments(request.uri().path().segments()).is_err() {
+            return Outcome::forward(data, Status::NotFound);
+        }
+        let detail = format!("SDKs report here by POST, not by {}.", request.method());
+        let problem = Problem::new(Code::MethodNotAllowed, detail).with_header("Allow", "OPTIONS, POST");
+        Outcome::from(request, problem)
+    }
+}
+
 async fn report(
     place: &Place,
     caller: &Caller,
@@ -87,5 +108,7 @@ async fn report(
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![receive, preflight]
+    let others = [Method::Get, Method::Put, Method::Patch, Method::Delete];
+    let others = others.map(|method| Route::ranked(RANK, method, "/<_place..>", OtherMethod));
+    routes![receive, preflight].into_iter().chain(others).collect()
 }

@@ -389,6 +389,7 @@ fn a_source_has_a_dsn_that_is_shown_once() {
     let listed = bench.run(&["source", "list"]).out;
     assert_eq!(listed.lines().nth(1), Some("1        shop  2025-06-01T12:00:00.000Z"));
     assert!(!listed.contains(key) && !bench.run(&["source", "list", "--json"]).out.contains(key));
+    assert!(bench.run(&["check"]).out.contains("ok    sources: 2 in "));
     assert_code(&bench.run(&["source", "revoke", "shop"]), 0);
     assert_code(&bench.run(&["source", "revoke", "shop"]), 1);
     assert!(usage_error(&["source", "create", "x", "--url", "here"]).contains("https://errors.example.com"));

@@ -17,7 +17,7 @@ const OTHER: &str = "other";
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientCounts {
-    /// Events that SDKs threw away before they were sent, by the reason they give.
+    /// Events that SDKs threw away before they were sent, by the reason they give; `reason.category` for others.
     pub discarded: BTreeMap<String, u64>,
     /// Items that came and are not kept, by their kind: transactions, sessions …
     pub skipped: BTreeMap<String, u64>,

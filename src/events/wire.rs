@@ -22,6 +22,18 @@ pub struct LoggedEvent {
     pub spooled: bool,
 }
 
+impl LoggedEvent {
+    /// Leaves out what only one event at a time is read for: breadcrumbs, causes and source lines. They can be most of
+    /// an event, and a list has hundreds.
+    pub fn abridge(&mut self) {
+        let extras = &mut self.event.extras;
+        extras.breadcrumbs.clear();
+        extras.causes.clear();
+        let frames = extras.exception.iter_mut().flat_map(|exception| &mut exception.frames);
+        frames.for_each(|frame| frame.context = None);
+    }
+}
+
 /// A group's id on the wire: `E-17`.
 pub fn group_name(id: i64) -> String {
     format!("E-{id}")

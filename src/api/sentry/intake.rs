@@ -16,8 +16,8 @@ use crate::http::body::read_body;
 use crate::http::encoding::{Encoding, decoded, encoding_of, is_zlib};
 use crate::http::{Code, Problem, SourceDoor};
 
-/// Most bytes of a packed body.
-const MAX_PACKED_BYTES: u64 = 1 << 20;
+/// Most bytes of a packed body, and of any whose sender is known only by what is in it.
+const MAX_PACKED_BYTES: usize = 1 << 20;
 /// Most bytes of a body as it is, or unpacked: an event with what is attached to it.
 const MAX_BODY_BYTES: usize = 10 << 20;
 /// From this size on taking it apart is felt by the other requests of a worker.
@@ -72,7 +72,9 @@ pub(super) async fn receive(
         admitted.inspect_err(|_| log.clients().refused_key())
     };
     let early = caller.key.as_deref().map(admit).transpose()?;
-    let body = unpacked(body, caller.encoding.clone()?).await?;
+    // Whoever shows no key yet has not earned much room.
+    let limit = early.as_ref().map_or(MAX_PACKED_BYTES, |_| MAX_BODY_BYTES);
+    let body = unpacked(body, caller.encoding.clone()?, limit).await?;
     let source = match early {
         Some(source) => source,
         None => admit(&key_of_envelope(place, &body).ok_or_else(no_key)?)?,
@@ -95,18 +97,18 @@ pub(super) async fn receive(
         .map_err(unusable)
 }
 
-async fn unpacked(body: Data<'_>, encoding: Encoding) -> Result<Vec<u8>, Problem> {
-    let limit = match encoding {
-        Encoding::Identity => MAX_BODY_BYTES as u64,
+async fn unpacked(body: Data<'_>, encoding: Encoding, limit: usize) -> Result<Vec<u8>, Problem> {
+    let packed = match encoding {
+        Encoding::Identity => limit,
         _ => MAX_PACKED_BYTES,
     };
-    let body = read_body(body, limit).await?;
+    let body = read_body(body, packed as u64).await?;
     // Some older SDKs pack without a word; no JSON begins like zlib.
     let encoding = match encoding {
         Encoding::Identity if is_zlib(&body) => Encoding::Deflate,
         said => said,
     };
-    decoded(encoding, body, MAX_BODY_BYTES).await
+    decoded(encoding, body, limit).await
 }
 
 /// The key of an envelope that came through a tunnel, which can't show it anywhere else.

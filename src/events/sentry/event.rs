@@ -18,6 +18,14 @@ use crate::events::parse::{self, new_id};
 
 const MAX_TAGS: usize = 64;
 const MAX_FINGERPRINT_PARTS: usize = 32;
+/// Members as SDKs before 2018 call them.
+const OLD_NAMES: [(&str, &str); 5] = [
+    ("sentry.interfaces.Breadcrumbs", "breadcrumbs"),
+    ("sentry.interfaces.Exception", "exception"),
+    ("sentry.interfaces.Http", "request"),
+    ("sentry.interfaces.Message", "logentry"),
+    ("sentry.interfaces.User", "user"),
+];
 /// How far ahead of our clock an event may be; a wrong clock must not keep it at the top of every list.
 const MAX_AHEAD_HOURS: i64 = 24;
 
@@ -78,7 +86,14 @@ pub(super) fn of_json(payload: &[u8], given: Option<Uuid>, arrival: &Arrival) ->
         return Err(Unusable::TooLarge(detail));
     }
     match lenient::value(payload) {
-        Some(sent @ Value::Object(_)) => Ok(of_value(&sent, given, arrival)),
+        Some(Value::Object(mut members)) => {
+            for (old, new) in OLD_NAMES {
+                if let Some(value) = members.remove(old) {
+                    members.entry(new).or_insert(value);
+                }
+            }
+            Ok(of_value(&Value::Object(members), given, arrival))
+        }
         _ => Err(Unusable::Malformed("an event must be a JSON object".to_owned())),
     }
 }
@@ -171,6 +186,15 @@ fn timestamp_ms(notes: &mut Notes, sent: &Value, arrival: &Arrival) -> i64 {
 }
 
 fn severity(notes: &mut Notes, sent: &Value) -> Severity {
+    // Older SDKs for Python send the numbers of its `logging`.
+    if let Some(number) = sent.as_u64() {
+        return match number {
+            50.. => Severity::Critical,
+            40.. => Severity::High,
+            30.. => Severity::Medium,
+            _ => Severity::Low,
+        };
+    }
     match sent.as_str().map(str::to_ascii_lowercase).as_deref() {
         Some("fatal" | "critical") => Severity::Critical,
         Some("error") => Severity::High,

@@ -24,7 +24,7 @@ pub(super) fn value(json: &[u8]) -> Option<Value> {
 /// The same JSON with each lone surrogate's escape replaced.
 fn mended(json: &str) -> Cow<'_, str> {
     const REPLACEMENT: &str = "\\ufffd";
-    if !json.contains("\\u") && !json.contains("\\U") {
+    if !json.contains("\\u") {
         return Cow::Borrowed(json);
     }
     let unit = |at: usize| {

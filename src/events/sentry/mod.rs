@@ -1,8 +1,8 @@
 //! What Sentry's SDKs send, as events (floor 2, pure): framing, mapping, and what is left out.
 //!
 //! What must stay true: an SDK can't be told what is wrong and doesn't send again, so an event is never refused for an
-//! odd member: the member is left out and named in the event's details, a text that is too long is cut with a mark. Only
-//! bytes that hold no event at all are an error. Called by the HTTP handlers. The format is that of
+//! odd member: the member is left out and named in the event's details, a text that is too long is cut with a mark.
+//! Only bytes that hold no event at all are an error. Called by the HTTP handlers. The format is that of
 //! <https://develop.sentry.dev/sdk/data-model/envelopes/>, as the SDKs really write it.
 
 use jiff::Timestamp;
@@ -128,12 +128,20 @@ impl Report {
     }
 }
 
-/// Reason and quantity of each entry of a client report.
+/// Reason and quantity of each entry of a client report; what isn't an error has its category behind the reason,
+/// because SDKs throw away on our own word what is not kept.
 fn discarded(payload: &[u8]) -> Vec<(String, u64)> {
     let report = lenient::value(payload).unwrap_or_default();
     let entries = report["discarded_events"].as_array().map_or(&[][..], Vec::as_slice);
-    let reason = |entry: &Value| Some((entry["reason"].as_str()?.to_owned(), entry["quantity"].as_u64()?));
-    entries.iter().filter_map(reason).collect()
+    let entry = |entry: &Value| {
+        let reason = entry["reason"].as_str()?;
+        let name = match entry["category"].as_str() {
+            None | Some("error" | "default") => reason.to_owned(),
+            Some(category) => format!("{reason}.{category}"),
+        };
+        Some((name, entry["quantity"].as_u64()?))
+    };
+    entries.iter().filter_map(entry).collect()
 }
 
 #[cfg(test)]
