@@ -14,6 +14,8 @@ Sentry.init({ dsn, release: "shop@1.4.2", environment: "production" });
 Sentry.setUser({ id: 42, email: "ann@example.com" });
 Sentry.setTag("mark", mark);
 Sentry.addBreadcrumb({ category: "cart", message: "opened" });
+// Large enough to be packed.
+Sentry.setExtra("cart", Array.from({ length: 100 }, (_, number) => `item ${number} `.repeat(50)));
 Sentry.captureMessage(`message ${mark}`, "warning");
 try {
     pay();
