@@ -29,6 +29,11 @@ fn check(event: &ErrorEvent) {
     assert!(headers.into_iter().all(|name| !name.eq_ignore_ascii_case("cookie")));
     // The spool carries it as JSON; what can't be read back would be lost there.
     let kept = serde_json::to_string(event).expect("it serialises");
+    assert!(
+        kept.len() < 8 << 20,
+        "{} bytes are more than the spool reads back",
+        kept.len()
+    );
     let back: ErrorEvent = serde_json::from_str(&kept).expect("it reads back");
     assert_eq!(serde_json::to_string(&back).expect("it serialises"), kept);
 }

@@ -4,6 +4,7 @@
 //! alone, while malformed JSON in an array or a single object is the error of the whole body.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -77,6 +78,9 @@ pub(super) fn members(json: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Stri
     }
 }
 
+/// Members of an object that are looked through one by one.
+const FEW: usize = 32;
+
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 #[derive(Deserialize)]
@@ -94,8 +98,18 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                let mut names: HashSet<Cow<'de, str>> = HashSet::new();
                 while let Some((Name(name), value)) = map.next_entry()? {
-                    if pairs.iter().any(|(known, _)| *known == name) {
+                    // Looking through a few is quickest; looking through many for each would take the square of them.
+                    let repeated = if pairs.len() < FEW {
+                        pairs.iter().any(|(known, _)| *known == name)
+                    } else {
+                        if names.is_empty() {
+                            names.extend(pairs.iter().map(|(known, _)| known.clone()));
+                        }
+                        !names.insert(name.clone())
+                    };
+                    if repeated {
                         return Err(serde::de::Error::custom("repeated member"));
                     }
                     pairs.push((name, value));

@@ -216,3 +216,12 @@ fn what_is_wrong_with_the_surroundings_is_named() {
         assert_eq!(flaws[0].pointer, pointer, "{flaws:?}");
     }
 }
+
+#[test]
+fn an_object_of_very_many_members_is_read_in_one_pass() {
+    let many: Vec<String> = (0..80_000).map(|n| format!("\"m{n}\":1")).collect();
+    let sent = format!("{{\"message\":\"m\",\"details\":{{{}}}}}", many.join(","));
+    assert!(event(&sent, now()).is_ok());
+    let twice = format!("{{{},\"m7\":1}}", many.join(","));
+    assert_eq!(flaws(&twice)[0].1, "must be a JSON object without repeated members");
+}

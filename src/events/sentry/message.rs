@@ -6,6 +6,10 @@ use super::lenient::{self, Notes};
 use crate::events::model::Exception;
 use crate::events::parse::MAX_MESSAGE_BYTES;
 
+/// Bounds of what is put into a template, which may name one parameter a thousand times.
+const MAX_PARAM_BYTES: usize = 512;
+const MAX_NAMED_PARAMS: usize = 32;
+
 /// The message, else the exception in one line, else what is known of where it happened.
 pub(super) fn message(notes: &mut Notes, sent: &Value, thrown: Option<&Exception>) -> String {
     let entry = match &sent["logentry"] {
@@ -36,7 +40,11 @@ pub(super) fn message(notes: &mut Notes, sent: &Value, thrown: Option<&Exception
 /// The template with its parameters in place: `%s`, `%d`, `{}` and the like in order, `%(name)s` and `{name}` by name.
 fn formatted(notes: &mut Notes, entry: &Value) -> Option<String> {
     let template = notes.member("logentry", entry, "message", MAX_MESSAGE_BYTES)?;
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let shown = |value: &Value| {
+        let mut text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        lenient::shorten(&mut text, MAX_PARAM_BYTES);
+        text
+    };
     let mut text = match &entry["params"] {
         Value::Array(params) => {
             let mut text = String::new();
@@ -61,11 +69,17 @@ fn formatted(notes: &mut Notes, entry: &Value) -> Option<String> {
             }
             text + rest
         }
-        Value::Object(params) => params.iter().fold(template, |text, (name, value)| {
-            let value = shown(value);
-            text.replace(&format!("%({name})s"), &value)
-                .replace(&format!("{{{name}}}"), &value)
-        }),
+        Value::Object(params) => params
+            .iter()
+            .take(MAX_NAMED_PARAMS)
+            .fold(template, |text, (name, value)| {
+                let value = shown(value);
+                let mut text = text
+                    .replace(&format!("%({name})s"), &value)
+                    .replace(&format!("{{{name}}}"), &value);
+                lenient::shorten(&mut text, MAX_MESSAGE_BYTES);
+                text
+            }),
         _ => template,
     };
     lenient::shorten(&mut text, MAX_MESSAGE_BYTES);

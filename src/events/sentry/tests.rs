@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::parse;
 use super::*;
 use crate::clock::from_epoch_ms;
 use crate::events::model::{ErrorType, Severity, UserId};
@@ -136,6 +137,14 @@ fn messages_come_from_where_there_is_one() {
         event_of(&json!({ "transaction": "GET /x" })).path.as_deref(),
         Some("/x")
     );
+}
+
+#[test]
+fn a_template_that_repeats_its_parameter_stays_small() {
+    let params = json!({ "a": "x".repeat(500_000), "b": "{a}".repeat(100_000) });
+    let sent = json!({ "logentry": { "message": "{b}{a}".repeat(1000), "params": params } });
+    let message = event_of(&sent).message;
+    assert!(message.len() <= parse::MAX_MESSAGE_BYTES && message.ends_with("…[cut]"));
 }
 
 #[test]
