@@ -81,7 +81,8 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 /// One change: a bit, a word, a cut, a piece doubled, a piece of another seed.
 fn change(random: &mut Rng, data: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     let at = random.usize(..=data.len());
-    let end = (at + random.usize(..64)).min(data.len());
+    let most = if random.u8(..8) == 0 { 4096 } else { 64 };
+    let end = (at + random.usize(..most)).min(data.len());
     match random.u8(..7) {
         0 if at < data.len() => data[at] ^= 1 << random.u8(..8),
         1 if at < data.len() => data[at] = random.u8(..),
