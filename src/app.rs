@@ -18,13 +18,13 @@ use std::sync::Arc;
 
 use rocket::{Build, Rocket};
 
-use crate::access::{FailedAttempts, TokenFile, TokenStore, refuse_open_listen};
+use crate::access::{FailedAttempts, SourceFile, SourceStore, TokenFile, TokenStore, refuse_open_listen};
 use crate::alerts::Alerts;
 use crate::api::{self, Draining};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Loaded, Settings};
 use crate::events::{self, Capture, EventLog, Spool};
-use crate::http::{Databases, Door, Skin, catchers, methods_table, panics};
+use crate::http::{Databases, Door, Skin, SourceDoor, catchers, methods_table, panics};
 use crate::monitoring::{Evidence, Monitor, Requests};
 
 pub use databases::check_databases;
@@ -78,6 +78,8 @@ struct Parts {
     alerts: Arc<Alerts>,
     /// The tokens.
     tokens: TokenStore,
+    /// The sources of events.
+    sources: SourceStore,
     /// Whether the service is shutting down.
     draining: Draining,
 }
@@ -159,6 +161,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         let refusal = refuse_open_listen(loaded.address, !tokens.is_empty());
         (tokens, refusal)
     };
+    let sources = SourceStore::open(SourceFile::in_folder(data_dir), Arc::clone(&clock))?;
     if let Some(refusal) = refusal {
         return Err(StartError::WouldBeOpen(refusal));
     }
@@ -205,6 +208,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         monitor: Arc::new(monitor),
         alerts: Arc::default(),
         tokens,
+        sources,
         draining: Draining::default(),
     })
 }
@@ -233,6 +237,11 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         capture: parts.capture.clone(),
         clock: Arc::clone(&clock),
     };
+    let sources = SourceDoor {
+        sources: parts.sources,
+        attempts: FailedAttempts::new(),
+        clock: Arc::clone(&clock),
+    };
     let skin = Skin {
         requests: parts.requests,
         evidence: Arc::clone(&parts.monitor.evidence),
@@ -245,6 +254,7 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         .manage(parts.databases)
         .manage(parts.log)
         .manage(door)
+        .manage(sources)
         .manage(parts.monitor)
         .manage(parts.alerts)
         .manage(parts.draining)

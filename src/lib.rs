@@ -6,13 +6,13 @@
 //!
 //! | floor | room | what it does |
 //! |---|---|---|
-//! | 8 | [`cli`] | commands: serve, check, config, errors, token |
+//! | 8 | [`cli`] | commands: serve, check, config, errors, token, source |
 //! | 7 | [`app`] | builds everything, wires observers, shuts down in order |
 //! | 6 | [`api`] | one file a resource: handlers parse, call, shape |
 //! | 5 | [`http`] | the skin: request ids, access log, guards, limits, problem responses |
 //! | 4 | [`alerts`] | rules (pure) and what is active |
 //! | 3 | [`monitoring`] | health, statistics, requests |
-//! | 2 | [`events`], [`records`], [`access`] | the error log; application data; tokens and open local use |
+//! | 2 | [`events`], [`records`], [`access`] | the error log; application data; tokens, sources and open local use |
 //! | 1 | [`db`] | the resilient SQLite layer |
 //! | 0 | [`config`], [`clock`], [`quantiles`], [`rate`] | settings; time; percentiles; counts a minute |
 //!

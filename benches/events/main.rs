@@ -95,10 +95,10 @@ impl Log {
     /// Reports lines as the front door does after it has the body.
     async fn report(&self, lines: &str) {
         let now = SystemClock.wall();
-        let items = parse::ndjson_items(lines).expect("lines");
+        let items = parse::ndjson_items(lines.as_bytes()).expect("lines");
         let sound = items
             .into_iter()
-            .map(|item| parse::event(item, now).expect("sound"))
+            .map(|item| parse::event(item.expect("a line"), now).expect("sound"))
             .collect();
         let outcomes = self.log.ingest(sound).await;
         assert!(

@@ -10,7 +10,8 @@ use rocket::{Route, State, get, post, routes};
 use crate::events::query::List;
 use crate::events::{EventLog, LoggedEvent, parse, query};
 use crate::http::Query;
-use crate::http::body::{Media, expect_media_type, read_body};
+use crate::http::body::{expect_media_type, read_body};
+use crate::http::encoding::{Packed, decoded};
 use crate::http::guards::{EventsRead, Ingest, MonitorRead, Needs, NoParameters};
 use crate::http::{ApiResult, Code, Problem};
 
@@ -20,11 +21,12 @@ mod page;
 pub(super) mod params;
 
 use answer::Reported;
+pub(super) use answer::not_accepted;
 use intake::Report;
 pub(super) use page::ListAnswer;
 
-/// Most bytes of a report's body.
-const MAX_BODY_BYTES: u64 = 10 << 20;
+/// Most bytes of a report's body, as it comes and unpacked.
+const MAX_BODY_BYTES: usize = 10 << 20;
 
 /// The routes, with their whole paths.
 pub fn routes() -> Vec<Route> {
@@ -48,7 +50,8 @@ pub(super) async fn answer(wanted: List, events: &EventsRead, log: &EventLog) ->
     } else {
         0
     };
-    let page = query::list(&events.0, wanted).await?;
+    let mut page = query::list(&events.0, wanted).await?;
+    page.events.iter_mut().for_each(LoggedEvent::abridge);
     Ok(Json(ListAnswer::of(page, log.spool_status().events + unfound)))
 }
 
@@ -86,13 +89,14 @@ async fn report(
     _may: Needs<Ingest>,
     _none: NoParameters,
     log: &State<EventLog>,
-    media: Media<'_>,
+    packed: Packed<'_>,
     events: Result<EventsRead, Problem>,
     body: Data<'_>,
 ) -> ApiResult<Reported> {
-    expect_media_type(media.0, &intake::MEDIA_TYPES)?;
-    let body = read_body(body, MAX_BODY_BYTES).await?;
-    match intake::parse(body, intake::is_ndjson(media.0), log.now()).await? {
+    expect_media_type(packed.media, &intake::MEDIA_TYPES)?;
+    let body = read_body(body, MAX_BODY_BYTES as u64).await?;
+    let body = decoded(packed.encoding, body, MAX_BODY_BYTES).await?;
+    match intake::parse(body, intake::is_ndjson(packed.media), log.now()).await? {
         Report::One(event) => answer::report_one(log, *event, events).await,
         Report::Many(items) => answer::report_many(log, items).await,
     }

@@ -15,6 +15,7 @@ mod health;
 mod pool;
 mod problems;
 mod queries;
+mod sentry;
 mod session;
 mod stats;
 mod stream;
@@ -34,6 +35,7 @@ pub fn routes() -> Vec<rocket::Route> {
         stream::routes(),
         errors::routes(),
         groups::routes(),
+        sentry::routes(),
         data::routes(),
         databases::routes(),
         session::routes(),

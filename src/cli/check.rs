@@ -10,7 +10,7 @@ use rustix::fs::Access;
 
 use super::Context;
 use super::terminal::{Exit, Terminal};
-use crate::access::{TokenFile, refuse_open_listen};
+use crate::access::{SourceFile, TokenFile, refuse_open_listen};
 use crate::config::Loaded;
 
 pub(super) const AFTER_HELP: &str = "\
@@ -64,6 +64,7 @@ fn findings(loaded: &Loaded, context: &Context) -> Vec<Finding> {
         ),
         ("data folder", folder(&settings.storage.data_dir)),
         ("tokens", tokens(&file, context)),
+        ("sources", sources(&settings.storage.data_dir)),
         ("listening", listening(loaded, &file)),
         ("running", running(loaded)),
     ];
@@ -123,6 +124,14 @@ fn tokens(file: &TokenFile, context: &Context) -> Result<String, String> {
         tokens.len(),
         file.path().display()
     ))
+}
+
+fn sources(folder: &Path) -> Result<String, String> {
+    let file = SourceFile::in_folder(folder);
+    Ok(match file.read().map_err(|error| error.to_string())? {
+        None => "none; Sentry's SDKs need one (make it with `mainstay source create`)".into(),
+        Some(sources) => format!("{} in {}", sources.len(), file.path().display()),
+    })
 }
 
 fn listening(loaded: &Loaded, file: &TokenFile) -> Result<String, String> {

@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod errors;
 mod serve;
+mod source;
 mod terminal;
 mod token;
 
@@ -39,7 +40,8 @@ Examples:
   mainstay                                   serve on 127.0.0.1:3000
   ROCKET_PORT=8080 mainstay serve            serve on another port
   mainstay check                             try the configuration before a restart
-  mainstay token create --scope admin        make the first token";
+  mainstay token create --scope admin        make the first token
+  mainstay source create shop                a DSN for a Sentry SDK";
 
 /// Keeps an application's data and its error log in SQLite, and keeps answering while that database is locked, full,
 /// slow or broken.
@@ -66,6 +68,9 @@ enum Command {
     /// Make, list and revoke access tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Make, list and revoke sources: a DSN for Sentry's SDKs each
+    #[command(subcommand)]
+    Source(source::Command),
 }
 
 /// What a command is given besides its arguments.
@@ -105,6 +110,7 @@ fn dispatch(cli: Cli, context: Context, terminal: &mut Terminal<'_>) -> ExitCode
         Command::Check => finish(check::run(&context, terminal)),
         Command::Errors(command) => finish(errors::run(command, &context, terminal)),
         Command::Token(command) => finish(token::run(command, &context, terminal)),
+        Command::Source(command) => finish(source::run(command, &context, terminal)),
     }
 }
 

@@ -355,3 +355,42 @@ fn a_token_that_makes_no_sense_is_a_usage_error() {
     assert!(usage_error(&["token", "revoke"]).contains("<ID>"));
     assert!(usage_error(&["confg"]).contains("config"));
 }
+
+#[test]
+fn a_source_has_a_dsn_that_is_shown_once() {
+    let bench = Bench::new().with("ROCKET_PORT", "8080");
+    assert_code(&bench.run(&["source", "list"]), 0);
+    assert_code(&bench.run(&["source", "revoke", "shop"]), 1);
+    assert!(!bench.data().exists());
+
+    let created = bench.run(&["source", "create", "shop"]);
+    assert_code(&created, 0);
+    let dsn = created.out.strip_suffix('\n').unwrap();
+    let key = dsn
+        .strip_prefix("http://")
+        .unwrap()
+        .strip_suffix("@127.0.0.1:8080/1")
+        .unwrap();
+    assert!(crate::access::is_key(key), "{dsn}");
+    for part in [
+        dsn,
+        "sentry_sdk.init",
+        "@sentry/node",
+        "@sentry/browser",
+        "sentry::init",
+    ] {
+        assert!(created.err.contains(part), "{}", created.err);
+    }
+    let other = bench.run(&["source", "create", "web", "--url", "https://errors.example.com/here/"]);
+    assert!(other.out.ends_with("@errors.example.com/here/2\n"), "{}", other.out);
+    assert_code(&bench.run(&["source", "create", "shop"]), 1);
+    assert_code(&bench.run(&["source", "create", " "]), 2);
+
+    let listed = bench.run(&["source", "list"]).out;
+    assert_eq!(listed.lines().nth(1), Some("1        shop  2025-06-01T12:00:00.000Z"));
+    assert!(!listed.contains(key) && !bench.run(&["source", "list", "--json"]).out.contains(key));
+    assert!(bench.run(&["check"]).out.contains("ok    sources: 2 in "));
+    assert_code(&bench.run(&["source", "revoke", "shop"]), 0);
+    assert_code(&bench.run(&["source", "revoke", "shop"]), 1);
+    assert!(usage_error(&["source", "create", "x", "--url", "here"]).contains("https://errors.example.com"));
+}

@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::capture::{Captured, Captures};
+use super::clients::Clients;
 use super::ledger::LedgerSnapshot;
 use super::model::ErrorEvent;
 use super::pipeline::{BATCH, IngestOutcome, Pipeline, complain};
@@ -36,6 +37,7 @@ pub struct EventLog {
     pipeline: Arc<Pipeline>,
     flushes: mpsc::Sender<Flush>,
     stopping: Arc<watch::Sender<bool>>,
+    clients: Arc<Clients>,
 }
 
 impl EventLog {
@@ -62,6 +64,7 @@ impl EventLog {
             pipeline,
             flushes,
             stopping: Arc::new(stopping),
+            clients: Arc::default(),
         }
     }
 
@@ -87,6 +90,11 @@ impl EventLog {
             gather(Some(done), &mut outcomes);
         }
         outcomes.concat()
+    }
+
+    /// What SDKs tell of themselves.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
     }
 
     /// The account now.

@@ -12,6 +12,8 @@
 
 mod capture;
 pub mod classify;
+mod clients;
+mod context;
 pub mod group;
 mod index;
 mod ledger;
@@ -26,6 +28,7 @@ pub mod query;
 
 mod replay;
 mod schema;
+pub mod sentry;
 mod sink;
 mod spool;
 mod store;
@@ -34,6 +37,8 @@ mod wire;
 mod worker;
 
 pub use capture::{Capture, Captures, channel};
+pub use clients::{ClientCounts, Clients};
+pub use context::{Breadcrumb, RequestInfo, SourceLines, User};
 pub use index::words::Field;
 pub use ledger::{DropReason, Dropped, LedgerSnapshot};
 pub use log::EventLog;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::classify::Class;
+use super::context::{Breadcrumb, RequestInfo, SourceLines, User};
 
 /// Which part of a system an error comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,6 +137,9 @@ pub struct Frame {
     /// The source file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Where the source file is, when that says more than its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abs_path: Option<String>,
     /// The line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
@@ -145,6 +149,9 @@ pub struct Frame {
     /// Whether it is the application's own code; unknown counts as yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_app: Option<bool>,
+    /// The source around the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<SourceLines>,
 }
 
 /// What was thrown.
@@ -156,6 +163,12 @@ pub struct Exception {
     /// Its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// Where its type is defined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Whether the program caught it; unknown when it doesn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled: Option<bool>,
     /// Its stack.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<Frame>,
@@ -173,15 +186,34 @@ pub struct Extras {
     /// What was thrown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<Exception>,
+    /// What caused the exception, the nearest cause first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Exception>,
     /// The client's own grouping.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprint: Vec<String>,
+    /// What happened before, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breadcrumbs: Vec<Breadcrumb>,
+    /// The request during which it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestInfo>,
+    /// The person it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
 }
 
 impl Extras {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.details.is_none() && self.tags.is_empty() && self.exception.is_none() && self.fingerprint.is_empty()
+        self.details.is_none()
+            && self.exception.is_none()
+            && self.request.is_none()
+            && self.user.is_none()
+            && self.tags.is_empty()
+            && self.causes.is_empty()
+            && self.fingerprint.is_empty()
+            && self.breadcrumbs.is_empty()
     }
 }
 

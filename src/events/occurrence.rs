@@ -68,7 +68,9 @@ impl NewEvent {
             exception: Some(Exception {
                 kind: Some("panic".to_owned()),
                 value: Some(shortened(message)),
+                handled: Some(false),
                 frames: vec![frame],
+                ..Exception::default()
             }),
             fingerprint: own(&["panic", location]),
             ..Self::of(

@@ -16,6 +16,7 @@ mod compact;
 mod members;
 mod nested;
 mod shape;
+mod surroundings;
 pub use members::parse_id as id;
 pub use shape::{Items, MAX_ITEMS, Unreadable, array_items, ndjson_items, single_item};
 
@@ -27,7 +28,7 @@ pub const MAX_MESSAGE_BYTES: usize = 8 << 10;
 const MAX_AHEAD_HOURS: i64 = 24;
 /// The members that an event may have.
 const MEMBERS: &str = "id, timestamp, type, severity, message, details, userId, ip, path, requestId, source, release, \
-                       environment, tags, exception, fingerprint";
+                       environment, tags, exception, causes, breadcrumbs, request, user, fingerprint";
 
 /// What is wrong with one member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -112,7 +113,7 @@ fn take(draft: &mut Draft, name: &str, value: &RawValue, now: Timestamp) -> Resu
     use members::{address, id, integer_or_text, text, time, word};
     match name {
         "id" => draft.id = Some(id(value)?),
-        "timestamp" => draft.timestamp_ms = Some(not_ahead(time(value)?, now)?),
+        "timestamp" => draft.timestamp_ms = Some(not_ahead(time("/timestamp", value)?, now)?),
         "type" => {
             draft.kind = Some(word(
                 "/type",
@@ -139,7 +140,11 @@ fn take(draft: &mut Draft, name: &str, value: &RawValue, now: Timestamp) -> Resu
         "environment" => draft.environment = Some(text("/environment", value, 128)?),
         "details" => draft.extras.details = Some(compact::compact(value).map_err(|d| vec![Flaw::new("/details", d)])?),
         "tags" => draft.extras.tags = nested::tags(value)?,
-        "exception" => draft.extras.exception = Some(nested::exception(value)?),
+        "exception" => draft.extras.exception = Some(nested::exception("/exception", value)?),
+        "causes" => draft.extras.causes = surroundings::causes(value)?,
+        "breadcrumbs" => draft.extras.breadcrumbs = surroundings::breadcrumbs(value)?,
+        "request" => draft.extras.request = Some(surroundings::request(value)?),
+        "user" => draft.extras.user = Some(surroundings::user(value)?),
         "fingerprint" => draft.extras.fingerprint = nested::fingerprint(value)?,
         _ => {
             let pointer = format!("/{}", shape::escape_pointer(name));
@@ -178,7 +183,9 @@ fn complete(draft: Draft, now: Timestamp) -> ErrorEvent {
         assessed,
         class,
         message: draft.message.unwrap_or_default(),
-        user_id: draft.user_id,
+        user_id: draft
+            .user_id
+            .or_else(|| draft.extras.user.as_ref().and_then(|user| user.id.clone())),
         ip: draft.ip,
         path: draft.path,
         request_id: draft.request_id,

@@ -5,6 +5,7 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::context::culprit;
 use super::model::ErrorEvent;
 use crate::clock::{from_epoch_ms, rfc3339_ms};
 
@@ -19,6 +20,18 @@ pub struct LoggedEvent {
     pub occurrences: u32,
     /// Whether it waits in the spool, which the answer to its sender says.
     pub spooled: bool,
+}
+
+impl LoggedEvent {
+    /// Leaves out what only one event at a time is read for: breadcrumbs, causes and source lines. They can be most of
+    /// an event, and a list has hundreds.
+    pub fn abridge(&mut self) {
+        let extras = &mut self.event.extras;
+        extras.breadcrumbs.clear();
+        extras.causes.clear();
+        let frames = extras.exception.iter_mut().flat_map(|exception| &mut exception.frames);
+        frames.for_each(|frame| frame.context = None);
+    }
 }
 
 /// A group's id on the wire: `E-17`.
@@ -36,7 +49,7 @@ pub fn group_number(name: &str) -> Option<i64> {
 impl Serialize for LoggedEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = &self.event;
-        let mut out = serializer.serialize_struct("ErrorEvent", 23)?;
+        let mut out = serializer.serialize_struct("ErrorEvent", 28)?;
         out.serialize_field("id", &event.id)?;
         out.serialize_field("timestamp", &rfc3339_ms(from_epoch_ms(event.timestamp_ms)))?;
         out.serialize_field("receivedAt", &rfc3339_ms(from_epoch_ms(event.received_ms)))?;
@@ -58,10 +71,14 @@ impl Serialize for LoggedEvent {
         if !event.extras.tags.is_empty() {
             out.serialize_field("tags", &event.extras.tags)?;
         }
-        optional(&mut out, "exception", &event.extras.exception)?;
-        if !event.extras.fingerprint.is_empty() {
-            out.serialize_field("fingerprint", &event.extras.fingerprint)?;
-        }
+        let extras = &event.extras;
+        optional(&mut out, "culprit", &extras.exception.as_ref().and_then(culprit))?;
+        optional(&mut out, "exception", &extras.exception)?;
+        listed(&mut out, "causes", &extras.causes)?;
+        optional(&mut out, "request", &extras.request)?;
+        optional(&mut out, "user", &extras.user)?;
+        listed(&mut out, "breadcrumbs", &extras.breadcrumbs)?;
+        listed(&mut out, "fingerprint", &extras.fingerprint)?;
         optional(&mut out, "groupId", &self.group_id.map(group_name))?;
         let advice = event.class.advice();
         out.serialize_field("retryable", &advice.retryable)?;
@@ -73,6 +90,13 @@ impl Serialize for LoggedEvent {
         }
         out.end()
     }
+}
+
+fn listed<S: SerializeStruct, T: Serialize>(out: &mut S, name: &'static str, values: &[T]) -> Result<(), S::Error> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    out.serialize_field(name, values)
 }
 
 fn optional<S: SerializeStruct, T: Serialize>(

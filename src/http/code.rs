@@ -140,7 +140,9 @@ impl Code {
                 "Members have wrong values; `errors` names each with what is allowed. Correct them."
             }
             Code::Unauthorized => "A token is missing, unknown or expired. Send: Authorization: Bearer TOKEN.",
-            Code::Forbidden => "The token is known but lacks the scope, or is limited to another collection.",
+            Code::Forbidden => {
+                "The token lacks the scope or is limited to another collection, or the key of a DSN is not known."
+            }
             Code::ProtectedMode => {
                 "No token exists yet, so only direct local use is open: no proxy, no other site or name."
             }
@@ -155,7 +157,7 @@ impl Code {
             }
             Code::PreconditionFailed => "The document changed since you read it; read it again. Nothing was changed.",
             Code::PayloadTooLarge => "The body or a value is larger than allowed. Nothing was changed.",
-            Code::UnsupportedMediaType => "Send the Content-Type that the detail names.",
+            Code::UnsupportedMediaType => "Send a Content-Type or Content-Encoding that the detail names.",
             Code::RateLimited => "Too many tries; come back after Retry-After seconds.",
             Code::Internal => "A bug, or a panic; the log has it under the request id.",
             Code::DatabaseBusy => "Locked, or too much to do. Nothing was done; come back later.",

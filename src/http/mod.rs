@@ -8,11 +8,13 @@ pub mod body;
 pub mod catchers;
 mod code;
 mod databases;
+pub mod encoding;
 mod methods;
 pub mod panics;
 mod problem;
 mod query;
 mod skin;
+mod sources;
 mod trace;
 
 /// The guards, as handlers import them.
@@ -32,4 +34,5 @@ pub use methods::note_file;
 pub use problem::{ApiResult, FieldError, Problem};
 pub use query::Query;
 pub use skin::{Skin, methods_table};
+pub use sources::SourceDoor;
 pub use trace::refuse;

@@ -40,6 +40,7 @@ impl Monitor {
             "errors": errors,
             "databases": { "app": database_view(&self.app.status()), "events": database_view(&self.events.status()) },
             "ledger": ledger_view(&self.log.ledger()),
+            "clients": self.log.clients().counts(),
             "spool": spool_view(&self.log.spool_status()),
             "disk": {
                 "freeBytes": spare.map(|s| s.free_bytes), "totalBytes": spare.map(|s| s.total_bytes),

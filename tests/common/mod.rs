@@ -8,6 +8,8 @@ pub mod work;
 
 pub mod raw;
 
+pub mod source;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};

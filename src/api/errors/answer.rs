@@ -166,7 +166,8 @@ impl BatchAnswer {
     }
 }
 
-fn not_accepted(retry_after: Duration) -> Problem {
+/// 503: neither events.db nor the spool took them.
+pub(in crate::api) fn not_accepted(retry_after: Duration) -> Problem {
     let mut problem = Problem::new(
         Code::EventsNotAccepted,
         "Neither the event database nor its spool could take the events; nothing of them was stored.",

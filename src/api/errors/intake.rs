@@ -53,15 +53,18 @@ pub(super) async fn parse(body: Vec<u8>, ndjson: bool, now: Timestamp) -> ApiRes
 }
 
 fn parse_now(body: &[u8], ndjson: bool, now: Timestamp) -> ApiResult<Report> {
+    if ndjson {
+        let items = parse::ndjson_items(body).map_err(unreadable)?;
+        let parsed = items.into_iter().map(|line| parse::event(line?, now));
+        return Ok(Report::Many(parsed.collect()));
+    }
     let text = std::str::from_utf8(body).map_err(|e| {
         Problem::new(
             Code::InvalidRequest,
             format!("The body must be UTF-8; byte {} is not.", e.valid_up_to()),
         )
     })?;
-    let items = if ndjson {
-        parse::ndjson_items(text)
-    } else if text.trim_start().starts_with('[') {
+    let items = if text.trim_start().starts_with('[') {
         parse::array_items(text)
     } else {
         let item = parse::single_item(text).map_err(unreadable)?;
@@ -138,11 +141,22 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_not_utf_8_is_its_own_error() {
+        let body = b"{\"message\":\"a\"}\r\n \xff{\"message\":\"b\"}\n{\"message\":\"c\"}";
+        let Ok(Report::Many(items)) = parse_now(body, true, now()) else {
+            panic!("many")
+        };
+        assert_eq!(items.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+        let flaws = items[1].as_ref().unwrap_err();
+        assert_eq!(flaws[0].detail, "must be UTF-8; byte 0 of the line is not");
+    }
+
+    #[test]
     fn whole_bodies_are_refused_with_their_code() {
         assert_eq!(refused(b"", false).code, Code::InvalidRequest);
         assert_eq!(refused(b"{\"message\":", false).code, Code::InvalidRequest);
         assert_eq!(refused(b"[{}", false).code, Code::InvalidRequest);
-        assert_eq!(refused(b"\xff", true).code, Code::InvalidRequest);
+        assert_eq!(refused(b"\xff", false).code, Code::InvalidRequest);
         assert_eq!(
             refused("{}\n".repeat(MAX_ITEMS + 1).as_bytes(), true).code,
             Code::PayloadTooLarge

@@ -15,7 +15,8 @@ pub(super) struct Stored {
     message: String,
     severity: Severity,
     received_ms: i64,
-    thrown: Vec<Exception>,
+    thrown: Option<Exception>,
+    causes: Vec<Exception>,
     fingerprint: Vec<String>,
 }
 
@@ -34,7 +35,8 @@ impl Stored {
             message: row.get(2)?,
             severity: Severity::from_number(row.get(3)?),
             received_ms: row.get(4)?,
-            thrown: extras.exception.into_iter().collect(),
+            thrown: extras.exception,
+            causes: extras.causes,
             fingerprint: extras.fingerprint,
         })
     }
@@ -45,7 +47,8 @@ impl Stored {
             kind: self.kind,
             source: self.source.as_deref(),
             message: &self.message,
-            thrown: &self.thrown,
+            thrown: self.thrown.as_ref(),
+            causes: &self.causes,
             fingerprint: &self.fingerprint,
             severity: self.severity,
             timestamp_ms: self.received_ms,

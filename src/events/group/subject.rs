@@ -26,8 +26,10 @@ pub struct Subject<'e> {
     pub source: Option<&'e str>,
     /// What happened.
     pub message: &'e str,
-    /// What was thrown, and its causes after it.
-    pub thrown: &'e [Exception],
+    /// What was thrown.
+    pub thrown: Option<&'e Exception>,
+    /// What led to it, the nearest cause first.
+    pub causes: &'e [Exception],
     /// The client's own grouping.
     pub fingerprint: &'e [String],
     /// How bad it is.
@@ -56,7 +58,8 @@ impl<'e> From<&'e ErrorEvent> for Subject<'e> {
             kind: event.kind,
             source: event.source.as_deref(),
             message: &event.message,
-            thrown: event.extras.exception.as_slice(),
+            thrown: event.extras.exception.as_ref(),
+            causes: &event.extras.causes,
             fingerprint: &event.extras.fingerprint,
             severity: event.severity,
             timestamp_ms: event.timestamp_ms,
@@ -97,11 +100,11 @@ impl<'e> Subject<'e> {
     }
 
     fn read_content(&self) -> Read<'e> {
-        let Some(first) = self.thrown.first() else {
+        let Some(first) = self.thrown else {
             return self.read_text(Basis::Message, None, self.message);
         };
         let mut parts = Vec::new();
-        for exception in self.thrown {
+        for exception in std::iter::once(first).chain(self.causes) {
             let frames = frame_parts(&exception.frames);
             if !frames.is_empty() {
                 parts.push(exception.kind.clone().unwrap_or_default());
@@ -130,7 +133,7 @@ impl<'e> Subject<'e> {
     }
 
     fn exact_parts(&self) -> Vec<String> {
-        match self.thrown.first() {
+        match self.thrown {
             Some(first) => vec![
                 first.kind.clone().unwrap_or_default(),
                 first.value.as_deref().unwrap_or(self.message).to_owned(),
@@ -170,7 +173,7 @@ impl<'e> Subject<'e> {
     /// What a group of this template is called.
     pub(super) fn title_of(&self, template: &Template<'_>) -> String {
         let text = template.shown();
-        one_line(&match self.thrown.first().and_then(|e| e.kind.as_deref()) {
+        one_line(&match self.thrown.and_then(|e| e.kind.as_deref()) {
             Some(kind) => format!("{kind}: {text}"),
             None => text,
         })
@@ -200,7 +203,7 @@ impl Read<'_> {
                 basis: Basis::Exact, ..
             } => one_line(subject.message),
             Read::Parts { .. } => {
-                let first = subject.thrown.first();
+                let first = subject.thrown;
                 let text = first.and_then(|e| e.value.as_deref()).unwrap_or(subject.message);
                 subject.title_of(&Template::new(text, Vec::new()))
             }
@@ -245,10 +248,7 @@ impl Read<'_> {
 
 impl Subject<'_> {
     fn text(&self) -> &str {
-        self.thrown
-            .first()
-            .and_then(|e| e.value.as_deref())
-            .unwrap_or(self.message)
+        self.thrown.and_then(|e| e.value.as_deref()).unwrap_or(self.message)
     }
 }
 

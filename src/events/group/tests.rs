@@ -184,16 +184,17 @@ fn exceptions_group_by_type_and_own_frames() {
 fn causes_count_too() {
     let exception = |kind: &str, function: &str| crate::events::Exception {
         kind: Some(kind.to_owned()),
-        value: None,
         frames: vec![crate::events::Frame {
             function: Some(function.to_owned()),
             ..Default::default()
         }],
+        ..Default::default()
     };
     let of = |chain: &[crate::events::Exception]| {
         let event = event(r#"{"message":"m"}"#);
         scan(Subject {
-            thrown: chain,
+            thrown: chain.first(),
+            causes: &chain[1..],
             ..Subject::from(&event)
         })
     };

@@ -21,10 +21,16 @@ fn string(pointer: &str, value: &RawValue) -> Result<String, Flaw> {
 
 /// A non-empty string of at most `max` bytes.
 pub(super) fn text(pointer: &str, value: &RawValue, max: usize) -> Result<String, Flaw> {
-    let text = string(pointer, value)?;
+    let text = any_text(pointer, value, max)?;
     if text.is_empty() {
         return Err(Flaw::new(pointer, "must not be empty"));
     }
+    Ok(text)
+}
+
+/// A string of at most `max` bytes, which may be empty.
+pub(super) fn any_text(pointer: &str, value: &RawValue, max: usize) -> Result<String, Flaw> {
+    let text = string(pointer, value)?;
     if text.len() > max {
         return Err(Flaw::new(
             pointer,
@@ -64,16 +70,11 @@ pub fn parse_id(text: &str) -> Option<Uuid> {
 }
 
 /// An RFC 3339 time with its offset.
-pub(super) fn time(value: &RawValue) -> Result<Timestamp, Flaw> {
+pub(super) fn time(pointer: &str, value: &RawValue) -> Result<Timestamp, Flaw> {
     serde_json::from_str::<String>(value.get())
         .ok()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| {
-            Flaw::new(
-                "/timestamp",
-                "must be an RFC 3339 time such as 2025-01-31T08:30:00.000Z",
-            )
-        })
+        .ok_or_else(|| Flaw::new(pointer, "must be an RFC 3339 time such as 2025-01-31T08:30:00.000Z"))
 }
 
 /// An IP address, in its canonical form.

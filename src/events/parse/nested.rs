@@ -6,14 +6,18 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::super::context::SourceLines;
 use super::super::model::{Exception, Frame};
 use super::Flaw;
-use super::members::text;
+use super::members::{any_text, text};
 use super::shape::{escape_pointer, members};
 
 const MAX_TAGS: usize = 64;
 const MAX_FRAMES: usize = 250;
 const MAX_FINGERPRINT_PARTS: usize = 32;
+/// Most lines of source on either side of a frame's line.
+const MAX_LINES: usize = 20;
+const MAX_LINE_BYTES: usize = 1024;
 
 /// Names to short strings.
 pub(super) fn tags(value: &RawValue) -> Result<BTreeMap<String, String>, Vec<Flaw>> {
@@ -43,39 +47,34 @@ pub(super) fn tags(value: &RawValue) -> Result<BTreeMap<String, String>, Vec<Fla
 }
 
 /// What was thrown: at least its type or its value.
-pub(super) fn exception(value: &RawValue) -> Result<Exception, Vec<Flaw>> {
+pub(super) fn exception(pointer: &str, value: &RawValue) -> Result<Exception, Vec<Flaw>> {
     let mut exception = Exception::default();
-    for (name, value) in object("/exception", value)? {
+    for (name, value) in object(pointer, value)? {
         if value.get() == "null" {
             continue;
         }
+        let at = format!("{pointer}/{}", escape_pointer(&name));
         match name.as_ref() {
-            "type" => exception.kind = Some(text("/exception/type", value, 256)?),
-            "value" => exception.value = Some(text("/exception/value", value, super::MAX_MESSAGE_BYTES)?),
-            "frames" => exception.frames = frames(value)?,
-            _ => return Err(unknown("/exception", &name, "type, value, frames")),
+            "type" => exception.kind = Some(text(&at, value, 256)?),
+            "value" => exception.value = Some(text(&at, value, super::MAX_MESSAGE_BYTES)?),
+            "module" => exception.module = Some(text(&at, value, 512)?),
+            "handled" => exception.handled = Some(typed(&at, value, "must be true or false")?),
+            "frames" => exception.frames = frames(&at, value)?,
+            _ => return Err(unknown(pointer, &name, "type, value, module, handled, frames")),
         }
     }
     if exception.kind.is_none() && exception.value.is_none() {
-        return Err(vec![Flaw::new("/exception", "must have a type or a value")]);
+        return Err(vec![Flaw::new(pointer, "must have a type or a value")]);
     }
     Ok(exception)
 }
 
-fn frames(value: &RawValue) -> Result<Vec<Frame>, Vec<Flaw>> {
-    let items: Vec<&RawValue> = list("/exception/frames", value)?;
-    if items.len() > MAX_FRAMES {
-        let detail = format!("must have at most {MAX_FRAMES} items, has {}", items.len());
-        return Err(vec![Flaw::new("/exception/frames", detail)]);
-    }
-    items
-        .iter()
-        .enumerate()
-        .map(|(i, item)| frame(&format!("/exception/frames/{i}"), item))
-        .collect()
+fn frames(pointer: &str, value: &RawValue) -> Result<Vec<Frame>, Vec<Flaw>> {
+    each(pointer, value, MAX_FRAMES, frame)
 }
 
 fn frame(pointer: &str, value: &RawValue) -> Result<Frame, Vec<Flaw>> {
+    const NUMBER: &str = "must be a whole number from 0 to 4294967295";
     let mut frame = Frame::default();
     for (name, value) in object(pointer, value)? {
         if value.get() == "null" {
@@ -86,27 +85,40 @@ fn frame(pointer: &str, value: &RawValue) -> Result<Frame, Vec<Flaw>> {
             "module" => frame.module = Some(text(&at, value, 512)?),
             "function" => frame.function = Some(text(&at, value, 512)?),
             "file" => frame.file = Some(text(&at, value, 1024)?),
-            "line" => frame.line = Some(typed(&at, value, "must be a whole number from 0 to 4294967295")?),
-            "column" => frame.column = Some(typed(&at, value, "must be a whole number from 0 to 4294967295")?),
+            "absPath" => frame.abs_path = Some(text(&at, value, 2048)?),
+            "line" => frame.line = Some(typed(&at, value, NUMBER)?),
+            "column" => frame.column = Some(typed(&at, value, NUMBER)?),
             "inApp" => frame.in_app = Some(typed(&at, value, "must be true or false")?),
-            _ => return Err(unknown(pointer, &name, "module, function, file, line, column, inApp")),
+            "context" => frame.context = Some(source_lines(&at, value)?),
+            _ => {
+                let allowed = "module, function, file, absPath, line, column, inApp, context";
+                return Err(unknown(pointer, &name, allowed));
+            }
         }
     }
     Ok(frame)
 }
 
+fn source_lines(pointer: &str, value: &RawValue) -> Result<SourceLines, Vec<Flaw>> {
+    let mut lines = SourceLines::default();
+    let line = |at: &str, value: &RawValue| any_text(at, value, MAX_LINE_BYTES).map_err(Vec::from);
+    for (name, value) in object(pointer, value)? {
+        let at = format!("{pointer}/{}", escape_pointer(&name));
+        match name.as_ref() {
+            "before" => lines.before = each(&at, value, MAX_LINES, line)?,
+            "line" => lines.line = line(&at, value)?,
+            "after" => lines.after = each(&at, value, MAX_LINES, line)?,
+            _ => return Err(unknown(pointer, &name, "before, line, after")),
+        }
+    }
+    Ok(lines)
+}
+
 /// The client's own grouping: strings.
 pub(super) fn fingerprint(value: &RawValue) -> Result<Vec<String>, Vec<Flaw>> {
-    let items: Vec<&RawValue> = list("/fingerprint", value)?;
-    if items.len() > MAX_FINGERPRINT_PARTS {
-        let detail = format!("must have at most {MAX_FINGERPRINT_PARTS} items, has {}", items.len());
-        return Err(vec![Flaw::new("/fingerprint", detail)]);
-    }
-    let parts = items
-        .iter()
-        .enumerate()
-        .map(|(i, item)| text(&format!("/fingerprint/{i}"), item, 256));
-    Ok(parts.collect::<Result<_, Flaw>>()?)
+    each("/fingerprint", value, MAX_FINGERPRINT_PARTS, |at, item| {
+        text(at, item, 256).map_err(Vec::from)
+    })
 }
 
 /// The member `code` of details, a string or a number.
@@ -130,19 +142,33 @@ pub(super) fn code_of_details(details: &RawValue) -> Option<String> {
     }
 }
 
-fn object<'a>(pointer: &str, value: &'a RawValue) -> Result<Vec<(Cow<'a, str>, &'a RawValue)>, Vec<Flaw>> {
+pub(super) fn object<'a>(pointer: &str, value: &'a RawValue) -> Result<Vec<(Cow<'a, str>, &'a RawValue)>, Vec<Flaw>> {
     members(value.get()).map_err(|detail| vec![Flaw::new(pointer, detail)])
 }
 
-fn list<'a>(pointer: &str, value: &'a RawValue) -> Result<Vec<&'a RawValue>, Vec<Flaw>> {
-    typed(pointer, value, "must be an array").map_err(Vec::from)
+/// Each item of an array that has at most `most`, by its own pointer.
+pub(super) fn each<T>(
+    pointer: &str,
+    value: &RawValue,
+    most: usize,
+    item: impl Fn(&str, &RawValue) -> Result<T, Vec<Flaw>>,
+) -> Result<Vec<T>, Vec<Flaw>> {
+    let items: Vec<&RawValue> = typed(pointer, value, "must be an array")?;
+    if items.len() > most {
+        let detail = format!("must have at most {most} items, has {}", items.len());
+        return Err(vec![Flaw::new(pointer, detail)]);
+    }
+    let parsed = items.iter().enumerate();
+    parsed
+        .map(|(i, value)| item(&format!("{pointer}/{i}"), value))
+        .collect()
 }
 
-fn typed<'a, T: Deserialize<'a>>(pointer: &str, value: &'a RawValue, expected: &str) -> Result<T, Flaw> {
+pub(super) fn typed<'a, T: Deserialize<'a>>(pointer: &str, value: &'a RawValue, expected: &str) -> Result<T, Flaw> {
     serde_json::from_str(value.get()).map_err(|_| Flaw::new(pointer, expected))
 }
 
-fn unknown(pointer: &str, name: &str, allowed: &str) -> Vec<Flaw> {
+pub(super) fn unknown(pointer: &str, name: &str, allowed: &str) -> Vec<Flaw> {
     let pointer = format!("{pointer}/{}", escape_pointer(name));
     vec![Flaw::new(
         pointer,

@@ -4,11 +4,14 @@
 //! alone, while malformed JSON in an array or a single object is the error of the whole body.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use super::Flaw;
 
 /// Most items of one body.
 pub const MAX_ITEMS: usize = 10_000;
@@ -43,15 +46,22 @@ pub fn array_items(body: &str) -> Result<Items<'_>, Unreadable> {
     bounded(values.into_iter().map(RawValue::get).collect())
 }
 
-/// The items of NDJSON: one a line, blank lines skipped and not counted.
+/// The items of NDJSON: one a line, blank lines skipped and not counted. A line that isn't UTF-8 is its own flaw.
 ///
 /// # Errors
 /// When there are too many.
-pub fn ndjson_items(body: &str) -> Result<Items<'_>, Unreadable> {
-    bounded(body.lines().map(str::trim).filter(|line| !line.is_empty()).collect())
+pub fn ndjson_items(body: &[u8]) -> Result<Vec<Result<&str, Vec<Flaw>>>, Unreadable> {
+    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let item = |line| {
+        std::str::from_utf8(line).map_err(|e| {
+            let detail = format!("must be UTF-8; byte {} of the line is not", e.valid_up_to());
+            vec![Flaw::new("", detail)]
+        })
+    };
+    bounded(lines.filter(|line| !line.is_empty()).map(item).collect())
 }
 
-fn bounded(items: Items<'_>) -> Result<Items<'_>, Unreadable> {
+fn bounded<T>(items: Vec<T>) -> Result<Vec<T>, Unreadable> {
     if items.len() > MAX_ITEMS {
         Err(Unreadable::TooMany(items.len()))
     } else {
@@ -67,6 +77,9 @@ pub(super) fn members(json: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Stri
         Err(e) => Err(format!("is not valid JSON: {e}")),
     }
 }
+
+/// Members of an object that are looked through one by one.
+const FEW: usize = 32;
 
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -85,8 +98,18 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                let mut names: HashSet<Cow<'de, str>> = HashSet::new();
                 while let Some((Name(name), value)) = map.next_entry()? {
-                    if pairs.iter().any(|(known, _)| *known == name) {
+                    // Looking through a few is quickest; looking through many for each would take the square of them.
+                    let repeated = if pairs.len() < FEW {
+                        pairs.iter().any(|(known, _)| *known == name)
+                    } else {
+                        if names.is_empty() {
+                            names.extend(pairs.iter().map(|(known, _)| known.clone()));
+                        }
+                        !names.insert(name.clone())
+                    };
+                    if repeated {
                         return Err(serde::de::Error::custom("repeated member"));
                     }
                     pairs.push((name, value));

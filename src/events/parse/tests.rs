@@ -167,8 +167,61 @@ fn other_json_and_repeated_members_are_refused() {
 fn bodies_are_split_into_items() {
     assert_eq!(array_items(" [{\"a\":1}, 2 ] ").unwrap(), ["{\"a\":1}", "2"]);
     assert!(matches!(array_items("[1,"), Err(Unreadable::Malformed(_))));
-    assert_eq!(ndjson_items("{}\r\n\n  \n{\n").unwrap(), ["{}", "{"]);
+    assert_eq!(ndjson_items(b"{}\r\n\n  \n{\n").unwrap(), [Ok("{}"), Ok("{")]);
     assert_eq!(single_item(" {} ").unwrap(), "{}");
     let many = "{}\n".repeat(MAX_ITEMS + 1);
-    assert_eq!(ndjson_items(&many), Err(Unreadable::TooMany(MAX_ITEMS + 1)));
+    assert_eq!(ndjson_items(many.as_bytes()), Err(Unreadable::TooMany(MAX_ITEMS + 1)));
+}
+
+#[test]
+fn what_surrounded_an_error_is_kept_member_by_member() {
+    let sent = r#"{"message":"m","exception":{"type":"E","module":"shop","handled":false,"frames":[
+        {"file":"a.py","absPath":"/srv/a.py","line":3,"context":{"before":[""],"line":"x()","after":[]}}]},
+        "causes":[{"value":"nearest"},{"type":"Root"}],
+        "breadcrumbs":[{"timestamp":"2025-06-15T10:00:00+02:00","type":"http","message":"GET /","data":{"a": 1}}],
+        "request":{"method":"GET","url":"http://h/p?q=1","headers":{"Accept":""}},
+        "user":{"id":42,"email":"a@b","username":"a","ip":"::1"}}"#;
+    let event = event(sent, from_epoch_ms(1_750_000_000_000)).unwrap();
+    let extras = &event.extras;
+    assert_eq!(event.user_id, Some(UserId::Number(42)));
+    assert_eq!(extras.causes[1].kind.as_deref(), Some("Root"));
+    let stored: Extras = serde_json::from_str(&serde_json::to_string(extras).unwrap()).unwrap();
+    assert_eq!(stored.exception, extras.exception);
+    assert_eq!((&stored.request, &stored.user), (&extras.request, &extras.user));
+    let crumb = serde_json::to_value(&stored.breadcrumbs[0]).unwrap();
+    let expected =
+        serde_json::json!({"timestamp":"2025-06-15T08:00:00.000Z","type":"http","message":"GET /","data":{"a":1}});
+    assert_eq!(crumb, expected);
+}
+
+#[test]
+fn what_is_wrong_with_the_surroundings_is_named() {
+    for (member, pointer) in [
+        (r#""causes":[{}]"#, "/causes/0"),
+        (
+            r#""causes":[{"type":"E","frames":[{"line":-1}]}]"#,
+            "/causes/0/frames/0/line",
+        ),
+        (r#""breadcrumbs":[{"when":1}]"#, "/breadcrumbs/0/when"),
+        (r#""breadcrumbs":[{"timestamp":1}]"#, "/breadcrumbs/0/timestamp"),
+        (r#""request":{"headers":{"Cookie":"a=b"}}"#, "/request/headers/Cookie"),
+        (r#""user":{"ip":"here"}"#, "/user/ip"),
+        (r#""user":{"name":"a"}"#, "/user/name"),
+        (
+            r#""exception":{"type":"E","frames":[{"context":{"line":1}}]}"#,
+            "/exception/frames/0/context/line",
+        ),
+    ] {
+        let flaws = event(&format!("{{\"message\":\"m\",{member}}}"), from_epoch_ms(0)).unwrap_err();
+        assert_eq!(flaws[0].pointer, pointer, "{flaws:?}");
+    }
+}
+
+#[test]
+fn an_object_of_very_many_members_is_read_in_one_pass() {
+    let many: Vec<String> = (0..80_000).map(|n| format!("\"m{n}\":1")).collect();
+    let sent = format!("{{\"message\":\"m\",\"details\":{{{}}}}}", many.join(","));
+    assert!(event(&sent, now()).is_ok());
+    let twice = format!("{{{},\"m7\":1}}", many.join(","));
+    assert_eq!(flaws(&twice)[0].1, "must be a JSON object without repeated members");
 }
