@@ -26,7 +26,7 @@ fn open(folder: &std::path::Path) -> Database {
 async fn store(database: &Database, backlog: &Backlog, word: &str, count: usize) {
     let json = serde_json::json!({ "message": word }).to_string();
     let events = (0..count).map(|_| parse::event(&json, SystemClock.wall()).unwrap());
-    let batch: Vec<_> = events.map(|event| Prepared::new(event)).collect();
+    let batch: Vec<_> = events.map(Prepared::new).collect();
     let job = move |connection: &Connection| insert(connection, &batch, &mut Engine::default()).map(Effect::Commit);
     database.write(Operation::write("store"), job).await.unwrap();
     backlog.add(count as u64);

@@ -112,7 +112,7 @@ fn an_event_of_a_resolved_group_brings_it_back() {
     log.pass(10);
     let id = "0192f0c1-a2b3-7c4d-8e9f-001122334455";
     let event = json!({ "id": id, "message": "a", "source": "shop", "release": "1.2.0" });
-    log.store(&[event.clone()]);
+    log.store(std::slice::from_ref(&event));
     let shown = log.shown(group);
     assert_eq!(
         (&shown["status"], &shown["regressed"]),
