@@ -96,8 +96,8 @@ impl<'r> FromRequest<'r> for Actor {
         let token = token_of(request).ok().flatten();
         let door = request.rocket().state::<Door>().filter(|door| !door.is_open());
         let grant = door.and_then(|door| door.tokens.verify(token?).ok());
-        let name = grant.map(|grant| grant.name.clone().unwrap_or_else(|| grant.token_id.clone()));
-        Outcome::Success(Self(name.unwrap_or_else(|| "local".to_owned())))
+        let name = |grant: Arc<Grant>| grant.name.clone().unwrap_or_else(|| grant.token_id.clone());
+        Outcome::Success(Self(grant.map_or_else(|| "local".to_owned(), name)))
     }
 }
 

@@ -191,7 +191,7 @@ fn every_order_reads_its_index_from_one_end() {
     for sort in SORTS {
         let sort = Sort::from_name(sort).unwrap();
         let filter = Filter {
-            statuses: vec![GroupStatus::Resolved],
+            statuses: vec![GroupStatus::Unresolved],
             ..Filter::default()
         };
         let (sql, values) = sort.sql(&filter, None, 51, NOW);
@@ -209,7 +209,7 @@ fn every_order_reads_its_index_from_one_end() {
             "{plan}"
         );
         assert!(
-            plan.matches("TEMP B-TREE").count() <= 1,
+            plan.contains("groups_muted_until") && plan.matches("TEMP B-TREE").count() <= 2,
             "only the few rows of the branches are sorted: {plan}"
         );
     }
