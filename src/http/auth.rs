@@ -84,8 +84,7 @@ impl<'r, S: Wanted> FromRequest<'r> for Needs<S> {
     }
 }
 
-/// Who the caller is, for what is kept of an act: the token's name, else its public id; `local` in open local use. It
-/// follows a [`Needs`], which is what refuses.
+/// Who the caller is: the token's name, else its public id; `local` in open local use. [`Needs`] is what refuses.
 pub struct Actor(pub String);
 
 #[rocket::async_trait]
