@@ -84,8 +84,7 @@ impl<'r, S: Wanted> FromRequest<'r> for Needs<S> {
     }
 }
 
-/// Who the caller is, for what is kept of an act: the token's name, else its public id; `local` in open local use. It
-/// follows a [`Needs`], which is what refuses.
+/// Who the caller is: the token's name, else its public id; `local` in open local use. [`Needs`] is what refuses.
 pub struct Actor(pub String);
 
 #[rocket::async_trait]
@@ -96,8 +95,8 @@ impl<'r> FromRequest<'r> for Actor {
         let token = token_of(request).ok().flatten();
         let door = request.rocket().state::<Door>().filter(|door| !door.is_open());
         let grant = door.and_then(|door| door.tokens.verify(token?).ok());
-        let name = grant.map(|grant| grant.name.clone().unwrap_or_else(|| grant.token_id.clone()));
-        Outcome::Success(Self(name.unwrap_or_else(|| "local".to_owned())))
+        let name = |grant: Arc<Grant>| grant.name.clone().unwrap_or_else(|| grant.token_id.clone());
+        Outcome::Success(Self(grant.map_or_else(|| "local".to_owned(), name)))
     }
 }
 
@@ -294,8 +293,6 @@ fn authorize(request: &Request<'_>, scope: Scope) -> Result<(), Problem> {
         .collection
         .as_ref()
         .map_or_else(String::new, |c| format!(" (it is limited to collection {c})"));
-    Err(Problem::new(
-        Code::Forbidden,
-        format!("This needs the scope {scope}, which the token does not give here{narrowed}."),
-    ))
+    let detail = format!("This needs the scope {scope}, which the token does not give here{narrowed}.");
+    Err(Problem::new(Code::Forbidden, detail))
 }

@@ -29,7 +29,9 @@ const MOST_EXAMINED: usize = 5_000;
 /// First and most groups that are read at once.
 const CHUNK: (usize, usize) = (128, 1024);
 /// Most groups that a count reads one by one.
-const MOST_COUNTED: usize = 20_000;
+const MOST_COUNTED: usize = 5_000;
+/// The same where the text index has to be asked about each of them.
+const MOST_ASKED: usize = 1_000;
 
 /// A list's request.
 #[derive(Debug, Clone)]
@@ -107,7 +109,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(c: &'a Connection, list: &'a List) -> rusqlite::Result<Self> {
-        let words = Words::look_up(c, &list.filter.text, candidates::MOST_FEW)?;
+        let words = Words::look_up(c, &list.filter.text)?;
         let few = candidates::few(c, &list.filter, &words)?;
         let mut search = Self {
             c,
@@ -141,7 +143,7 @@ impl<'a> Search<'a> {
         let mut rows = Vec::with_capacity(limit.min(CHUNK.1));
         let mut next = None;
         let mut last = self.list.after;
-        let ended_early = self.walk(MOST_EXAMINED, limit, |row, wanted| {
+        let ended_early = self.walk(self.most(MOST_EXAMINED), limit, |row, wanted| {
             if rows.len() == limit {
                 next = last;
                 return false;
@@ -187,11 +189,8 @@ impl<'a> Search<'a> {
         if let Some(few) = &self.few {
             return Ok((few.len() as u64, false));
         }
-        if candidates::is_status_alone(&self.list.filter) {
-            return Ok((
-                candidates::count_by_status(self.c, &self.list.filter, self.list.now_ms)?,
-                false,
-            ));
+        if candidates::is_of_columns_alone(&self.list.filter) {
+            return Ok((candidates::count(self.c, &self.list.filter, self.list.now_ms)?, false));
         }
         let from_the_start = List {
             after: None,
@@ -204,11 +203,15 @@ impl<'a> Search<'a> {
             few: None,
         };
         let mut total = 0;
-        let ended = search.walk(MOST_COUNTED, CHUNK.1, |_, wanted| {
+        let ended = search.walk(self.most(MOST_COUNTED), CHUNK.0, |_, wanted| {
             total += u64::from(wanted);
             true
         })?;
         Ok((total, ended))
+    }
+
+    fn most(&self, most: usize) -> usize {
+        if self.words.are_common() { MOST_ASKED } else { most }
     }
 
     /// Whether the whole filter holds for a group, the cheap conditions first.

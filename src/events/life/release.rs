@@ -36,12 +36,12 @@ impl<'t> Version<'t> {
             None => (version, None),
         };
         let mut core = [0; MOST_PARTS];
+        // A single number, a build's or a date, is in the order of versions too.
         for (at, part) in numbers.split('.').enumerate() {
             let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
             *core.get_mut(at).filter(|_| is_number)? = part.parse().ok()?;
         }
         let pre_is_sound = pre.is_none_or(|pre| pre.split('.').all(|part| !part.is_empty()));
-        // A single number is a build's number or a date: no version, but in order like one.
         pre_is_sound.then_some(Self { name, core, pre })
     }
 

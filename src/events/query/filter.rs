@@ -98,7 +98,7 @@ impl Filter {
     }
 
     /// Each wanted pair of type and severity.
-    pub(super) fn kinds(&self) -> Vec<(ErrorType, Severity)> {
+    pub(in crate::events) fn kinds(&self) -> Vec<(ErrorType, Severity)> {
         let severities = wanted(&self.severities, &Severity::ALL);
         let of_type = |kind| severities.iter().map(move |severity| (kind, *severity));
         wanted(&self.types, &ErrorType::ALL)

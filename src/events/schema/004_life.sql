@@ -10,6 +10,7 @@ CREATE INDEX groups_by_first_seen ON groups (status, first_seen) WHERE parent IS
 CREATE INDEX groups_by_events     ON groups (status, count)      WHERE parent IS NULL;
 CREATE INDEX groups_by_users      ON groups (status, users)      WHERE parent IS NULL;
 CREATE INDEX groups_by_severity   ON groups (status, severity)   WHERE parent IS NULL;
+CREATE INDEX groups_by_kind      ON groups (type, severity, status) WHERE parent IS NULL;
 CREATE INDEX groups_by_source     ON groups (source)             WHERE parent IS NULL;
 CREATE INDEX groups_regressed     ON groups (regressed_at)       WHERE regressed_at IS NOT NULL;
 CREATE INDEX groups_muted_until   ON groups (muted_until)        WHERE muted_until IS NOT NULL;

@@ -11,14 +11,14 @@ use crate::events::life::view::{Brief, COLUMNS, ids};
 use crate::events::query::{Filter, GroupStatus};
 
 /// Up to so many groups are read and sorted rather than walked to.
-pub const MOST_FEW: usize = 2_500;
+const MOST_FEW: usize = 2_500;
 
 /// All groups that can match, when an index says that they are few.
 pub fn few(c: &Connection, filter: &Filter, words: &Words) -> rusqlite::Result<Option<Vec<Brief>>> {
     if !filter.groups.is_empty() {
         return read(c, &filter.groups).map(Some);
     }
-    if let Some(found) = words.few() {
+    if let Some(found) = words.few(MOST_FEW) {
         return read(c, &found).map(Some);
     }
     for (field, value) in &filter.values {
@@ -74,26 +74,42 @@ pub fn has_releases(c: &Connection, filter: &Filter, group: i64) -> rusqlite::Re
     Ok(true)
 }
 
-/// Whether the filter asks for statuses, or nothing, and an index counts what matches.
-pub fn is_status_alone(filter: &Filter) -> bool {
-    let of_statuses = Filter {
+/// Whether the filter asks for statuses, types and severities, or nothing, and an index counts what matches.
+pub fn is_of_columns_alone(filter: &Filter) -> bool {
+    let of_columns = Filter {
         statuses: filter.statuses.clone(),
+        types: filter.types.clone(),
+        severities: filter.severities.clone(),
         ..Filter::default()
     };
-    *filter == of_statuses && !filter.statuses.contains(&GroupStatus::Regressed)
+    *filter == of_columns && !filter.statuses.contains(&GroupStatus::Regressed)
 }
 
-/// How many groups have one of the filter's statuses.
-pub fn count_by_status(c: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Result<u64> {
-    let number = |sql: &str, value: i64| c.prepare_cached(sql)?.query_row([value], |row| row.get::<_, i64>(0));
+/// How many groups have one of the filter's statuses, types and severities.
+pub fn count(c: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Result<u64> {
+    let list = |numbers: Vec<i64>| ids(&numbers);
+    let kinds = list(filter.kinds().iter().map(|(kind, _)| kind.number().into()).collect());
+    let severities = list(
+        filter
+            .kinds()
+            .iter()
+            .map(|(_, severity)| severity.number().into())
+            .collect(),
+    );
+    const KINDS: &str = "parent IS NULL AND type IN (SELECT value FROM json_each(?1))
+                         AND severity IN (SELECT value FROM json_each(?2))";
+    let number = |sql: String, value: i64| {
+        c.prepare_cached(&sql)?
+            .query_row(params![kinds, severities, value], |row| row.get::<_, i64>(0))
+    };
     let with = |status: i64| {
-        number(
-            "SELECT count(*) FROM groups WHERE parent IS NULL AND status = ?1",
-            status,
-        )
+        let sql = format!("SELECT count(*) FROM groups INDEXED BY groups_by_kind WHERE {KINDS} AND status = ?3");
+        number(sql, status)
     };
     let over = number(
-        "SELECT count(*) FROM groups WHERE parent IS NULL AND +status = 2 AND muted_until <= ?1",
+        format!(
+            "SELECT count(*) FROM groups INDEXED BY groups_muted_until WHERE {KINDS} AND status = 2 AND muted_until <= ?3"
+        ),
         now_ms,
     )?;
     let wants = |status: GroupStatus| filter.statuses.is_empty() || filter.statuses.contains(&status);

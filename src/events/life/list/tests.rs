@@ -191,7 +191,7 @@ fn every_order_reads_its_index_from_one_end() {
     for sort in SORTS {
         let sort = Sort::from_name(sort).unwrap();
         let filter = Filter {
-            statuses: vec![GroupStatus::Resolved],
+            statuses: vec![GroupStatus::Unresolved],
             ..Filter::default()
         };
         let (sql, values) = sort.sql(&filter, None, 51, NOW);
@@ -209,8 +209,8 @@ fn every_order_reads_its_index_from_one_end() {
             "{plan}"
         );
         assert!(
-            plan.matches("TEMP B-TREE").count() <= 1,
-            "only the few rows of the branches are sorted: {plan}"
+            plan.contains("USING INDEX groups_muted_until") && !plan.contains("SCAN groups"),
+            "{plan}"
         );
     }
 }

@@ -6,21 +6,24 @@ use rusqlite::{Connection, params};
 
 use crate::events::query::{Sought, search};
 
+/// Most groups whose words are read as a list; where more have them, each group is looked at by itself, and soon found.
+const MOST_LISTED: usize = 20_000;
+
 /// What is looked for, and what must not be there.
 #[derive(Debug, Clone, Default)]
 pub struct Words {
-    wanted: Option<String>,
-    unwanted: Option<String>,
-    /// All groups that have the words, swallowed ones among them, when they are few.
-    few: Option<HashSet<i64>>,
+    /// A match for the text index, and whether groups that have it are wanted or left out.
+    wanted: Option<(String, bool)>,
+    /// All groups that have it, swallowed ones among them, unless they are too many.
+    having: Option<HashSet<i64>>,
 }
 
 impl Words {
-    /// Looks a search's text up; groups with its words are few when there are at most so many.
+    /// Looks a search's text up.
     ///
     /// # Errors
     /// Those of SQLite.
-    pub fn look_up(c: &Connection, text: &[Sought], most_few: usize) -> rusqlite::Result<Self> {
+    pub fn look_up(c: &Connection, text: &[Sought]) -> rusqlite::Result<Self> {
         let matches = |excluded: bool, joint: &str| {
             let parts: Vec<_> = text
                 .iter()
@@ -29,30 +32,33 @@ impl Words {
                 .collect();
             (!parts.is_empty()).then(|| parts.join(joint))
         };
-        let mut words = Self {
-            wanted: matches(false, " AND "),
-            unwanted: matches(true, " OR "),
-            few: None,
+        let wanted = match (matches(false, " AND "), matches(true, " OR ")) {
+            (Some(wanted), Some(unwanted)) => (format!("({wanted}) NOT ({unwanted})"), true),
+            (Some(wanted), None) => (wanted, true),
+            (None, Some(unwanted)) => (unwanted, false),
+            (None, None) => return Ok(Self::default()),
         };
-        if let (Some(wanted), Some(unwanted)) = (&words.wanted, &words.unwanted) {
-            words.wanted = Some(format!("({wanted}) NOT ({unwanted})"));
-            words.unwanted = None;
-        }
-        let Some(wanted) = &words.wanted else {
-            return Ok(words);
-        };
-        let most = i64::try_from(most_few).unwrap_or(i64::MAX).saturating_add(1);
-        let found: HashSet<i64> = c
+        let most = i64::try_from(MOST_LISTED).unwrap_or(i64::MAX).saturating_add(1);
+        let having: HashSet<i64> = c
             .prepare_cached("SELECT rowid FROM group_text WHERE group_text MATCH ?1 LIMIT ?2")?
-            .query_map(params![wanted, most], |row| row.get(0))?
+            .query_map(params![wanted.0, most], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        words.few = (found.len() <= most_few).then_some(found);
-        Ok(words)
+        Ok(Self {
+            wanted: Some(wanted),
+            having: (having.len() <= MOST_LISTED).then_some(having),
+        })
     }
 
-    /// All groups that have the words, when they are few.
-    pub fn few(&self) -> Option<Vec<i64>> {
-        self.few.as_ref().map(|few| few.iter().copied().collect())
+    /// All groups that can be meant, when they are at most so many.
+    pub fn few(&self, most: usize) -> Option<Vec<i64>> {
+        let (_, true) = self.wanted.as_ref()? else { return None };
+        let having = self.having.as_ref().filter(|having| having.len() <= most)?;
+        Some(having.iter().copied().collect())
+    }
+
+    /// Whether each group has to be looked at by itself.
+    pub fn are_common(&self) -> bool {
+        self.wanted.is_some() && self.having.is_none()
     }
 
     /// Whether a group's title has all that is wanted and nothing of the rest.
@@ -60,13 +66,15 @@ impl Words {
     /// # Errors
     /// Those of SQLite.
     pub fn are_in(&self, c: &Connection, group: i64) -> rusqlite::Result<bool> {
-        if let Some(few) = &self.few {
-            return Ok(few.contains(&group));
-        }
-        let has = |text: &String| {
-            c.prepare_cached("SELECT 1 FROM group_text WHERE group_text MATCH ?1 AND rowid = ?2")?
-                .exists(params![text, group])
+        let Some((words, is_wanted)) = &self.wanted else {
+            return Ok(true);
         };
-        Ok(self.wanted.as_ref().map_or(Ok(true), has)? && !self.unwanted.as_ref().map_or(Ok(false), has)?)
+        let has = match &self.having {
+            Some(having) => having.contains(&group),
+            None => c
+                .prepare_cached("SELECT 1 FROM group_text WHERE group_text MATCH ?1 AND rowid = ?2")?
+                .exists(params![words, group])?,
+        };
+        Ok(has == *is_wanted)
     }
 }
