@@ -75,6 +75,11 @@ async fn next_try(pipeline: &Pipeline, wait: Duration) {
 /// Replays until the spool is empty, a write fails, or it is time to stop.
 async fn drain(pipeline: &Pipeline, place: &mut Place, stopping: &watch::Receiver<bool>) -> Result<(), DbError> {
     while !*stopping.borrow() {
+        if place.mark.is_none() {
+            // Reading closes the segment that is written to, and on a full disk there may be no other: so only once
+            // events.db is seen to take a write.
+            pipeline.sink.write(Arc::default()).await?;
+        }
         let Some(chunk) = pipeline.spool.read(place.mark, BATCH).await else {
             return Ok(());
         };
