@@ -66,14 +66,12 @@ impl SetAside {
                 _ => {}
             }
         }
-        make_private(&partial)?;
-        let mut to = create(&partial.join(log.file_name().unwrap_or_default()))?;
-        io::copy(&mut File::open(log)?, &mut to)?;
-        to.sync_all()?;
-        let mut text = create(&partial.join("found.txt"))?;
-        writeln!(text, "{}", in_words(cut))?;
-        text.sync_all()?;
-        fs::rename(&partial, &self.folder)?;
+        let made = fill(&partial, log, cut).and_then(|()| fs::rename(&partial, &self.folder));
+        if made.is_err() {
+            // Half a copy is no evidence, and the disk may be full because of it.
+            let _ = fs::remove_dir_all(&partial);
+        }
+        made?;
         File::open(evidence)?.sync_all()
     }
 
@@ -104,6 +102,17 @@ impl SetAside {
         forget_old(evidence, name);
         Ok(kept)
     }
+}
+
+/// A folder with the log as it is and what is known of it.
+fn fill(folder: &Path, log: &Path, cut: Cut) -> io::Result<()> {
+    make_private(folder)?;
+    let mut to = create(&folder.join(log.file_name().unwrap_or_default()))?;
+    io::copy(&mut File::open(log)?, &mut to)?;
+    to.sync_all()?;
+    let mut text = create(&folder.join("found.txt"))?;
+    writeln!(text, "{}", in_words(cut))?;
+    text.sync_all()
 }
 
 /// Where SQLite will cut the log, with the log's size.

@@ -47,8 +47,7 @@ impl Shelf {
         }
         replayed.sort_unstable();
         for number in replayed {
-            if after_gap {
-                fs::rename(shelf.replayed.path(number), shelf.path(number))?;
+            if after_gap && shelf.replay_again(number) {
                 numbers.push(number);
             } else {
                 shelf.replayed.adopt(number);
@@ -63,6 +62,16 @@ impl Shelf {
             shelf.adopt(number, &content);
         }
         Ok(shelf)
+    }
+
+    /// Whether a replayed segment waits again. Where it can't be renamed it stays what it is, for another start: its events
+    /// were stored once, and the service is worth more than their second replay.
+    fn replay_again(&self, number: u64) -> bool {
+        let renamed = fs::rename(self.replayed.path(number), self.path(number));
+        if let Err(error) = &renamed {
+            tracing::warn!(segment = number, %error, "a replayed segment of the spool can't be replayed again");
+        }
+        renamed.is_ok()
     }
 
     /// Counts a segment of an earlier process; an empty one goes.
