@@ -133,6 +133,7 @@ fn no_input_panics_or_takes_much_memory() {
     for (name, target, most) in [
         ("envelope", targets::envelope as fn(&[u8]), 64 * MOST_BYTES),
         ("ndjson", targets::ndjson, 64 * MOST_BYTES),
+        ("search", targets::search, 64 * MOST_BYTES),
         // What comes out, growing; and the largest window that a decoder may ask for.
         (
             "decompression",

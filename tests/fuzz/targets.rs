@@ -3,6 +3,7 @@
 //! `cargo test` (tests/fuzz/main.rs).
 
 use jiff::Timestamp;
+use mainstay::events::query::{Filter, search};
 use mainstay::events::sentry::{self, Arrival, Report, Unusable};
 use mainstay::events::{ErrorEvent, parse};
 use mainstay::http::encoding::{Encoding, unpack};
@@ -71,6 +72,16 @@ pub fn ndjson(data: &[u8]) {
             Ok(event) => check(&event),
             Err(flaws) => assert!(!flaws.is_empty()),
         }
+    }
+}
+
+/// What somebody types into the search.
+pub fn search(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut filter = Filter::default();
+    match search::compile(&text, &mut filter) {
+        Ok(()) => assert_ne!(filter, Filter::default(), "it asks for something"),
+        Err(why) => assert!(!why.is_empty() && why.len() < 1000, "{why}"),
     }
 }
 

@@ -48,7 +48,7 @@ fn add(part: Part, filter: &mut Filter) -> Result<(), String> {
     };
     let value = part.value;
     if part.is_excluded {
-        return Err(format!("-{key}: only words and phrases can be left out"));
+        return Err(format!("-{}: only words and phrases can be left out", shown(&key)));
     }
     match key.as_str() {
         "is" | "status" => filter.statuses.extend(list(
@@ -84,18 +84,28 @@ fn add(part: Part, filter: &mut Filter) -> Result<(), String> {
     Ok(())
 }
 
+/// The beginning of what was typed: an error names it and doesn't repeat all of it.
+fn shown(text: &str) -> String {
+    const MOST_CHARS: usize = 40;
+    match text.char_indices().nth(MOST_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn unknown(key: &str) -> String {
     let fields = Field::ALL.map(Field::name).join(", ");
     format!(
-        "{key}: is not a known key; allowed are is, type, severity, group, {fields} and tag.NAME; put text with a colon in \
-         quotation marks"
+        "{}: is not a known key; allowed are is, type, severity, group, {fields} and tag.NAME; put text with a colon in \
+         quotation marks",
+        shown(key)
     )
 }
 
 fn add_text(part: Part, filter: &mut Filter) -> Result<(), String> {
     let letters = part.value.chars().filter(|c| c.is_alphanumeric()).count();
     if letters == 0 {
-        return Err(format!("{:?} has no letter or digit to look for", part.value));
+        return Err(format!("{:?} has no letter or digit to look for", shown(&part.value)));
     }
     if part.is_prefix && letters < SHORTEST_PREFIX {
         return Err(format!(
@@ -153,7 +163,7 @@ fn part(text: &str) -> Result<(Part, &str), String> {
         }
     };
     if value.is_empty() && key.is_some() {
-        return Err(format!("{}: has no value", key.unwrap_or_default()));
+        return Err(format!("{}: has no value", shown(&key.unwrap_or_default())));
     }
     let (value, is_prefix, rest) = match key {
         Some(_) => (value, false, rest),
