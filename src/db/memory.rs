@@ -1,8 +1,8 @@
 //! What is done when SQLite gets no memory (floor 1): every connection's unused pages are given back, and fewer readers
 //! are let in.
 //!
-//! What must stay true: it calls for no memory itself where there is none, and touches no connection that somebody uses:
-//! SQLite frees only pages that no statement holds. Called where reads and batches fail.
+//! What must stay true: it touches no connection that somebody uses: SQLite frees only pages that no statement holds.
+//! It comes before the line in the log, which is the first here to want memory. Called where reads and batches fail.
 
 use rusqlite::ffi;
 

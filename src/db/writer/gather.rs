@@ -31,12 +31,13 @@ pub struct Arrivals<'a> {
     room: usize,
     /// How many are worth waiting for, and for how long in all.
     patience: Option<(usize, Duration)>,
+    /// When that is over; set by the first wait.
     until: Option<Instant>,
     /// What those who joined were admitted with: leases of a half-open breaker stay theirs until the attempt is settled.
     permits: Vec<Permit>,
     waited: Duration,
-    /// Whether anybody came during a wait; `None` when there was none.
-    came: Option<bool>,
+    /// Whether anybody came during a wait.
+    came: bool,
 }
 
 impl<'a> Arrivals<'a> {
@@ -51,7 +52,7 @@ impl<'a> Arrivals<'a> {
             until: None,
             permits: Vec::new(),
             waited: Duration::ZERO,
-            came: None,
+            came: false,
         }
     }
 
@@ -81,7 +82,7 @@ impl<'a> Arrivals<'a> {
         let until = *self.until.get_or_insert(before + patience);
         let job = soon(self.queue, until);
         self.waited += clock::since(before);
-        self.came = Some(self.came.unwrap_or(false) | job.is_some());
+        self.came |= job.is_some();
         if job.is_none() {
             self.patience = None;
         }
@@ -91,8 +92,8 @@ impl<'a> Arrivals<'a> {
     /// The attempt is over: what those who joined were admitted with goes to its permits, and what it learned to the pace.
     /// The wait was no work of its jobs.
     pub fn close(self, pace: &mut Pace, permits: &mut Permits, made: &mut Attempt) {
-        if let Some(came) = self.came {
-            pace.waited(came);
+        if self.until.is_some() && !self.came {
+            pace.waited_in_vain();
         }
         permits.join(self.permits);
         if let Attempt::Committed(committed) = made {

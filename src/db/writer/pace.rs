@@ -84,20 +84,20 @@ impl Pace {
 
     /// How long the first of those who were just answered is worth waiting for.
     pub fn wait_for_first(&self) -> Option<Duration> {
-        (self.expected > 1 && self.without == 0)
-            .then(|| self.longest())
-            .flatten()
+        if self.expected > 1 && self.without == 0 {
+            self.longest()
+        } else {
+            None
+        }
     }
 
     fn longest(&self) -> Option<Duration> {
         Some(Duration::from_secs_f64(self.commit? * WAIT_PART).min(LONGEST_WAIT))
     }
 
-    /// Whether anybody came during a wait.
-    pub fn waited(&mut self, came: bool) {
-        if !came {
-            self.without = WITHOUT;
-        }
+    /// Nobody came during a wait.
+    pub fn waited_in_vain(&mut self) {
+        self.without = WITHOUT;
     }
 
     /// Jobs for the next batch.
@@ -146,9 +146,8 @@ mod tests {
         pace.measured(40, Duration::from_micros(400), Duration::from_millis(2));
         let wait = Some((64, Duration::from_micros(500)));
         assert_eq!(pace.wait(24), wait);
-        pace.waited(true);
         assert_eq!((pace.wait(24), pace.wait(64)), (wait, None));
-        pace.waited(false);
+        pace.waited_in_vain();
         assert!((0..WITHOUT).all(|_| pace.wait(24).is_none()), "it was in vain");
         assert_eq!(pace.wait(24), wait, "and is tried again");
     }

@@ -119,12 +119,11 @@ impl Desk {
 
     /// The next batch's first job, which comes soon or late.
     fn first(&mut self, queue: &Receiver<Box<dyn Job>>, patience: Duration) -> Result<Box<dyn Job>, RecvTimeoutError> {
-        let wait = self.pace.wait_for_first();
-        if let Some(job) = wait.and_then(|wait| soon(queue, clock::now() + wait)) {
-            return Ok(job);
-        }
-        if wait.is_some() {
-            self.pace.waited(false);
+        if let Some(wait) = self.pace.wait_for_first() {
+            match soon(queue, clock::now() + wait) {
+                Some(job) => return Ok(job),
+                None => self.pace.waited_in_vain(),
+            }
         }
         queue.recv_timeout(patience)
     }
@@ -134,6 +133,7 @@ impl Desk {
         let limit = self.pace.limit();
         shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
         let mut jobs = vec![first];
+        // Whoever waits already shares the attempt from its BEGIN on, so that a lock is waited for once, for all of them.
         jobs.extend(queue.try_iter().take(limit - 1));
         shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
         shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
