@@ -19,8 +19,8 @@
 //! # The journeys
 //! A request: id and start time → auth guard → database guard (looks at the breaker, no I/O) → handler → `db` →
 //! JSON or one problem → headers, access line, numbers, and an event for a 5xx.
-//! A write: the same until [`db::Database::write`]: bounded queue → the one writer thread → a savepoint a job → one
-//! commit for all → only then every caller is answered.
+//! A write: the same until [`db::Database::write`]: bounded queue → the one writer thread → one transaction for
+//! all who wait, in which a job that fails undoes only itself → one commit for all → only then every caller is answered.
 //! An error event: capture (never blocks) or ingest → group, batch → events.db, or the spool when that fails →
 //! replayed once it recovers.
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! read:  deadline → limiter (FIFO) → breaker permit → pooled connection → query → classify → settle
-//! write: breaker permit → bounded queue → writer thread: BEGIN IMMEDIATE, a savepoint a job, one COMMIT → answer
+//! write: breaker permit → bounded queue → writer thread: BEGIN IMMEDIATE, the jobs, one COMMIT → answer
 //! ```
 //! What must stay true: an answered write is on disk; every call ends by its deadline; codes decide, never texts;
 //! what a breaker, a retry or a pool does is visible through [`Observer`] and [`Database::status`].

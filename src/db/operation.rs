@@ -116,7 +116,7 @@ impl Operation {
 pub enum Effect<T> {
     /// Keep the changes; the caller is answered after they are on disk.
     Commit(T),
-    /// Undo this job's changes (its savepoint) and answer with the value all the same.
+    /// Undo this job's changes and answer with the value all the same.
     Rollback(T),
 }
 

@@ -3,6 +3,8 @@
 mod troubles;
 mod writes;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
@@ -198,6 +200,69 @@ async fn a_job_can_undo_itself_and_still_answer() {
         .await;
     assert_eq!(said.expect("answered"), "no");
     assert_eq!(bench.count().await, 0);
+}
+
+/// How often each kind of job ran in a batch of them all.
+async fn mixed(bench: &Bench, round: i64) -> [u64; 4] {
+    let gate = Gate::default();
+    let held = bench.hold(&gate);
+    gate.wait_for_arrival().await;
+    let runs: Arc<[AtomicU64; 4]> = Arc::default();
+    let queued: Vec<_> = (0..4_usize)
+        .map(|kind| {
+            let (database, runs) = (bench.database.clone(), Arc::clone(&runs));
+            let job = move |c: &Connection| {
+                runs[kind].fetch_add(1, Ordering::Relaxed);
+                match kind {
+                    0 => insert(c, &format!("kept{round}"), round).map(|()| Effect::Commit(kind)),
+                    1 => value(c, "a").map(|_| Effect::Rollback(kind)),
+                    2 if round > 0 => insert(c, "undone", round).map(|()| Effect::Rollback(kind)),
+                    3 if round > 0 => {
+                        insert(c, "refused", round)?;
+                        insert(c, "a", round).map(|()| Effect::Commit(kind))
+                    }
+                    _ => Ok(Effect::Commit(kind)),
+                }
+            };
+            tokio::spawn(async move { database.write(PUT, job).await })
+        })
+        .collect();
+    while bench.database.status().writer.queued < 4 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    held.await.expect("joined").expect("held");
+    for (kind, handle) in queued.into_iter().enumerate() {
+        match handle.await.expect("joined") {
+            Ok(said) => assert!(said == kind && (kind < 3 || round == 0)),
+            Err(error) => {
+                assert_eq!(error.class().expect("a code").name, "CONSTRAINT_PRIMARYKEY");
+                assert!(kind == 3 && round > 0);
+            }
+        }
+    }
+    [0, 1, 2, 3].map(|kind| runs[kind].load(Ordering::Relaxed))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_not_kept_leaves_nothing_with_and_without_a_savepoint() {
+    let bench = bench();
+    bench.put("a", 1).await.expect("written");
+    let fine = mixed(&bench, 0).await;
+    assert_eq!(fine, [1, 1, 1, 1], "who undoes nothing costs nobody a second run");
+    let first = mixed(&bench, 1).await;
+    assert_eq!(
+        first[0], 2,
+        "one that had written was undone alone, which takes a savepoint"
+    );
+    assert_eq!(mixed(&bench, 2).await, [1, 1, 1, 1], "the batches after it have them");
+    assert_eq!(bench.count().await, 4, "a and what was kept three times");
+    for i in 0..64_i64 {
+        let one = move |c: &Connection| insert(c, &format!("b{i}"), i).map(Effect::Commit);
+        bench.database.write(PUT, one).await.expect("written");
+    }
+    assert_eq!(mixed(&bench, 3).await[0], 2, "they are left out again in time");
+    assert_eq!(bench.count().await, 4 + 64 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,7 +25,7 @@ pub use normalise::normalise;
 pub(super) use registry::Statements;
 #[cfg(test)]
 pub(super) use trace::aside;
-pub(super) use trace::{Watch, failed, now_for, watch};
+pub(super) use trace::{Watch, failed, has_written, now_for, watch};
 
 use std::time::Duration;
 

@@ -49,6 +49,8 @@ struct Run {
     slow: Vec<Slow>,
     /// The text of the statement that ended last.
     last: Vec<u8>,
+    /// Whether a statement that writes has begun for the present operation.
+    has_written: bool,
     begin: Duration,
     commit: Duration,
 }
@@ -119,7 +121,13 @@ pub fn now_for(operation: &'static str) {
     RUN.with_borrow_mut(|run| {
         run.operation = Some(operation);
         run.last.clear();
+        run.has_written = false;
     });
+}
+
+/// Whether any statement that is not read-only has begun since [`now_for`], whatever became of it.
+pub fn has_written() -> bool {
+    RUN.with_borrow(|run| run.has_written)
 }
 
 /// Counts an operation's error for its statement: for one that could not be prepared the text is in the error, and
@@ -179,6 +187,8 @@ impl Run {
         if FENCE.contains(&unsafe { CStr::from_ptr(text.cast_const().cast()) }) {
             return;
         }
+        // SAFETY: the caller's.
+        self.has_written |= unsafe { ffi::sqlite3_stmt_readonly(statement) } == 0;
         self.running.push(Running {
             statement,
             began: clock::now(),

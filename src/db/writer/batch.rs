@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ffi};
 use rustix::io::Errno;
 
-use super::fence::{Fence, Own, Watched, execute, far, run_one};
+use super::fence::{Fence, Fencing, Own, Watched, execute, far, run_one};
 use super::gather::Arrivals;
 use super::repeat::Jobs;
 use crate::clock;
@@ -29,6 +29,8 @@ pub enum Attempt {
     Culprit(usize, DbError),
     /// Rolled back because of the database.
     Failed(BatchFailure),
+    /// Rolled back because a job must be undone alone, for which each needs a savepoint.
+    Unfenced,
 }
 
 /// One a job.
@@ -40,6 +42,8 @@ enum Broken {
     Batch(rusqlite::Error),
     /// One job, at this index, of this operation.
     Culprit(usize, &'static str, Own),
+    /// One job that has no savepoint.
+    Unfenced,
 }
 
 /// A committed batch.
@@ -71,10 +75,11 @@ pub struct Bench<'a> {
     pub lock_budget: Duration,
     pub sequence: &'a mut Sequence,
     pub watched: Watched<'a>,
+    pub fencing: Fencing,
 }
 
 /// Makes the attempt. `jobs` is not empty.
-pub fn attempt(mut bench: Bench<'_>, jobs: &mut Jobs, arrivals: Option<&mut Arrivals<'_>>) -> Attempt {
+pub fn attempt(bench: &mut Bench<'_>, jobs: &mut Jobs, arrivals: Option<&mut Arrivals<'_>>) -> Attempt {
     let last_deadline = jobs.iter().map(|job| job.deadline()).max().unwrap_or_else(clock::now);
     let scope = Scope::enter(Limits {
         deadline: last_deadline,
@@ -83,7 +88,7 @@ pub fn attempt(mut bench: Bench<'_>, jobs: &mut Jobs, arrivals: Option<&mut Arri
     })
     .watching(bench.connection.holders());
     let made = bench.run_all(jobs, arrivals, &scope).unwrap_or_else(|other| other);
-    let connection = bench.connection;
+    let connection = &mut *bench.connection;
     if !matches!(made, Attempt::Committed(_))
         && !connection.is_autocommit()
         && connection.execute_batch("ROLLBACK").is_err()
@@ -130,7 +135,7 @@ impl Bench<'_> {
         let lead = jobs[0].operation().name;
         let (mut results, mut sequence) = (Vec::with_capacity(jobs.len()), None);
         let mut run = || {
-            let mut fence = Fence::on(self.connection).map_err(Broken::Batch)?;
+            let mut fence = Fence::on(self.connection, self.fencing).map_err(Broken::Batch)?;
             for index in 0.. {
                 if index == jobs.len() {
                     match arrivals.as_mut().and_then(|arrivals| arrivals.next()) {
@@ -148,6 +153,7 @@ impl Bench<'_> {
                     }
                     Own::Undone => Ok(()),
                     Own::Refused(error) => Err(DbError::from_sqlite(self.database, operation, &error)),
+                    Own::Unfenced => return Err(Broken::Unfenced),
                     own => return Err(Broken::Culprit(index, operation, own)),
                 });
             }
@@ -156,6 +162,7 @@ impl Bench<'_> {
         match run() {
             Ok(()) => Ok((results, sequence)),
             Err(Broken::Batch(error)) => Err(self.failed(lead, error, scope, false)),
+            Err(Broken::Unfenced) => Err(Attempt::Unfenced),
             Err(Broken::Culprit(index, operation, own)) => Err(Attempt::Culprit(index, self.culprit(operation, own))),
         }
     }

@@ -1,11 +1,12 @@
 //! One job of a batch and the fence around it (floor 1): what it leaves behind when it isn't kept.
 //!
 //! What must stay true: a job's deadline and a stop are in force only while its own statements run; whoever goes on
-//! after SQLite has rolled back is found out; a deferred violation is told to the job that made it. Called by `batch`.
+//! after SQLite has rolled back is found out; a deferred violation is told to the job that made it; a job that isn't kept
+//! leaves nothing. Called by `batch`.
 //!
-//! Every job has its savepoint, though almost none is needed. A batch without them, run again with them once a job must be
-//! undone, saves a fifth of the thread's work for an insert (6.6 instead of 7.9 us) and nothing of the fsync; that is not
-//! worth a second way through every failure.
+//! A savepoint around a job costs two statements and a copy of every page that it touches, and almost no job needs one:
+//! it is kept, or it ran no statement that writes. So a batch is tried without them ([`Fencing::Open`]), and is rolled back
+//! and run again with one around each job once a job that has written must be undone alone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,14 +41,56 @@ pub enum Own {
     Panicked(String),
     /// At its deadline, or by an operator.
     Stopped(ErrorKind),
+    /// It must be undone alone, has written, and has no savepoint.
+    Unfenced,
+}
+
+/// Whether every job of an attempt has a savepoint of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fencing {
+    /// None has.
+    Open,
+    /// Each has.
+    Each,
+}
+
+/// Batches with savepoints after one that needed them: who fails once often fails again, and a batch that runs twice
+/// costs more than its savepoints.
+const FENCED: u32 = 64;
+
+/// Which batches have savepoints.
+#[derive(Debug, Default)]
+pub struct Fences {
+    left: u32,
+}
+
+impl Fences {
+    /// For the next batch's first attempt.
+    pub fn next(&mut self) -> Fencing {
+        if self.left == 0 {
+            return Fencing::Open;
+        }
+        self.left -= 1;
+        Fencing::Each
+    }
+
+    /// A job had to be undone alone: for this batch's next attempt, and the batches after it.
+    pub fn needed(&mut self) -> Fencing {
+        self.left = FENCED;
+        Fencing::Each
+    }
 }
 
 /// What the jobs of one batch share: the statements around each, looked up once, and a deadline that never comes.
 pub struct Fence<'a> {
     connection: &'a Connection,
-    savepoint: CachedStatement<'a>,
-    release: CachedStatement<'a>,
+    savepoints: Option<Savepoints<'a>>,
     far: Instant,
+}
+
+struct Savepoints<'a> {
+    begin: CachedStatement<'a>,
+    release: CachedStatement<'a>,
 }
 
 impl<'a> Fence<'a> {
@@ -55,19 +98,41 @@ impl<'a> Fence<'a> {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn on(connection: &'a Connection) -> rusqlite::Result<Self> {
+    pub fn on(connection: &'a Connection, fencing: Fencing) -> rusqlite::Result<Self> {
+        let savepoints = || -> rusqlite::Result<Savepoints<'a>> {
+            Ok(Savepoints {
+                begin: connection.prepare_cached("SAVEPOINT job")?,
+                release: connection.prepare_cached("RELEASE job")?,
+            })
+        };
         Ok(Self {
             connection,
-            savepoint: connection.prepare_cached("SAVEPOINT job")?,
-            release: connection.prepare_cached("RELEASE job")?,
+            savepoints: (fencing == Fencing::Each).then(savepoints).transpose()?,
             far: far(),
         })
     }
 
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        self.savepoints
+            .as_mut()
+            .map_or(Ok(()), |s| s.begin.execute([]).map(drop))
+    }
+
+    fn keep(&mut self) -> rusqlite::Result<Own> {
+        if let Some(savepoints) = &mut self.savepoints {
+            savepoints.release.execute([])?;
+        }
+        Ok(Own::Kept)
+    }
+
     /// Undoes one job, for the reason it was refused or because it wants so.
     fn undo(&mut self, refused: Option<rusqlite::Error>) -> rusqlite::Result<Own> {
-        execute(self.connection, "ROLLBACK TO job")?;
-        self.release.execute([])?;
+        if let Some(savepoints) = &mut self.savepoints {
+            execute(self.connection, "ROLLBACK TO job")?;
+            savepoints.release.execute([])?;
+        } else if statements::has_written() {
+            return Ok(Own::Unfenced);
+        }
         Ok(refused.map_or(Own::Undone, Own::Refused))
     }
 }
@@ -84,7 +149,7 @@ pub fn run_one(
         return Ok(Own::Stopped(ErrorKind::Cancelled));
     }
     let connection = fence.connection;
-    fence.savepoint.execute([])?;
+    fence.begin()?;
     scope.set_deadline(job.deadline());
     let (running, flag) = Active::begin(&**watched.active, &beginning(job), Some(connection));
     scope.set_cancelled(Some(flag));
@@ -106,7 +171,7 @@ pub fn run_one(
             let refused = Some(foreign_key_error());
             fence.undo(refused)
         }
-        Ran::Keep => fence.release.execute([]).map(|_| Own::Kept),
+        Ran::Keep => fence.keep(),
         Ran::Undo => fence.undo(None),
         Ran::Panicked(text) => Ok(Own::Panicked(text)),
         Ran::Failed(error) if code_of(&error) == Some(9) => Ok(Own::Stopped(if was_cancelled {

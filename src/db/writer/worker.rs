@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::batch::{Attempt, BatchFailure, Bench, Committed, attempt};
-use super::fence::Watched;
+use super::fence::{Fences, Watched};
 use super::gather::{Arrivals, is_wanted, soon, turn_away};
 use super::job::Job;
 use super::pace::Pace;
@@ -37,6 +37,7 @@ pub struct Desk {
     pub(super) shared: Arc<Shared>,
     pub(super) sequence: Sequence,
     pace: Pace,
+    fences: Fences,
     pub(super) prune_at: Instant,
     pub(super) optimize_at: Instant,
 }
@@ -85,6 +86,7 @@ impl Desk {
             shared,
             sequence,
             pace: Pace::default(),
+            fences: Fences::default(),
             prune_at: clock::now() + PRUNE_AFTER,
             optimize_at: clock::now() + OPTIMIZE_FIRST,
         }
@@ -170,6 +172,8 @@ impl Desk {
                     permits.settle(worked(lead, took, shared.settings.operation.timeout));
                     return self.committed(jobs, committed, took);
                 }
+                // Nobody wanted to be run again.
+                Attempt::Unfenced => permits.settle(Outcome::Ignored),
                 Attempt::Culprit(index, error) => {
                     permits.settle(Outcome::Ignored);
                     // The others keep their order: who came first goes first.
@@ -208,7 +212,7 @@ impl Desk {
                 });
             }
         };
-        let bench = Bench {
+        let mut bench = Bench {
             database: shared.database,
             connection: &mut connection,
             lock_budget: shared.settings.operation.lock_timeout,
@@ -217,11 +221,19 @@ impl Desk {
                 active: &shared.active,
                 statements: &shared.statements,
             },
+            fencing: self.fences.next(),
         };
         let acquire = clock::now().saturating_duration_since(now);
         let watch = Watch::enter(operation);
         shared.underway.begin();
-        let mut made = attempt(bench, jobs, arrivals.as_mut());
+        let mut made = attempt(&mut bench, jobs, arrivals.as_mut());
+        if matches!(made, Attempt::Unfenced) {
+            *jobs = still_wanted(shared, std::mem::take(jobs));
+            bench.fencing = self.fences.needed();
+            if !jobs.is_empty() {
+                made = attempt(&mut bench, jobs, arrivals.as_mut());
+            }
+        }
         shared.underway.end();
         drop(connection);
         if let Some(arrivals) = arrivals {
