@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+mod gathered;
+
+use self::gathered::{Batch, Gatherer, SMALL, SMALL_BYTES};
 use super::group::Engine;
 use super::store::{self, Inserted, Prepared};
 use crate::config::OperationSettings;
-use crate::db::{Database, DbError, Effect, LogGeneration, Operation};
+use crate::db::rusqlite::Connection;
+use crate::db::{Database, DbError, Effect, ErrorKind, LogGeneration, Operation};
 
 /// Added to the lock wait, so that an attempt can spend its whole lock budget and count on the breaker.
 const GRACE: Duration = Duration::from_millis(250);
@@ -26,7 +30,7 @@ pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Takes batches of events.
 pub(super) trait Sink: Send + Sync + 'static {
     /// Stores a batch: all of it or nothing.
-    fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>>;
+    fn write(&self, batch: Batch) -> Later<'_, Result<Vec<Inserted>, DbError>>;
     /// Whether a write would be tried now; no I/O.
     fn admits(&self) -> bool;
     /// The spool found the disk full; whether there is a little room now.
@@ -38,33 +42,46 @@ pub(super) trait Sink: Send + Sync + 'static {
 /// events.db.
 pub(super) struct DatabaseSink {
     database: Database,
+    writing: Arc<Writing>,
+    small: Gatherer,
+}
+
+/// What a write job needs.
+struct Writing {
+    database: Database,
     patience: Duration,
     /// Used on the writer thread alone, so its lock is always free.
     engine: Arc<Mutex<Engine>>,
 }
 
 impl DatabaseSink {
-    /// An event waits no longer than one attempt may: the spool is the better place than a long queue.
+    /// An event waits no longer than one attempt may: the spool is the better place than a long queue. Needs a runtime.
     pub(super) fn new(database: Database, operation: &OperationSettings) -> Self {
-        Self {
-            database,
+        let writing = Arc::new(Writing {
+            database: database.clone(),
             patience: operation.timeout.min(operation.lock_timeout + GRACE),
             engine: Arc::default(),
+        });
+        Self {
+            database,
+            small: Gatherer::start(Arc::clone(&writing)),
+            writing,
         }
     }
 }
 
-impl Sink for DatabaseSink {
-    fn write(&self, batch: Arc<Vec<Prepared>>) -> Later<'_, Result<Vec<Inserted>, DbError>> {
-        let bytes = batch.iter().map(Prepared::bytes).sum();
+impl Writing {
+    /// One job for these batches: all of it or nothing.
+    async fn write(&self, batches: Vec<Batch>, bytes: usize, patience: Duration) -> Result<Vec<Inserted>, DbError> {
         let operation = Operation::write("events.ingest")
-            .within(self.patience)
+            .within(patience)
             .idempotent()
             .carrying(bytes);
         let engine = Arc::clone(&self.engine);
         let mut earlier = None;
-        Box::pin(self.database.write(operation, move |connection| {
-            let mut inserted = store::insert(connection, &batch, &mut engine.lock())?;
+        let insert = move |connection: &Connection| {
+            let all: Vec<&Prepared> = batches.iter().flat_map(|batch| batch.iter()).collect();
+            let mut inserted = store::insert(connection, &all, &mut engine.lock())?;
             // An event that this very write had inserted before, in an attempt that was committed unknown to us, is new.
             let before = earlier.get_or_insert_with(|| inserted.clone());
             for (now, before) in inserted.iter_mut().zip(before) {
@@ -73,7 +90,25 @@ impl Sink for DatabaseSink {
                 }
             }
             Ok(Effect::Commit(inserted))
-        }))
+        };
+        self.database.write(operation, insert).await
+    }
+}
+
+impl Sink for DatabaseSink {
+    fn write(&self, batch: Batch) -> Later<'_, Result<Vec<Inserted>, DbError>> {
+        let bytes = batch.iter().map(Prepared::bytes).sum();
+        let is_small = batch.len() <= SMALL && bytes <= SMALL_BYTES;
+        let gathered = is_small.then(|| self.small.add(Arc::clone(&batch), bytes)).flatten();
+        Box::pin(async move {
+            if let Some(answer) = gathered {
+                // The task answers everybody as long as it runs; it ends with the runtime.
+                let unknown = || DbError::new(self.database.name(), "events.ingest", ErrorKind::OutcomeUnknown);
+                return answer.await.unwrap_or_else(|_| Err(unknown()));
+            }
+            let patience = self.writing.patience;
+            self.writing.write(vec![batch], bytes, patience).await
+        })
     }
 
     fn admits(&self) -> bool {
@@ -91,3 +126,6 @@ impl Sink for DatabaseSink {
         Box::pin(async { tokio::time::timeout(LOOK, asked).await.ok()?.ok()? })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! What must stay true: inserting an event again changes nothing (its id decides), and the groups' and hours' counts change in
 //! the same transaction as the rows they count. Runs on the writer thread inside a savepoint; called through the sink only.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
@@ -84,13 +85,17 @@ impl Tally {
 ///
 /// # Errors
 /// Those of SQLite; the caller's savepoint undoes the whole batch.
-pub fn insert(connection: &Connection, batch: &[Prepared], engine: &mut Engine) -> rusqlite::Result<Vec<Inserted>> {
+pub fn insert<P: Borrow<Prepared>>(
+    connection: &Connection,
+    batch: &[P],
+    engine: &mut Engine,
+) -> rusqlite::Result<Vec<Inserted>> {
     engine.begin(connection)?;
     let mut tallies: HashMap<i64, Tally> = HashMap::new();
     let (mut hours, mut places) = (Hours::default(), Places::around(connection, batch)?);
     let mut lives = Tallies::default();
     let mut inserted = Vec::with_capacity(batch.len());
-    for prepared in batch {
+    for prepared in batch.iter().map(Borrow::borrow) {
         let Some(group_id) = resolve(connection, prepared, engine)? else {
             inserted.push(Inserted::Duplicate);
             continue;

@@ -3,6 +3,7 @@
 //! What must stay true: an event takes the next free place of its millisecond, so those of one millisecond keep the order
 //! in which they came; its true time is kept apart where its place can't tell it. Called by the store's insert only.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
@@ -26,8 +27,8 @@ pub(super) struct Places {
 
 impl Places {
     /// Looks at what lies around a batch: where that is little, one look serves all of it.
-    pub(super) fn around(connection: &Connection, batch: &[Prepared]) -> rusqlite::Result<Self> {
-        let wanted = || batch.iter().map(|one| first_place(one.event.timestamp_ms));
+    pub(super) fn around<P: Borrow<Prepared>>(connection: &Connection, batch: &[P]) -> rusqlite::Result<Self> {
+        let wanted = || batch.iter().map(|one| first_place(one.borrow().event.timestamp_ms));
         let (first, last) = (wanted().min().unwrap_or(0), wanted().max().unwrap_or(0));
         let mut around =
             connection.prepare_cached("SELECT at FROM events WHERE at >= ?1 AND at < ?2 ORDER BY at LIMIT ?3")?;
