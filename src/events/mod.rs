@@ -27,6 +27,7 @@ mod pipeline;
 pub mod query;
 
 mod replay;
+pub mod retention;
 mod schema;
 pub mod sentry;
 mod sink;

@@ -1,0 +1,285 @@
+//! When it is looked, and what a look does, one step after the other (floor 2).
+//!
+//! What must stay true: a look ends, and the next one goes on where it had to stop; a failure of the database, which its
+//! layer has told, ends the look and nothing else. Dropping the future ends it between two steps.
+
+use std::time::{Duration, Instant};
+
+use super::bounds::{Measure, Need, Reason};
+use super::space;
+use super::{Retention, Run, State};
+use crate::clock;
+use crate::db::{Checkpoint, DbError, Effect, Operation};
+use crate::events::index;
+use crate::events::occurrence::NewEvent;
+use crate::events::remove::{Pace, remove_groups};
+
+/// Between two glances at whether something was stored.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Longest time between two looks: time alone makes events too old.
+const LOOK: Duration = Duration::from_secs(10);
+/// After a failure.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks for groups that nobody needs.
+const GROUPS_EVERY: Duration = Duration::from_secs(3600);
+/// Groups of one write job.
+const GROUPS_A_JOB: u32 = 50;
+/// Where no age bounds the events, groups without any leave after so long: 90 days.
+const GROUP_AGE: Duration = Duration::from_secs(90 * 86_400);
+/// Rounds of one look; the next look goes on.
+const MOST_ROUNDS: usize = 8;
+/// Pages that one step of the text index's merge writes, and most of such steps in a round.
+const MERGE_PAGES: u32 = 48;
+const MOST_MERGES: usize = 4000;
+/// Free pages are given back from this part of the file on, and from so many bytes.
+const FREE_PART: u64 = 10;
+const FREE_BYTES: u64 = 1 << 20;
+/// So much of the file stays free for what comes: this part.
+const SPARE_PART: u64 = 20;
+/// What a step of giving back may take, and its pages at first, at least and at most.
+const AIM: Duration = Duration::from_millis(25);
+const FIRST_PAGES: u32 = 32;
+const MOST_PAGES: u32 = 4096;
+
+/// What a run has done so far.
+pub(super) struct Doing {
+    pub(super) run: Run,
+    pub(super) now_ms: i64,
+    pub(super) pace: Pace,
+    began: Instant,
+}
+
+impl Doing {
+    pub(super) fn note_step(&mut self, took: Duration) {
+        self.run.longest_step = self.run.longest_step.max(took);
+    }
+}
+
+impl Retention {
+    /// Keeps the log within its bounds for as long as it is polled.
+    pub async fn run(&self) {
+        let (mut stored, mut next_look, mut next_groups) = (None, self.clock.now(), self.clock.now());
+        loop {
+            let now = self.clock.now();
+            let known = self.log.ledger().stored;
+            if stored != Some(known) || now >= next_look {
+                let with_groups = now >= next_groups;
+                let looked = self.look(with_groups).await;
+                if with_groups && looked.is_ok() {
+                    next_groups = now + GROUPS_EVERY;
+                }
+                let pause = if looked.is_ok() { LOOK } else { PAUSE };
+                (stored, next_look) = (looked.is_ok().then_some(known), self.clock.now() + pause);
+                self.conclude(looked, pause);
+                if stored.is_none() {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    fn conclude(&self, looked: Result<(), DbError>, pause: Duration) {
+        let mut state = self.state.lock();
+        state.is_running = false;
+        state.next_look = self.clock.wall() + pause;
+        state.last_error = looked.err().map(|error| error.to_string());
+    }
+
+    /// One look, and all that follows from it.
+    async fn look(&self, with_groups: bool) -> Result<(), DbError> {
+        let mut measure = self.measure().await?;
+        self.keep_sample(&measure).await?;
+        let mut doing = self.begin();
+        for _ in 0..MOST_ROUNDS {
+            let Some(need) = self.bounds.need(&measure, doing.now_ms) else { break };
+            self.state.lock().is_running = true;
+            if self.meet(need, &measure, &mut doing).await? == 0 {
+                break;
+            }
+            self.merge(&mut doing).await?;
+            measure = self.measure().await?;
+        }
+        if with_groups {
+            self.leave_groups(&mut doing).await?;
+        }
+        self.give_back(&measure, &mut doing).await?;
+        measure = self.measure().await?;
+        self.end(&measure, doing);
+        Ok(())
+    }
+
+    fn begin(&self) -> Doing {
+        Doing {
+            run: Run {
+                began: self.clock.wall(),
+                took: Duration::ZERO,
+                removed: [0; Reason::ALL.len()],
+                groups: 0,
+                given_back_bytes: 0,
+                longest_step: Duration::ZERO,
+            },
+            now_ms: self.now_ms(),
+            pace: Pace::default(),
+            began: clock::now(),
+        }
+    }
+
+    /// How many events left.
+    async fn meet(&self, need: Need, measure: &Measure, doing: &mut Doing) -> Result<u64, DbError> {
+        match need {
+            Need::Before(cutoff_ms) => self.remove_before(cutoff_ms, doing).await,
+            Need::Events(reason, count) => {
+                if reason == Reason::Disk {
+                    self.tell_of_low_disk(measure);
+                }
+                self.remove_least(reason, count, doing).await
+            }
+        }
+    }
+
+    /// Once for each time that the disk becomes low.
+    fn tell_of_low_disk(&self, measure: &Measure) {
+        if !std::mem::replace(&mut self.state.lock().makes_room, true) {
+            let free = measure.space.map_or(0, |space| space.free_bytes);
+            self.capture.capture(NewEvent::events_leave_early(free));
+        }
+    }
+
+    fn end(&self, measure: &Measure, doing: Doing) {
+        let mut state = self.state.lock();
+        let State { makes_room, unmet, .. } = &mut *state;
+        *makes_room &= measure.lacking_bytes() > 0;
+        *unmet = self.unmet(measure, doing.now_ms);
+        let run = Run {
+            took: clock::since(doing.began),
+            ..doing.run
+        };
+        if run.removed.iter().sum::<u64>() + run.groups + run.given_back_bytes > 0 {
+            tracing::info!(removed = ?run.removed, groups = run.groups, given_back = run.given_back_bytes,
+                took_ms = run.took.as_millis() as u64, "the event log was brought within its bounds");
+            state.last_run = Some(run);
+        }
+    }
+
+    /// Why a bound isn't held though all was done.
+    fn unmet(&self, measure: &Measure, now_ms: i64) -> Option<String> {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let budget = self.bounds.budget(measure.space);
+        if let Some(budget) = budget.filter(|budget| measure.used_bytes > *budget && measure.events == 0) {
+            let (used, budget) = (mib(measure.used_bytes), mib(budget));
+            return Some(format!(
+                "events.db holds {used} MiB without any event, and {budget} MiB are allowed"
+            ));
+        }
+        if measure.lacking_bytes() == 0 || self.bounds.need(measure, now_ms).is_some() {
+            return None;
+        }
+        let lacking = mib(measure.lacking_bytes());
+        Some(if measure.gives_back {
+            format!("the disk is low by {lacking} MiB, and events.db has given what it may")
+        } else {
+            format!("the disk is low by {lacking} MiB, and events.db can't give pages back before a VACUUM")
+        })
+    }
+
+    /// What is in use on the disk is kept once an hour, and remembered after a start.
+    async fn keep_sample(&self, measure: &Measure) -> Result<(), DbError> {
+        const READ: Operation = Operation::scan("retention.samples");
+        const KEEP: Operation = Operation::write("retention.sample").idempotent();
+        if self.state.lock().forecast.is_none() {
+            let kept = self.database.read(READ, space::samples).await?;
+            self.state.lock().samples.remember(kept);
+        }
+        if let Some(sample) = self.sample(measure) {
+            let job = move |c: &rusqlite::Connection| space::keep_sample(c, sample).map(Effect::Commit);
+            self.database.write(KEEP, job).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the text index clear away what it held of the events that left.
+    async fn merge(&self, doing: &mut Doing) -> Result<(), DbError> {
+        const MERGE: Operation = Operation::write("retention.merge").idempotent();
+        for _ in 0..MOST_MERGES {
+            let job = |c: &rusqlite::Connection| {
+                let began = clock::now();
+                Ok(Effect::Commit((began, index::rows::merge(c, MERGE_PAGES)?)))
+            };
+            let (began, merged) = self.database.write(MERGE, job).await?;
+            doing.note_step(clock::since(began));
+            if !merged {
+                break;
+            }
+            tokio::time::sleep(clock::since(began).min(AIM)).await;
+        }
+        Ok(())
+    }
+
+    /// Groups that have no event any more, and that nobody touched, after as long as an event may be kept.
+    async fn leave_groups(&self, doing: &mut Doing) -> Result<(), DbError> {
+        const FIND: Operation = Operation::scan("retention.old_groups");
+        const LEAVE: Operation = Operation::write("retention.groups").idempotent();
+        let age = self.bounds.max_age.unwrap_or(GROUP_AGE);
+        let until = doing.now_ms - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let mut after = (i64::MIN, i64::MIN);
+        loop {
+            let find = move |c: &rusqlite::Connection| space::old_groups(c, until, after, GROUPS_A_JOB);
+            let found = self.database.read(FIND, find).await?;
+            let Some(last) = found.last() else { return Ok(()) };
+            after = *last;
+            let groups: Vec<i64> = found.into_iter().map(|(_, id)| id).collect();
+            let job = move |c: &rusqlite::Connection| {
+                let began = clock::now();
+                let gone = remove_groups(c, &groups)?.len();
+                Ok(if gone > 0 {
+                    Effect::Commit((began, gone))
+                } else {
+                    Effect::Rollback((began, 0))
+                })
+            };
+            let (began, gone) = self.database.write(LEAVE, job).await?;
+            doing.note_step(clock::since(began));
+            doing.run.groups += gone as u64;
+            tokio::time::sleep(clock::since(began).min(AIM)).await;
+        }
+    }
+
+    /// Gives free pages back to the disk, where they are many or the disk is low.
+    async fn give_back(&self, measure: &Measure, doing: &mut Doing) -> Result<(), DbError> {
+        const GIVE: Operation = Operation::write("retention.give_back").idempotent();
+        let (file, is_low) = (measure.used_bytes + measure.free_bytes, measure.lacking_bytes() > 0);
+        let (least, spare) = if is_low { (1, 0) } else { ((file / FREE_PART).max(FREE_BYTES), file / SPARE_PART) };
+        if !measure.gives_back || measure.free_bytes < least {
+            return Ok(());
+        }
+        let mut pages = FIRST_PAGES;
+        let mut free = measure.free_bytes;
+        while free > spare {
+            let job = move |c: &rusqlite::Connection| {
+                let began = clock::now();
+                let left = space::give_back(c, pages)?;
+                let size: i64 = c.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+                Ok(Effect::Commit((began, left * size.unsigned_abs())))
+            };
+            let (began, left) = self.database.write(GIVE, job).await?;
+            let took = clock::since(began);
+            doing.note_step(took);
+            // What ingest took or left meanwhile is no gift; no step that gives nothing is repeated.
+            let given = free.saturating_sub(left);
+            if given == 0 {
+                break;
+            }
+            doing.run.given_back_bytes += given;
+            free = left;
+            pages = if took > AIM { (pages / 2).max(1) } else { (pages * 2).min(MOST_PAGES) };
+            tokio::time::sleep(took.min(AIM)).await;
+        }
+        if is_low {
+            let database = self.database.clone();
+            // Only a checkpoint makes the file itself smaller; one that can't be made now is made by the log's keeper.
+            let _ = tokio::task::spawn_blocking(move || database.checkpoint(Checkpoint::Truncate)).await;
+        }
+        Ok(())
+    }
+}
