@@ -23,6 +23,7 @@ use crate::alerts::Alerts;
 use crate::api::{self, Draining};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Loaded, Settings};
+use crate::events::retention::{Bounds, Retention};
 use crate::events::{self, Capture, EventLog, Spool};
 use crate::http::{Databases, Door, Skin, SourceDoor, catchers, methods_table, panics};
 use crate::monitoring::{Evidence, Monitor, Requests};
@@ -189,10 +190,17 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     }
     let operation = &settings.database.operation;
     let log = EventLog::start(databases.events.clone(), spool, captures, operation);
+    let retention = Retention::new(
+        databases.events.clone(),
+        log.clone(),
+        Bounds::from(&settings.retention),
+        capture.clone(),
+        Arc::clone(&clock),
+    );
     let requests = Arc::new(Requests::starting_at(clock.now()));
     let monitor = Monitor::new(
         (databases.app.clone(), databases.events.clone()),
-        log.clone(),
+        (log.clone(), retention),
         Arc::clone(&requests),
         data_dir.clone(),
         Arc::clone(&clock),

@@ -15,6 +15,7 @@ mod health;
 mod pool;
 mod problems;
 mod queries;
+mod retention;
 mod sentry;
 mod session;
 mod stats;
@@ -27,6 +28,7 @@ pub fn routes() -> Vec<rocket::Route> {
     let all = [
         health::routes(),
         stats::routes(),
+        retention::routes(),
         breakers::routes(),
         active::routes(),
         pool::routes(),

@@ -86,6 +86,14 @@ pub struct RetentionStatus {
     pub forecast: Option<Forecast>,
 }
 
+impl RetentionStatus {
+    /// Why the log isn't what its bounds say, in words; `None` while it is.
+    pub fn problem(&self) -> Option<String> {
+        let early = || "the disk is low, and events of least value leave before their time".to_owned();
+        self.unmet.clone().or_else(|| self.makes_room.then(early))
+    }
+}
+
 #[derive(Default)]
 struct State {
     measure: Option<Measure>,
@@ -97,6 +105,7 @@ struct State {
     unmet: Option<String>,
     last_error: Option<String>,
     samples: Samples,
+    has_samples: bool,
     forecast: Option<Forecast>,
 }
 

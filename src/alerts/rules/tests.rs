@@ -69,6 +69,7 @@ fn facts() -> Facts {
         events_spooled: 0,
         error_rate: 0.0,
         requests_last_minute: 0,
+        retention: None,
     }
 }
 

@@ -16,7 +16,7 @@ use super::walk::{self, Walk};
 use super::{Retention, space};
 use crate::clock;
 use crate::db::{DbError, Operation};
-use crate::events::order::{first_place, ms_of};
+use crate::events::order::first_place;
 use crate::events::remove::{Beside, Terms, in_chunks};
 
 const LOOK: Operation = Operation::scan("retention.look");

@@ -187,9 +187,11 @@ impl Retention {
     async fn keep_sample(&self, measure: &Measure) -> Result<(), DbError> {
         const READ: Operation = Operation::scan("retention.samples");
         const KEEP: Operation = Operation::write("retention.sample").idempotent();
-        if self.state.lock().forecast.is_none() {
+        if !self.state.lock().has_samples {
             let kept = self.database.read(READ, space::samples).await?;
-            self.state.lock().samples.remember(kept);
+            let mut state = self.state.lock();
+            state.samples.remember(kept);
+            state.has_samples = true;
         }
         if let Some(sample) = self.sample(measure) {
             let job = move |c: &rusqlite::Connection| space::keep_sample(c, sample).map(Effect::Commit);

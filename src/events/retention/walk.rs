@@ -78,7 +78,7 @@ fn facts_of(c: &Connection, group: i64) -> rusqlite::Result<Facts> {
     while let Some(row) = rows.next()? {
         let (release, ms): (String, i64) = (row.get(0)?, row.get(1)?);
         let place = first_place(ms);
-        let found = first.query_row((place, end_of_ms(place), group, release), |row| row.get(0));
+        let found = first.query_row((place, end_of_ms(place), group, release), |row| row.get::<_, i64>(0));
         releases.extend(found.optional()?);
     }
     releases.sort_unstable();
