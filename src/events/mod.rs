@@ -25,6 +25,7 @@ mod order;
 pub mod parse;
 mod pipeline;
 pub mod query;
+pub mod remove;
 
 mod replay;
 pub mod retention;

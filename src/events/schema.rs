@@ -24,6 +24,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "the life of groups",
         sql: include_str!("schema/004_life.sql"),
     },
+    Migration {
+        version: 5,
+        name: "events leave",
+        sql: include_str!("schema/005_removal.sql"),
+    },
 ];
 
 #[cfg(test)]

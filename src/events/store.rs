@@ -13,8 +13,7 @@ use super::model::{ErrorEvent, Severity};
 
 mod hours;
 mod row;
-pub(super) use hours::HOUR_MS;
-use hours::Hours;
+pub(super) use hours::{HOUR_MS, Hours};
 use row::Places;
 
 /// An event that is ready to be written: everything that costs time was done before it reached the writer thread.
