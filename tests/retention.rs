@@ -62,7 +62,10 @@ fn total(client: &Client) -> u64 {
 fn messages(client: &Client, query: &str) -> BTreeSet<String> {
     let (mut found, mut cursor) = (BTreeSet::new(), String::new());
     loop {
-        let page = client.get(&format!("{ERRORS}?limit=500&{query}{cursor}")).expect(200).json();
+        let page = client
+            .get(&format!("{ERRORS}?limit=500&{query}{cursor}"))
+            .expect(200)
+            .json();
         for event in page["errors"].as_array().expect("a list") {
             found.insert(event["message"].as_str().expect("text").to_owned());
         }
@@ -83,9 +86,14 @@ fn assert_true(server: &Server, client: &Client) {
     assert_eq!(rows, count("SELECT coalesce(sum(count), 0) FROM event_totals"));
     assert_eq!(rows, count("SELECT coalesce(sum(count), 0) FROM event_hours"));
     let removed = count("SELECT coalesce(sum(removed), 0) FROM groups");
-    assert_eq!(rows + removed, count("SELECT sum(count) FROM groups WHERE parent IS NULL"));
+    assert_eq!(
+        rows + removed,
+        count("SELECT sum(count) FROM groups WHERE parent IS NULL")
+    );
     assert_eq!(removed, count("SELECT coalesce(sum(events), 0) FROM retention_removed"));
-    let whole: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("checked");
+    let whole: String = file
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .expect("checked");
     assert_eq!(whole, "ok");
 }
 
@@ -129,7 +137,14 @@ fn what_is_too_old_leaves_whatever_it_is_worth_and_its_group_with_it() {
     assert_eq!(left.len(), 30);
     assert!(left.iter().all(|message| message.starts_with("lasting")), "{left:?}");
     assert_true(&server, &client);
-    assert_eq!(number(&client.get("/api/monitoring/groups").expect(200).json()["groups"].as_array().map_or(json!(0), |all| json!(all.len()))), 2);
+    assert_eq!(
+        number(
+            &client.get("/api/monitoring/groups").expect(200).json()["groups"]
+                .as_array()
+                .map_or(json!(0), |all| json!(all.len()))
+        ),
+        2
+    );
     server.stop();
     server.restart();
     let client = server.client();
@@ -142,7 +157,10 @@ fn what_is_too_old_leaves_whatever_it_is_worth_and_its_group_with_it() {
 
 #[test]
 fn a_file_above_its_budget_shrinks_while_ingest_goes_on() {
-    let mut server = Server::start(&[("MAINSTAY_EVENTS_MAX_MIB", "0"), ("MAINSTAY_EVENTS_MAX_DISK_PERCENT", "0")]);
+    let mut server = Server::start(&[
+        ("MAINSTAY_EVENTS_MAX_MIB", "0"),
+        ("MAINSTAY_EVENTS_MAX_DISK_PERCENT", "0"),
+    ]);
     let client = server.client();
     fill(&client, "large", 6000, (now_ms() - DAY_MS, 1000), 2000);
     let before = number(&retention(&client)["use"]["bytes"]);
@@ -162,7 +180,10 @@ fn a_file_above_its_budget_shrinks_while_ingest_goes_on() {
         let is_small = shown["use"]["bytes"].as_u64().is_some_and(|bytes| bytes <= 6 << 20);
         (is_small && shown["lastRun"]["givenBackBytes"].as_u64() > Some(1 << 20)).then_some(shown)
     });
-    println!("ingest waited {longest:?} at most; the longest step of the run took {} ms", shown["lastRun"]["longestStepMs"]);
+    println!(
+        "ingest waited {longest:?} at most; the longest step of the run took {} ms",
+        shown["lastRun"]["longestStepMs"]
+    );
     assert!(longest < Duration::from_secs(2), "{longest:?}");
     assert_eq!(shown["givesBack"], true);
     assert!(number(&shown["removed"]["bytes"]) > 1000, "{shown}");
@@ -185,7 +206,10 @@ fn killed_in_the_middle_it_goes_on_and_every_number_is_true() {
     for _ in 0..3 {
         server.restart();
         let file = server.other_party("events.db");
-        let gone = || -> i64 { file.query_row("SELECT coalesce(sum(removed), 0) FROM groups", [], |row| row.get(0)).expect("read") };
+        let gone = || -> i64 {
+            file.query_row("SELECT coalesce(sum(removed), 0) FROM groups", [], |row| row.get(0))
+                .expect("read")
+        };
         let before = gone();
         eventually("it prunes", || (gone() > before || gone() >= 5500).then_some(()));
         server.kill();
@@ -206,10 +230,19 @@ fn without_bounds_everything_stays_and_a_preview_says_what_others_would_do() {
     let now = now_ms();
     fill(&client, "old", 10, (now - 3000 * DAY_MS, 1000), 10);
     fill(&client, "new", 490, (now - DAY_MS, 1000), 10);
-    let asked = |query: &str| client.get(&format!("{RETENTION}?dryRun=true{query}")).expect(200).json()["preview"].clone();
+    let asked = |query: &str| {
+        client
+            .get(&format!("{RETENTION}?dryRun=true{query}"))
+            .expect(200)
+            .json()["preview"]
+            .clone()
+    };
     assert_eq!(asked("")["removed"], 0);
     let by_age = asked("&maxDays=30");
-    assert_eq!((&by_age["removed"], &by_age["byReason"]["age"]), (&json!(10), &json!(10)));
+    assert_eq!(
+        (&by_age["removed"], &by_age["byReason"]["age"]),
+        (&json!(10), &json!(10))
+    );
     let by_count = asked("&maxCount=100");
     assert_eq!((&by_count["removed"], &by_count["kept"]), (&json!(405), &json!(95)));
     assert_eq!(by_count["byWorth"]["firstsOfGroups"], 0, "{by_count}");

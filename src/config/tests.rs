@@ -136,7 +136,10 @@ fn short_times_are_allowed_and_reach_their_fields() {
     assert_eq!(settings.database.breaker.open_for, Duration::from_millis(100));
     assert_eq!(settings.database.retry.base_delay, Duration::from_millis(1));
     assert_eq!(settings.storage.spool_max_bytes, 2 << 20);
-    assert_eq!((settings.retention.max_bytes, settings.retention.max_count), (3 << 20, 0));
+    assert_eq!(
+        (settings.retention.max_bytes, settings.retention.max_count),
+        (3 << 20, 0)
+    );
     assert_eq!(settings.storage.data_dir, Path::new("1"));
 }
 

@@ -26,7 +26,7 @@ mod chunks;
 mod groups;
 mod rows;
 
-pub use chunks::{MOST_IN_CHUNK, Pace, in_chunks};
+pub use chunks::{Beside, MOST_IN_CHUNK, Pace, in_chunks};
 pub use groups::remove_groups;
 pub use rows::remove;
 

@@ -29,6 +29,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "events leave",
         sql: include_str!("schema/005_removal.sql"),
     },
+    Migration {
+        version: 6,
+        name: "what left by the log's bounds",
+        sql: include_str!("schema/006_retention.sql"),
+    },
 ];
 
 #[cfg(test)]

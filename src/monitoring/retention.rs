@@ -55,7 +55,11 @@ pub fn preview_view(preview: &Preview) -> Value {
 
 fn by_reason(counts: &[u64; Reason::ALL.len()]) -> Value {
     let reasons = Reason::ALL.iter().zip(counts);
-    Value::Object(reasons.map(|(reason, count)| (reason.name().to_owned(), json!(count))).collect())
+    Value::Object(
+        reasons
+            .map(|(reason, count)| (reason.name().to_owned(), json!(count)))
+            .collect(),
+    )
 }
 
 fn bounds_view(status: &RetentionStatus) -> Value {
@@ -81,7 +85,9 @@ fn run_view(run: &Run) -> Value {
 
 /// What the files below a folder take, so many folders deep; 0 where there is none.
 fn bytes_below(folder: &std::path::Path, depth: u32) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
     let of = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_dir() && depth > 0 => bytes_below(&entry.path(), depth - 1),
         Ok(meta) => meta.len(),

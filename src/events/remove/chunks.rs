@@ -29,16 +29,26 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone)]
 pub struct Pace {
     rows: usize,
+    longest: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rows: FIRST }
+        Self {
+            rows: FIRST,
+            longest: Duration::ZERO,
+        }
     }
 }
 
 impl Pace {
+    /// The longest that a chunk took so far, with its commit.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
     fn measured(&mut self, rows: usize, took: Duration) {
+        self.longest = self.longest.max(took);
         if took > AIM {
             self.rows = (self.rows / 2).max(FEWEST);
         } else if took < AIM / 2 && rows >= self.rows {

@@ -128,7 +128,11 @@ fn until_full(free: f64, events: f64, others: f64, until_bound: Option<f64>) -> 
 fn pace(samples: &VecDeque<Sample>, of: impl Fn(&Sample) -> u64) -> f64 {
     let mut paces = Vec::with_capacity(samples.len() * samples.len() / 2);
     for (number, later) in samples.iter().enumerate() {
-        for earlier in samples.iter().take(number).filter(|earlier| earlier.at_ms < later.at_ms) {
+        for earlier in samples
+            .iter()
+            .take(number)
+            .filter(|earlier| earlier.at_ms < later.at_ms)
+        {
             let grown = of(later) as f64 - of(earlier) as f64;
             paces.push(grown / (later.at_ms - earlier.at_ms) as f64 * DAY_MS);
         }
@@ -191,7 +195,11 @@ mod tests {
         assert_eq!(narrow.days_until_full, Some(1.0), "the disk comes before the bound");
         let both = samples(48, |hour| hour as u64 * 1000, |hour| hour as u64 * 500);
         let found = both.forecast(96_000, Some(24_000)).expect("known");
-        assert_eq!(found.days_until_full, Some(6.0), "a day of both, and then five of the others");
+        assert_eq!(
+            found.days_until_full,
+            Some(6.0),
+            "a day of both, and then five of the others"
+        );
         let shrinks = samples(48, |hour| 90_000 - hour as u64 * 1000, |_| 7);
         assert_eq!(shrinks.forecast(1, None).expect("known").days_until_full, None);
     }

@@ -53,7 +53,10 @@ impl Retention {
         let mut cutoff = i64::MIN;
         if let Some(Need::Before(ms)) = bounds.need(&measure, now_ms) {
             cutoff = first_place(ms);
-            let old = self.database.read(LOOK, move |c| space::count_before(c, cutoff)).await?;
+            let old = self
+                .database
+                .read(LOOK, move |c| space::count_before(c, cutoff))
+                .await?;
             preview.removed[Reason::Age as usize] = old;
             measure.take(old);
             measure.oldest_ms = None;
@@ -86,7 +89,10 @@ impl Retention {
     async fn step(&self, walk: &mut Walk, tell: &mut impl FnMut(i64, u16)) -> Result<ControlFlow<()>, DbError> {
         let began = clock::now();
         let after = walk.position();
-        let step = self.database.read(LOOK, move |c| walk::step(c, after, walk::STEP)).await?;
+        let step = self
+            .database
+            .read(LOOK, move |c| walk::step(c, after, walk::STEP))
+            .await?;
         if !walk.take(step, tell) {
             return Ok(ControlFlow::Break(()));
         }

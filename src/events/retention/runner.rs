@@ -92,7 +92,9 @@ impl Retention {
         self.keep_sample(&measure).await?;
         let mut doing = self.begin();
         for _ in 0..MOST_ROUNDS {
-            let Some(need) = self.bounds.need(&measure, doing.now_ms) else { break };
+            let Some(need) = self.bounds.need(&measure, doing.now_ms) else {
+                break;
+            };
             self.state.lock().is_running = true;
             if self.meet(need, &measure, &mut doing).await? == 0 {
                 break;
@@ -251,7 +253,11 @@ impl Retention {
     async fn give_back(&self, measure: &Measure, doing: &mut Doing) -> Result<(), DbError> {
         const GIVE: Operation = Operation::write("retention.give_back").idempotent();
         let (file, is_low) = (measure.used_bytes + measure.free_bytes, measure.lacking_bytes() > 0);
-        let (least, spare) = if is_low { (1, 0) } else { ((file / FREE_PART).max(FREE_BYTES), file / SPARE_PART) };
+        let (least, spare) = if is_low {
+            (1, 0)
+        } else {
+            ((file / FREE_PART).max(FREE_BYTES), file / SPARE_PART)
+        };
         if !measure.gives_back || measure.free_bytes < least {
             return Ok(());
         }
@@ -274,7 +280,11 @@ impl Retention {
             }
             doing.run.given_back_bytes += given;
             free = left;
-            pages = if took > AIM { (pages / 2).max(1) } else { (pages * 2).min(MOST_PAGES) };
+            pages = if took > AIM {
+                (pages / 2).max(1)
+            } else {
+                (pages * 2).min(MOST_PAGES)
+            };
             tokio::time::sleep(took.min(AIM)).await;
         }
         if is_low {

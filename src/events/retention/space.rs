@@ -41,7 +41,9 @@ pub fn measure(c: &Connection, path: &Path) -> rusqlite::Result<Measure> {
         bytes(number("PRAGMA freelist_count")?)?,
     );
     Ok(Measure {
-        events: number("SELECT sum(count) FROM event_totals")?.unwrap_or(0).unsigned_abs(),
+        events: number("SELECT sum(count) FROM event_totals")?
+            .unwrap_or(0)
+            .unsigned_abs(),
         oldest_ms: number("SELECT min(at) FROM events")?.map(ms_of),
         used_bytes: all.saturating_sub(free),
         free_bytes: free,
@@ -119,9 +121,11 @@ pub fn count_before(c: &Connection, end: i64) -> rusqlite::Result<u64> {
         |row| row.get(0),
     )?;
     let begins = crate::events::order::first_place(hour * HOUR_MS);
-    let rest: i64 = c.query_row("SELECT count(*) FROM events WHERE at >= ?1 AND at < ?2", [begins, end], |row| {
-        row.get(0)
-    })?;
+    let rest: i64 = c.query_row(
+        "SELECT count(*) FROM events WHERE at >= ?1 AND at < ?2",
+        [begins, end],
+        |row| row.get(0),
+    )?;
     Ok((whole + rest).unsigned_abs())
 }
 

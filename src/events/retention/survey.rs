@@ -29,6 +29,7 @@ impl Survey {
     }
 
     /// All of them.
+    #[cfg(test)]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }

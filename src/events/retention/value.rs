@@ -40,7 +40,13 @@ pub enum Tier {
 
 impl Tier {
     /// Every tier, the first to leave first.
-    pub const ALL: [Tier; 5] = [Self::Duplicate, Self::OfHour, Self::OfRelease, Self::Latest, Self::First];
+    pub const ALL: [Tier; 5] = [
+        Self::Duplicate,
+        Self::OfHour,
+        Self::OfRelease,
+        Self::Latest,
+        Self::First,
+    ];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
@@ -198,7 +204,11 @@ mod tests {
                 times.windows(2).map(of).collect()
             };
             let before: Vec<_> = worth(&times).into_iter().filter(|(_, worth)| *worth > level).collect();
-            let left: Vec<i64> = times[..1].iter().copied().chain(before.iter().map(|(ms, _)| *ms)).collect();
+            let left: Vec<i64> = times[..1]
+                .iter()
+                .copied()
+                .chain(before.iter().map(|(ms, _)| *ms))
+                .collect();
             assert_eq!(worth(&left), before);
         }
     }

@@ -54,7 +54,8 @@ pub fn step(c: &Connection, after: Option<(i64, i64)>, most: usize) -> rusqlite:
     Ok(Step { entries, facts })
 }
 
-const REST_OF_GROUP: &str = "SELECT at FROM events INDEXED BY events_by_group WHERE group_id = ?1 AND at > ?2 ORDER BY at LIMIT ?3";
+const REST_OF_GROUP: &str =
+    "SELECT at FROM events INDEXED BY events_by_group WHERE group_id = ?1 AND at > ?2 ORDER BY at LIMIT ?3";
 const FURTHER_GROUPS: &str =
     "SELECT group_id, at FROM events INDEXED BY events_by_group WHERE group_id > ?1 ORDER BY group_id, at LIMIT ?2";
 

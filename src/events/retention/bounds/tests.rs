@@ -39,7 +39,10 @@ fn nothing_leaves_at_a_bound_and_a_little_more_than_the_surplus_above_it() {
         max_count: Some(3),
         ..Bounds::default()
     };
-    assert_eq!(few.need(&Measure { events: 4, ..fine() }, NOW), Some(Need::Events(Reason::Count, 1)));
+    assert_eq!(
+        few.need(&Measure { events: 4, ..fine() }, NOW),
+        Some(Need::Events(Reason::Count, 1))
+    );
     let large = Measure {
         used_bytes: 101 * MIB,
         ..fine()
@@ -52,7 +55,11 @@ fn nothing_leaves_at_a_bound_and_a_little_more_than_the_surplus_above_it() {
         oldest_ms: Some(NOW - 10 * 86_400_000 - 1),
         ..many
     };
-    assert_eq!(BOUNDS.need(&old, NOW), Some(Need::Before(NOW - 10 * 86_400_000)), "age first");
+    assert_eq!(
+        BOUNDS.need(&old, NOW),
+        Some(Need::Before(NOW - 10 * 86_400_000)),
+        "age first"
+    );
 }
 
 #[test]
@@ -79,7 +86,10 @@ fn the_smaller_budget_counts_and_no_bound_asks_for_nothing() {
         ..fine()
     };
     assert_eq!(off.need(&huge, NOW), None);
-    assert_eq!(Bounds::from(&RetentionSettings::default()).cutoff_ms(NOW), Some(NOW - 90 * 86_400_000));
+    assert_eq!(
+        Bounds::from(&RetentionSettings::default()).cutoff_ms(NOW),
+        Some(NOW - 90 * 86_400_000)
+    );
 }
 
 #[test]
@@ -95,7 +105,10 @@ fn a_low_disk_takes_more_but_leaves_a_quarter_of_the_budget() {
     assert_eq!(BOUNDS.wanted_for_disk(&low(255, 90)) / MIB, 64);
     assert_eq!(BOUNDS.wanted_for_disk(&low(1, 90)), 65 * MIB, "25 MiB stay");
     assert_eq!(BOUNDS.wanted_for_disk(&low(1, 20)), 0, "below the floor nothing leaves");
-    assert!(matches!(BOUNDS.need(&low(1, 90), NOW), Some(Need::Events(Reason::Disk, _))));
+    assert!(matches!(
+        BOUNDS.need(&low(1, 90), NOW),
+        Some(Need::Events(Reason::Disk, _))
+    ));
     let free_within = Measure {
         free_bytes: 64 * MIB,
         ..low(255, 90)

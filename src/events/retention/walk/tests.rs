@@ -120,7 +120,11 @@ fn the_samples_are_the_first_the_latest_and_those_of_hours_and_releases() {
         let release = if minute < 90 { "1.0" } else { "1.1" };
         rows.event(1, first_place(begin + minute * 60_000), Some(release));
     }
-    let tiers: Vec<(i64, Tier)> = rows.ranks(STEP).into_iter().map(|(at, rank)| (at, Tier::of(rank))).collect();
+    let tiers: Vec<(i64, Tier)> = rows
+        .ranks(STEP)
+        .into_iter()
+        .map(|(at, rank)| (at, Tier::of(rank)))
+        .collect();
     let place = |minute: i64| first_place(begin + minute * 60_000);
     let of = |tier: Tier| -> Vec<i64> { tiers.iter().filter(|(_, t)| *t == tier).map(|(at, _)| *at).collect() };
     assert_eq!(of(Tier::First), [place(0)]);
@@ -145,6 +149,9 @@ fn a_step_reads_the_index_alone() {
             })
             .expect("explained");
         assert_eq!(plan.len(), 1, "{plan:?}");
-        assert!(plan[0].starts_with("SEARCH events USING COVERING INDEX events_by_group"), "{plan:?}");
+        assert!(
+            plan[0].starts_with("SEARCH events USING COVERING INDEX events_by_group"),
+            "{plan:?}"
+        );
     }
 }
