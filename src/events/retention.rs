@@ -27,6 +27,7 @@ use crate::db::{Database, DbError, Operation};
 
 mod bounds;
 mod forecast;
+mod giving;
 mod pruning;
 mod runner;
 mod space;
@@ -70,6 +71,8 @@ pub struct RetentionStatus {
     pub budget_bytes: Option<u64>,
     /// What ever left, in the order of [`Reason::ALL`].
     pub left: [Left; Reason::ALL.len()],
+    /// What hands removed: by purges, and by the erasure of users.
+    pub left_by_hand: [u64; 2],
     /// The last run that did something, since the start.
     pub last_run: Option<Run>,
     /// Whether one runs now.
@@ -98,6 +101,7 @@ impl RetentionStatus {
 struct State {
     measure: Option<Measure>,
     left: [Left; Reason::ALL.len()],
+    left_by_hand: [u64; 2],
     last_run: Option<Run>,
     is_running: bool,
     next_look: Timestamp,
@@ -145,6 +149,7 @@ impl Retention {
             measure: state.measure,
             budget_bytes: self.bounds.budget(state.measure.and_then(|measure| measure.space)),
             left: state.left,
+            left_by_hand: state.left_by_hand,
             last_run: state.last_run,
             is_running: state.is_running,
             next_look: state.next_look,
@@ -163,10 +168,11 @@ impl Retention {
     async fn measure(&self) -> Result<Measure, DbError> {
         const MEASURE: Operation = Operation::point("retention.measure");
         let path = self.database.path().to_owned();
-        let read = move |c: &rusqlite::Connection| Ok((space::measure(c, &path)?, space::left(c)?));
-        let (measure, left) = self.database.read(MEASURE, read).await?;
+        let read =
+            move |c: &rusqlite::Connection| Ok((space::measure(c, &path)?, space::left(c)?, space::left_by_hand(c)?));
+        let (measure, left, by_hand) = self.database.read(MEASURE, read).await?;
         let mut state = self.state.lock();
-        (state.measure, state.left) = (Some(measure), left);
+        (state.measure, state.left, state.left_by_hand) = (Some(measure), left, by_hand);
         Ok(measure)
     }
 

@@ -36,8 +36,11 @@ impl Monitor {
 
     /// What ever left, by reason.
     pub fn removed_view(&self) -> Value {
-        let left = self.retention.status().left;
-        by_reason(&left.map(|left| left.events))
+        let status = self.retention.status();
+        let mut removed = by_reason(&status.left.map(|left| left.events));
+        let [purge, erased] = status.left_by_hand;
+        (removed["purge"], removed["erased"]) = (json!(purge), json!(erased));
+        removed
     }
 }
 

@@ -179,7 +179,9 @@ mod tests {
             events: minute as u64 * 1000,
             others: 0,
         };
-        (0..10).for_each(|minute| drop(samples.add(at(minute))));
+        for minute in 0..10 {
+            samples.add(at(minute));
+        }
         assert_eq!(samples.forecast(1000, None), None);
         samples.add(at(10));
         let found = samples.forecast(1_440_000, None).expect("ten minutes are something");

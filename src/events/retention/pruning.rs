@@ -23,6 +23,8 @@ const LOOK: Operation = Operation::scan("retention.look");
 const PRUNE: Operation = Operation::write("retention.prune");
 /// Places gathered before they leave together: 1 MiB.
 const GATHERED: usize = 1 << 17;
+/// On a low disk so many leave before the log is shortened.
+const A_LITTLE: usize = 256;
 /// Between two steps of a walk: as long as the last one took, and no longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -144,10 +146,16 @@ impl Retention {
             received_until_ms: doing.now_ms,
             ..Terms::default()
         };
-        let done = in_chunks(&self.database, PRUNE, places, terms, &mut doing.pace, Some(beside)).await;
-        doing.note_step(doing.pace.longest());
-        let (removed, _) = done?;
-        doing.run.removed[reason as usize] += removed.events;
-        Ok(removed.events)
+        let is_low = reason == Reason::Disk;
+        let part = if is_low { A_LITTLE } else { GATHERED };
+        let before = doing.run.removed[reason as usize];
+        for part in places.chunks(part) {
+            let (beside, pace) = (Some(Arc::clone(&beside)), &mut doing.pace);
+            let done = in_chunks(&self.database, PRUNE, part, terms, pace, beside).await;
+            doing.note_step(doing.pace.longest());
+            doing.run.removed[reason as usize] += done?.0.events;
+            self.shorten_log(is_low).await;
+        }
+        Ok(doing.run.removed[reason as usize] - before)
     }
 }

@@ -9,8 +9,7 @@ use super::bounds::{Measure, Need, Reason};
 use super::space;
 use super::{Retention, Run, State};
 use crate::clock;
-use crate::db::{Checkpoint, DbError, Effect, Operation};
-use crate::events::index;
+use crate::db::{DbError, Effect, Operation};
 use crate::events::occurrence::NewEvent;
 use crate::events::remove::{Pace, remove_groups};
 
@@ -28,18 +27,8 @@ const GROUPS_A_JOB: u32 = 50;
 const GROUP_AGE: Duration = Duration::from_secs(90 * 86_400);
 /// Rounds of one look; the next look goes on.
 const MOST_ROUNDS: usize = 8;
-/// Pages that one step of the text index's merge writes, and most of such steps in a round.
-const MERGE_PAGES: u32 = 48;
-const MOST_MERGES: usize = 4000;
-/// Free pages are given back from this part of the file on, and from so many bytes.
-const FREE_PART: u64 = 10;
-const FREE_BYTES: u64 = 1 << 20;
-/// So much of the file stays free for what comes: this part.
-const SPARE_PART: u64 = 20;
-/// What a step of giving back may take, and its pages at first, at least and at most.
-const AIM: Duration = Duration::from_millis(25);
-const FIRST_PAGES: u32 = 32;
-const MOST_PAGES: u32 = 4096;
+/// The longest pause between two write jobs.
+pub(super) const AIM: Duration = Duration::from_millis(25);
 
 /// What a run has done so far.
 pub(super) struct Doing {
@@ -83,7 +72,7 @@ impl Retention {
         let mut state = self.state.lock();
         state.is_running = false;
         state.next_look = self.clock.wall() + pause;
-        state.last_error = looked.err().map(|error| error.to_string());
+        state.last_error = looked.err().map(|error| error.told().sentence().to_owned());
     }
 
     /// One look, and all that follows from it.
@@ -99,7 +88,7 @@ impl Retention {
             if self.meet(need, &measure, &mut doing).await? == 0 {
                 break;
             }
-            self.merge(&mut doing).await?;
+            self.merge(measure.lacking_bytes() > 0, &mut doing).await?;
             measure = self.measure().await?;
         }
         if with_groups {
@@ -202,24 +191,6 @@ impl Retention {
         Ok(())
     }
 
-    /// Lets the text index clear away what it held of the events that left.
-    async fn merge(&self, doing: &mut Doing) -> Result<(), DbError> {
-        const MERGE: Operation = Operation::write("retention.merge").idempotent();
-        for _ in 0..MOST_MERGES {
-            let job = |c: &rusqlite::Connection| {
-                let began = clock::now();
-                Ok(Effect::Commit((began, index::rows::merge(c, MERGE_PAGES)?)))
-            };
-            let (began, merged) = self.database.write(MERGE, job).await?;
-            doing.note_step(clock::since(began));
-            if !merged {
-                break;
-            }
-            tokio::time::sleep(clock::since(began).min(AIM)).await;
-        }
-        Ok(())
-    }
-
     /// Groups that have no event any more, and that nobody touched, after as long as an event may be kept.
     async fn leave_groups(&self, doing: &mut Doing) -> Result<(), DbError> {
         const FIND: Operation = Operation::scan("retention.old_groups");
@@ -247,51 +218,5 @@ impl Retention {
             doing.run.groups += gone as u64;
             tokio::time::sleep(clock::since(began).min(AIM)).await;
         }
-    }
-
-    /// Gives free pages back to the disk, where they are many or the disk is low.
-    async fn give_back(&self, measure: &Measure, doing: &mut Doing) -> Result<(), DbError> {
-        const GIVE: Operation = Operation::write("retention.give_back").idempotent();
-        let (file, is_low) = (measure.used_bytes + measure.free_bytes, measure.lacking_bytes() > 0);
-        let (least, spare) = if is_low {
-            (1, 0)
-        } else {
-            ((file / FREE_PART).max(FREE_BYTES), file / SPARE_PART)
-        };
-        if !measure.gives_back || measure.free_bytes < least {
-            return Ok(());
-        }
-        let mut pages = FIRST_PAGES;
-        let mut free = measure.free_bytes;
-        while free > spare {
-            let job = move |c: &rusqlite::Connection| {
-                let began = clock::now();
-                let left = space::give_back(c, pages)?;
-                let size: i64 = c.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-                Ok(Effect::Commit((began, left * size.unsigned_abs())))
-            };
-            let (began, left) = self.database.write(GIVE, job).await?;
-            let took = clock::since(began);
-            doing.note_step(took);
-            // What ingest took or left meanwhile is no gift; no step that gives nothing is repeated.
-            let given = free.saturating_sub(left);
-            if given == 0 {
-                break;
-            }
-            doing.run.given_back_bytes += given;
-            free = left;
-            pages = if took > AIM {
-                (pages / 2).max(1)
-            } else {
-                (pages * 2).min(MOST_PAGES)
-            };
-            tokio::time::sleep(took.min(AIM)).await;
-        }
-        if is_low {
-            let database = self.database.clone();
-            // Only a checkpoint makes the file itself smaller; one that can't be made now is made by the log's keeper.
-            let _ = tokio::task::spawn_blocking(move || database.checkpoint(Checkpoint::Truncate)).await;
-        }
-        Ok(())
     }
 }

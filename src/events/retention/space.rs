@@ -14,6 +14,8 @@ use crate::events::order::ms_of;
 use crate::events::remove::Removed;
 use crate::events::store::HOUR_MS;
 
+/// The kind of a receipt: the erasure of a user.
+const ERASURE: i64 = 1;
 /// SQLite's number of a file that gives its free pages back when it is told to.
 const INCREMENTAL: i64 = 2;
 
@@ -87,6 +89,18 @@ pub fn left(c: &Connection) -> rusqlite::Result<[Left; Reason::ALL.len()]> {
         }
     }
     Ok(left)
+}
+
+/// Events that hands removed: by purges, or of one event, and by the erasure of users; as the receipts tell.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn left_by_hand(c: &Connection) -> rusqlite::Result<[u64; 2]> {
+    let sums = "SELECT coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind <> ?1), 0),
+                       coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind = ?1), 0) FROM purges";
+    let count = |row: &rusqlite::Row<'_>, index| Ok::<_, rusqlite::Error>(row.get::<_, i64>(index)?.unsigned_abs());
+    c.prepare_cached(sums)?
+        .query_row([ERASURE], |row| Ok([count(row, 0)?, count(row, 1)?]))
 }
 
 /// Gives back about so many free pages; how many are left.

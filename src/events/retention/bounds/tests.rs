@@ -101,8 +101,9 @@ fn a_low_disk_takes_more_but_leaves_a_quarter_of_the_budget() {
     };
     // 256 MiB is little, and 320 are wanted.
     assert_eq!(BOUNDS.need(&low(256, 90), NOW), None);
-    assert_eq!(low(255, 90).lacking_bytes() / MIB, 64);
-    assert_eq!(BOUNDS.wanted_for_disk(&low(255, 90)) / MIB, 64);
+    assert_eq!(low(255, 90).lacking_bytes(), 65 * MIB);
+    assert_eq!(BOUNDS.wanted_for_disk(&low(255, 90)), 65 * MIB);
+    assert_eq!(BOUNDS.wanted_for_disk(&low(255, 80)), 55 * MIB, "25 MiB stay");
     assert_eq!(BOUNDS.wanted_for_disk(&low(1, 90)), 65 * MIB, "25 MiB stay");
     assert_eq!(BOUNDS.wanted_for_disk(&low(1, 20)), 0, "below the floor nothing leaves");
     assert!(matches!(
@@ -110,7 +111,7 @@ fn a_low_disk_takes_more_but_leaves_a_quarter_of_the_budget() {
         Some(Need::Events(Reason::Disk, _))
     ));
     let free_within = Measure {
-        free_bytes: 64 * MIB,
+        free_bytes: 65 * MIB,
         ..low(255, 90)
     };
     assert_eq!(BOUNDS.need(&free_within, NOW), None, "giving back is enough");
