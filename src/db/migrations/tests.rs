@@ -102,3 +102,19 @@ fn a_file_that_is_gone_is_not_made_anew_over_what_it_held() {
     std::fs::remove_file(log).expect("removed");
     prepare(&path, 77, STEPS, false).expect("begun anew");
 }
+
+#[test]
+fn a_new_file_gives_its_pages_back_where_that_is_wanted_and_one_that_exists_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("folder");
+    for (name, first, then) in [("giving.db", true, false), ("keeping.db", false, true)] {
+        let path = folder.path().join(name);
+        for gives_back in [first, then] {
+            prepare(&path, 77, STEPS, gives_back).expect("made");
+            let file = Connection::open(&path).expect("opens");
+            let found: i64 = file
+                .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
+                .expect("read");
+            assert_eq!(found == 2, first, "{name}");
+        }
+    }
+}

@@ -79,7 +79,7 @@ impl Retention {
             self.shorten_log(is_low).await;
             pages = match took > AIM {
                 true => (pages / 2).max(1),
-                false if is_low => pages,
+                false if is_low || took > AIM / 2 => pages,
                 false => (pages * 2).min(MOST_PAGES),
             };
             tokio::time::sleep(took.min(AIM)).await;

@@ -189,3 +189,6 @@ pub fn samples(c: &Connection) -> rusqlite::Result<Vec<Sample>> {
     })?
     .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ use crate::events::order::{end_of_ms, first_place};
 
 /// Entries of one step: a few milliseconds.
 pub const STEP: usize = 8192;
+/// Groups and releases of one step that are looked up: a step over many small groups ends early.
+const MOST_LOOKED_UP: usize = 1000;
 /// So many of the newest events of a group are kept as long as anything else can leave.
 pub const LATEST: usize = 20;
 
@@ -27,7 +29,7 @@ pub struct Step {
     facts: BTreeMap<i64, Facts>,
 }
 
-/// Reads the entries after one, at most `most`; none at the end.
+/// Reads the entries after one, at most `most` (not 0); none at the end.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -45,12 +47,22 @@ pub fn step(c: &Connection, after: Option<(i64, i64)>, most: usize) -> rusqlite:
         let found = further.query_map((above, limit(room)), |row| Ok((row.get(0)?, row.get(1)?)))?;
         entries.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
     }
-    let mut facts = BTreeMap::new();
-    for (group, _) in &entries {
-        if !facts.contains_key(group) {
-            facts.insert(*group, facts_of(c, *group)?);
+    let (mut facts, mut looked_up) = (BTreeMap::new(), 0);
+    let (known, mut end) = (after.map(|(group, _)| group), entries.len());
+    for (number, (group, _)) in entries.iter().enumerate() {
+        // What is known of the group that the last step ended in, the walk has kept.
+        if Some(*group) == known || facts.contains_key(group) {
+            continue;
         }
+        if looked_up > MOST_LOOKED_UP {
+            end = number;
+            break;
+        }
+        let of = facts_of(c, *group)?;
+        looked_up += 1 + of.releases.len();
+        facts.insert(*group, of);
     }
+    entries.truncate(end);
     Ok(Step { entries, facts })
 }
 
