@@ -23,6 +23,7 @@ use crate::alerts::Alerts;
 use crate::api::{self, Draining};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Loaded, Settings};
+use crate::events::remove::Purges;
 use crate::events::{self, Capture, EventLog, Spool};
 use crate::http::{Databases, Door, Skin, SourceDoor, catchers, methods_table, panics};
 use crate::monitoring::{Evidence, Monitor, Requests};
@@ -66,6 +67,8 @@ struct Parts {
     databases: Arc<Databases>,
     /// The event log.
     log: EventLog,
+    /// Removals of events on purpose.
+    purges: Purges,
     /// The way in for our own errors.
     capture: Capture,
     /// Time.
@@ -189,6 +192,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     }
     let operation = &settings.database.operation;
     let log = EventLog::start(databases.events.clone(), spool, captures, operation);
+    let purges = Purges::start(databases.events.clone(), log.clone());
     let requests = Arc::new(Requests::starting_at(clock.now()));
     let monitor = Monitor::new(
         (databases.app.clone(), databases.events.clone()),
@@ -202,6 +206,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         instance,
         databases,
         log,
+        purges,
         capture,
         clock,
         requests,
@@ -253,6 +258,7 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         .manage(clock)
         .manage(parts.databases)
         .manage(parts.log)
+        .manage(parts.purges)
         .manage(door)
         .manage(sources)
         .manage(parts.monitor)

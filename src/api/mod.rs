@@ -14,6 +14,7 @@ mod groups;
 mod health;
 mod pool;
 mod problems;
+mod purges;
 mod queries;
 mod sentry;
 mod session;
@@ -35,6 +36,7 @@ pub fn routes() -> Vec<rocket::Route> {
         stream::routes(),
         errors::routes(),
         groups::routes(),
+        purges::routes(),
         sentry::routes(),
         data::routes(),
         databases::routes(),
