@@ -23,6 +23,7 @@ use crate::alerts::Alerts;
 use crate::api::{self, Draining};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Loaded, Settings};
+use crate::events::remove::Purges;
 use crate::events::retention::{Bounds, Retention};
 use crate::events::{self, Capture, EventLog, Spool};
 use crate::http::{Databases, Door, Skin, SourceDoor, catchers, methods_table, panics};
@@ -67,6 +68,8 @@ struct Parts {
     databases: Arc<Databases>,
     /// The event log.
     log: EventLog,
+    /// Removals of events on purpose.
+    purges: Purges,
     /// The way in for our own errors.
     capture: Capture,
     /// Time.
@@ -197,6 +200,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         capture.clone(),
         Arc::clone(&clock),
     );
+    let purges = Purges::start(databases.events.clone(), log.clone());
     let requests = Arc::new(Requests::starting_at(clock.now()));
     let monitor = Monitor::new(
         (databases.app.clone(), databases.events.clone()),
@@ -210,6 +214,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         instance,
         databases,
         log,
+        purges,
         capture,
         clock,
         requests,
@@ -261,6 +266,7 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         .manage(clock)
         .manage(parts.databases)
         .manage(parts.log)
+        .manage(parts.purges)
         .manage(door)
         .manage(sources)
         .manage(parts.monitor)

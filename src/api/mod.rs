@@ -14,6 +14,7 @@ mod groups;
 mod health;
 mod pool;
 mod problems;
+mod purges;
 mod queries;
 mod retention;
 mod sentry;
@@ -37,6 +38,7 @@ pub fn routes() -> Vec<rocket::Route> {
         stream::routes(),
         errors::routes(),
         groups::routes(),
+        purges::routes(),
         sentry::routes(),
         data::routes(),
         databases::routes(),

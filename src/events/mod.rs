@@ -8,7 +8,7 @@
 //!
 //! What must stay true: accepted = stored + spooled + dropped + in flight ([`LedgerSnapshot`]); an acknowledged event is on
 //! disk; nothing in here reports its own failures as events. Floors above may use what is re-exported here, and `parse`,
-//! `query`, `life`, `group` and `retention` for their functions.
+//! `query`, `life`, `group`, `remove` and `retention` for their functions.
 
 mod capture;
 pub mod classify;

@@ -3,6 +3,7 @@
 //! ```text
 //! places ─▶ chunks (write jobs of some milliseconds each, ingest goes in between) ─▶ rows: delete, count, tell
 //! groups without events that nobody touched ─▶ groups
+//! a person: preview ─▶ purges (the task) ─▶ receipts; of a user: erasure, erased (never taken in again)
 //! ```
 //! What a group is once events of it left: its row stays, with status, history and keys, so that a resolved group can come
 //! back and every id that was ever told goes on naming it. Its `count`, `firstSeen`, `lastSeen`, hours, releases and users
@@ -23,11 +24,20 @@ use serde::{Deserialize, Serialize};
 use super::model::{ErrorType, Severity};
 
 mod chunks;
+mod erased;
+mod erasure;
 mod groups;
+mod preview;
+mod purges;
+mod receipts;
 mod rows;
 
 pub use chunks::{Beside, MOST_IN_CHUNK, Pace, in_chunks};
+pub(in crate::events) use erased::Erased;
 pub use groups::remove_groups;
+pub use preview::{bound_of, preview, token};
+pub use purges::Purges;
+pub use receipts::{Asked, Counts, Kind, Receipt, Status};
 pub use rows::remove;
 
 #[cfg(test)]
@@ -103,7 +113,7 @@ pub struct Taken {
     pub groups: BTreeMap<i64, i64>,
 }
 
-/// How many events of each of these groups, and of those it swallowed, have left; `roots` is a JSON list of groups that are left.
+/// How many events of each of these groups, and of those it swallowed, have left; `roots` is a JSON list.
 ///
 /// # Errors
 /// Those of SQLite.

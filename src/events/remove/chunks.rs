@@ -59,7 +59,9 @@ impl Pace {
 
 /// What else belongs to a chunk, in its transaction: it is told what was taken and the last place of the chunk. `false`
 /// undoes the chunk and ends the removal. It may run again for the same chunk.
-pub type Beside = Arc<dyn Fn(&Connection, &Taken, i64) -> rusqlite::Result<bool> + Send + Sync>;
+pub type Beside = Arc<Also>;
+
+type Also = dyn Fn(&Connection, &Taken, i64) -> rusqlite::Result<bool> + Send + Sync;
 
 /// Removes the events of these places, chunk by chunk; what left, and whether it went to its end. After an error some
 /// chunks are done, and calling again with the same places does the rest. A chunk whose commit wasn't known to have gone
@@ -97,12 +99,7 @@ pub async fn in_chunks(
 type One = Effect<(Instant, Option<Taken>)>;
 
 /// One chunk, with when it began.
-fn one(
-    c: &Connection,
-    chunk: &[i64],
-    terms: Terms,
-    beside: Option<&(dyn Fn(&Connection, &Taken, i64) -> rusqlite::Result<bool> + Send + Sync)>,
-) -> rusqlite::Result<One> {
+fn one(c: &Connection, chunk: &[i64], terms: Terms, beside: Option<&Also>) -> rusqlite::Result<One> {
     let began = clock::now();
     let taken = remove(c, chunk, terms)?;
     if let (Some(beside), Some(last)) = (beside, taken.done.checked_sub(1).and_then(|last| chunk.get(last)))

@@ -27,6 +27,7 @@ pub(super) const TEXT_BYTES: &str = "octet_length(message) + coalesce(octet_leng
 /// # Errors
 /// Those of SQLite; the caller's savepoint undoes all of it.
 pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<Taken> {
+    let _wiping = Wiping::begin(c)?;
     let began = clock::now();
     let mut taken = Taken::default();
     let mut hours = Hours::default();
@@ -74,5 +75,23 @@ impl Counted {
             time_ms: row.get(3)?,
             bytes: (row.get::<_, i64>(4)? + BYTES_BESIDE_TEXT).unsigned_abs(),
         })
+    }
+}
+
+/// While it lives, what this connection deletes is overwritten with zeros, also in pages that become free.
+pub(super) struct Wiping<'c>(&'c Connection);
+
+impl<'c> Wiping<'c> {
+    /// Begins.
+    pub fn begin(c: &'c Connection) -> rusqlite::Result<Self> {
+        c.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
+        Ok(Self(c))
+    }
+}
+
+impl Drop for Wiping<'_> {
+    fn drop(&mut self) {
+        // As every writer has it. Should it stay on, that costs time and nothing else.
+        let _ = self.0.query_row("PRAGMA secure_delete = FAST", [], |_| Ok(()));
     }
 }

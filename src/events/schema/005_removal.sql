@@ -48,3 +48,6 @@ CREATE TABLE erased_users (
 CREATE INDEX erased_users_by_end ON erased_users (ends);
 CREATE TABLE erased_users_key (one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL) STRICT;
 INSERT INTO erased_users_key VALUES (1, randomblob(32));
+
+-- Zeros that fill the file's free pages while those of an erasure are overwritten; empty otherwise.
+CREATE TABLE wiped_pages (id INTEGER PRIMARY KEY, zeros BLOB NOT NULL) STRICT;
