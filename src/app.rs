@@ -23,6 +23,8 @@ use crate::alerts::Alerts;
 use crate::api::{self, Draining};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Loaded, Settings};
+use crate::events::remove::Purges;
+use crate::events::retention::{Bounds, Retention};
 use crate::events::{self, Capture, EventLog, Spool};
 use crate::http::{Databases, Door, Skin, SourceDoor, catchers, methods_table, panics};
 use crate::monitoring::{Evidence, Monitor, Requests};
@@ -66,6 +68,8 @@ struct Parts {
     databases: Arc<Databases>,
     /// The event log.
     log: EventLog,
+    /// Removals of events on purpose.
+    purges: Purges,
     /// The way in for our own errors.
     capture: Capture,
     /// Time.
@@ -189,10 +193,18 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     }
     let operation = &settings.database.operation;
     let log = EventLog::start(databases.events.clone(), spool, captures, operation);
+    let retention = Retention::new(
+        databases.events.clone(),
+        log.clone(),
+        Bounds::from(&settings.retention),
+        capture.clone(),
+        Arc::clone(&clock),
+    );
+    let purges = Purges::start(databases.events.clone(), log.clone());
     let requests = Arc::new(Requests::starting_at(clock.now()));
     let monitor = Monitor::new(
         (databases.app.clone(), databases.events.clone()),
-        log.clone(),
+        (log.clone(), retention),
         Arc::clone(&requests),
         data_dir.clone(),
         Arc::clone(&clock),
@@ -202,6 +214,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         instance,
         databases,
         log,
+        purges,
         capture,
         clock,
         requests,
@@ -253,6 +266,7 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         .manage(clock)
         .manage(parts.databases)
         .manage(parts.log)
+        .manage(parts.purges)
         .manage(door)
         .manage(sources)
         .manage(parts.monitor)

@@ -134,6 +134,8 @@ fn the_settings_are_those_of_the_program() {
             Some("seconds") => " s",
             Some("milliseconds") => " ms",
             Some("MiB") => " MiB",
+            Some("days") => " days",
+            Some("percent") => " %",
             _ => "",
         };
         let default = setting["default"]

@@ -1,5 +1,5 @@
 //! The event log with few and with many events: lists, searches and statistics at 100 thousand and at a million, and
-//! batch ingest against a bare loop.
+//! batch ingest against a bare loop; and how long an event waits while a hundred thousand others leave.
 //!
 //! `cargo bench --bench events` (`-- --quick` only checks that it runs; `-- --events 10000000` takes ten million). Events
 //! go in by the real path, from NDJSON to the commit, while the text index follows in the background.
@@ -9,6 +9,7 @@ mod common;
 
 mod bare;
 mod made;
+mod pruning;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,8 @@ struct Sizes {
     few: u64,
     many: u64,
     repeats: u32,
+    /// Events that leave while others come.
+    leaving: u64,
 }
 
 impl Sizes {
@@ -40,6 +43,7 @@ impl Sizes {
             few: 100_000,
             many: 1_000_000,
             repeats: 400,
+            leaving: 100_000,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -49,6 +53,7 @@ impl Sizes {
                         few: 5_000,
                         many: 10_000,
                         repeats: 20,
+                        leaving: 4_000,
                     }
                 }
                 "--bench" => {}
@@ -81,7 +86,10 @@ impl Log {
             path: folder.join("events.db"),
             application_id: 1,
             migrations: events::MIGRATIONS,
-            settings: DatabaseSettings::default(),
+            settings: DatabaseSettings {
+                gives_pages_back: true,
+                ..DatabaseSettings::default()
+            },
         };
         let clock = SystemClock::shared();
         let database = Database::open(options, clock.clone(), Arc::new(Unobserved)).expect("opens");
@@ -311,6 +319,8 @@ async fn main() {
         ms(most),
         ms(longest)
     );
+
+    pruning::print(sizes.leaving).await;
 
     let mut table = Table::new(&[
         "reading, ms",

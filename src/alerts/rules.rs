@@ -18,6 +18,8 @@ pub struct Facts {
     pub error_rate: f64,
     /// Requests answered in the last minute.
     pub requests_last_minute: u64,
+    /// Why the event log isn't what its bounds say, in words.
+    pub retention: Option<String>,
 }
 
 /// An alert that the facts justify.
@@ -53,6 +55,7 @@ pub fn rules(facts: &Facts) -> Vec<Alert> {
     alerts.extend(error_rate(facts));
     alerts.extend(event_loss(facts));
     alerts.extend(spooled(facts));
+    alerts.extend(retention(facts));
     alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
     alerts
 }
@@ -196,6 +199,21 @@ fn spooled(facts: &Facts) -> Option<Alert> {
             facts.events_spooled
         ),
         runbook: steps(&["Nothing to do, unless it lasts: then look at the events.write circuit breaker."]),
+    })
+}
+
+fn retention(facts: &Facts) -> Option<Alert> {
+    let problem = facts.retention.as_ref()?;
+    Some(Alert {
+        id: "retention".into(),
+        severity: Gravity::High,
+        title: "The event log is not within its usual bounds".into(),
+        detail: format!("{problem}."),
+        runbook: steps(&[
+            "Free space on the disk; `GET /api/monitoring/retention` shows what events.db, its log, the spool and evidence/ take.",
+            "Lower MAINSTAY_EVENTS_MAX_MIB or MAINSTAY_EVENTS_MAX_DAYS, so that the log leaves more room by itself.",
+            "A file that can't give pages back wants one VACUUM while Mainstay is stopped: the README says how.",
+        ]),
     })
 }
 

@@ -41,6 +41,7 @@ impl Alerts {
             events_spooled: ledger.spooled,
             error_rate: requests.error_rate,
             requests_last_minute: requests.last_minute,
+            retention: monitor.retention.status().problem(),
         };
         self.since(rules(&facts), monitor.clock.wall())
     }

@@ -6,6 +6,7 @@
 use rocket::data::Data;
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, post, routes};
+use uuid::Uuid;
 
 use crate::events::query::List;
 use crate::events::{EventLog, LoggedEvent, parse, query};
@@ -64,17 +65,23 @@ async fn one(
     log: &State<EventLog>,
 ) -> ApiResult<Json<LoggedEvent>> {
     let Some(id) = parse::id(id) else {
-        return Err(Problem::invalid(
-            "id",
-            "must be a UUID, with dashes or as 32 hexadecimal digits",
-        ));
+        return Err(not_an_id());
     };
-    match query::get(&events.0, id).await? {
-        Some(found) => Ok(Json(found)),
-        None => match log.spool_status().events {
-            0 => Err(Problem::new(Code::NotFound, format!("There is no error event {id}."))),
-            waiting => Err(may_be_waiting(waiting)),
-        },
+    query::get(&events.0, id)
+        .await?
+        .map(Json)
+        .ok_or_else(|| missing(id, log))
+}
+
+pub(super) fn not_an_id() -> Problem {
+    Problem::invalid("id", "must be a UUID, with dashes or as 32 hexadecimal digits")
+}
+
+/// 404, unless it may still come.
+pub(super) fn missing(id: Uuid, log: &EventLog) -> Problem {
+    match log.spool_status().events {
+        0 => Problem::new(Code::NotFound, format!("There is no error event {id}.")),
+        waiting => may_be_waiting(waiting),
     }
 }
 

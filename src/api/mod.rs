@@ -14,7 +14,9 @@ mod groups;
 mod health;
 mod pool;
 mod problems;
+mod purges;
 mod queries;
+mod retention;
 mod sentry;
 mod session;
 mod stats;
@@ -27,6 +29,7 @@ pub fn routes() -> Vec<rocket::Route> {
     let all = [
         health::routes(),
         stats::routes(),
+        retention::routes(),
         breakers::routes(),
         active::routes(),
         pool::routes(),
@@ -35,6 +38,7 @@ pub fn routes() -> Vec<rocket::Route> {
         stream::routes(),
         errors::routes(),
         groups::routes(),
+        purges::routes(),
         sentry::routes(),
         data::routes(),
         databases::routes(),

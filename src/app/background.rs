@@ -1,4 +1,5 @@
-//! What runs besides requests (floor 7): the probes of both databases, and a look at health and alerts every second.
+//! What runs besides requests (floor 7): the probes of both databases, the bounds of the event log, and a look at health
+//! and alerts every second.
 //!
 //! What must stay true: a panic of a task becomes one event and the task starts anew; every task ends with its handle.
 
@@ -22,8 +23,6 @@ use crate::monitoring::Monitor;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at health: what happens in between is dated at most this late.
 const LOOK: Duration = Duration::from_secs(1);
-/// Looks between two samples of the files' sizes.
-const LOOKS_A_SAMPLE: u64 = 60;
 
 /// Tasks that end when this is dropped.
 pub(super) struct Tasks(Vec<AbortHandle>);
@@ -58,6 +57,11 @@ pub(super) fn start(
             async move { database.explain_slow().await }
         })
     }));
+    let retention = monitor.retention.clone();
+    tasks.push(keep_running(capture.clone(), move || {
+        let retention = retention.clone();
+        async move { retention.run().await }
+    }));
     let (monitor, alerts) = (Arc::clone(monitor), Arc::clone(alerts));
     tasks.push(keep_running(capture.clone(), move || {
         look(Arc::clone(&monitor), Arc::clone(&alerts))
@@ -65,18 +69,14 @@ pub(super) fn start(
     Tasks(tasks)
 }
 
-/// Looks at health and alerts, so that their times are those of what happened and not of whoever asked first; notes
-/// now and then how much room the files take.
+/// Looks at health and alerts, so that their times are those of what happened and not of whoever asked first.
 async fn look(monitor: Arc<Monitor>, alerts: Arc<Alerts>) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for number in 0_u64.. {
+    loop {
         ticks.tick().await;
         monitor.health();
         alerts.active(&monitor);
-        if number % LOOKS_A_SAMPLE == 0 {
-            monitor.sample_growth();
-        }
     }
 }
 

@@ -18,6 +18,8 @@ struct File {
     file_name: &'static str,
     application_id: i32,
     migrations: &'static [Migration],
+    /// It is bounded, so that it shrinks again.
+    gives_pages_back: bool,
 }
 
 const APP: File = File {
@@ -25,12 +27,14 @@ const APP: File = File {
     file_name: "app.db",
     application_id: APP_ID,
     migrations: records::MIGRATIONS,
+    gives_pages_back: false,
 };
 const EVENTS: File = File {
     name: "events",
     file_name: "events.db",
     application_id: EVENTS_ID,
     migrations: events::MIGRATIONS,
+    gives_pages_back: true,
 };
 
 impl File {
@@ -40,7 +44,10 @@ impl File {
             path: data_dir.join(self.file_name),
             application_id: self.application_id,
             migrations: self.migrations,
-            settings: settings.clone(),
+            settings: DatabaseSettings {
+                gives_pages_back: self.gives_pages_back,
+                ..settings.clone()
+            },
         }
     }
 }

@@ -3,10 +3,13 @@
 //! What must stay true: the rows' defaults are those of the settings structs (a test compares them), and every row
 //! changes a field. `config` reads the table to load, `cli` to explain.
 
+mod retention;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Settings;
+use super::text::whole;
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
@@ -85,12 +88,6 @@ impl Key {
             String::new()
         }
     }
-}
-
-/// Digits alone: no sign, no point, no unit, no blanks.
-fn whole(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
 }
 
 fn seconds(number: u64) -> Duration {
@@ -276,6 +273,10 @@ pub const KEYS: &[Key] = &[
         "most that the spool of events may hold while events.db can't take them",
         |s, n| s.storage.spool_max_bytes = n << 20,
     ),
+    retention::MAX_DAYS,
+    retention::MAX_COUNT,
+    retention::MAX_MIB,
+    retention::MAX_DISK_PERCENT,
     number(
         "MAINSTAY_SLOW_REQUEST_MS",
         "1000",

@@ -107,7 +107,7 @@ impl Default for HealthSettings {
     }
 }
 
-/// Everything the database layer wants; both files share it.
+/// Everything the database layer wants; both files share what is configured.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DatabaseSettings {
     /// Reader connections.
@@ -120,6 +120,9 @@ pub struct DatabaseSettings {
     pub operation: OperationSettings,
     /// Probes.
     pub health: HealthSettings,
+    /// A new file is made so that the pages it no longer needs can be given back to the disk step by step
+    /// (`auto_vacuum = INCREMENTAL`); whoever fills it says so, nobody configures it.
+    pub gives_pages_back: bool,
 }
 
 /// Where files live.
@@ -136,6 +139,30 @@ impl Default for StorageSettings {
         Self {
             data_dir: PathBuf::from("data"),
             spool_max_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What bounds the event log; 0 is no bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// MAINSTAY_EVENTS_MAX_DAYS: older events leave.
+    pub max_days: u64,
+    /// MAINSTAY_EVENTS_MAX_COUNT: most events that are kept.
+    pub max_count: u64,
+    /// MAINSTAY_EVENTS_MAX_MIB, in bytes: most that events.db may hold.
+    pub max_bytes: u64,
+    /// MAINSTAY_EVENTS_MAX_DISK_PERCENT: the same as a share of its file system.
+    pub max_disk_percent: u64,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self {
+            max_days: 90,
+            max_count: 10_000_000,
+            max_bytes: 4096 << 20,
+            max_disk_percent: 20,
         }
     }
 }
@@ -165,6 +192,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Files.
     pub storage: StorageSettings,
+    /// What the event log may hold.
+    pub retention: RetentionSettings,
     /// The HTTP skin.
     pub http: HttpSettings,
 }

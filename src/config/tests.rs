@@ -82,7 +82,7 @@ fn both_ends_of_every_range_are_allowed_and_what_lies_beyond_is_not() {
         for inside in [min, max] {
             assert_eq!(key.apply(&inside.to_string(), settings), Ok(()), "{}", key.name);
         }
-        for outside in [min - 1, max + 1] {
+        for outside in min.checked_sub(1).into_iter().chain([max + 1]) {
             assert!(
                 key.apply(&outside.to_string(), settings).is_err(),
                 "{} took {outside}",
@@ -126,6 +126,8 @@ fn short_times_are_allowed_and_reach_their_fields() {
         ("DB_BREAKER_TIMEOUT_MS", "100"),
         ("DB_RETRY_DELAY_MS", "1"),
         ("MAINSTAY_SPOOL_MAX_MIB", "2"),
+        ("MAINSTAY_EVENTS_MAX_MIB", "3"),
+        ("MAINSTAY_EVENTS_MAX_COUNT", "0"),
         ("MAINSTAY_DATA_DIR", "1"),
     ];
     let settings = loaded(&environment, "").settings;
@@ -134,6 +136,10 @@ fn short_times_are_allowed_and_reach_their_fields() {
     assert_eq!(settings.database.breaker.open_for, Duration::from_millis(100));
     assert_eq!(settings.database.retry.base_delay, Duration::from_millis(1));
     assert_eq!(settings.storage.spool_max_bytes, 2 << 20);
+    assert_eq!(
+        (settings.retention.max_bytes, settings.retention.max_count),
+        (3 << 20, 0)
+    );
     assert_eq!(settings.storage.data_dir, Path::new("1"));
 }
 
@@ -143,6 +149,8 @@ fn all_wrong_keys_are_reported_at_once_with_value_range_and_place() {
     let environment = [
         ("DB_POOL_MAX", "many"),
         ("DB_IDLE_TIMEOUT", "10s"),
+        ("MAINSTAY_EVENTS_MAX_DAYS", "90d"),
+        ("MAINSTAY_EVENTS_MAX_DISK_PERCENT", "96"),
         ("MAINSTAY_DATA_DIR", " "),
     ];
     let text = refused(&environment, toml);
@@ -151,6 +159,8 @@ fn all_wrong_keys_are_reported_at_once_with_value_range_and_place() {
         r#"DB_IDLE_TIMEOUT = "10s": must be a whole number of seconds from 1 to 86400, written without a unit (whole seconds)"#,
         r#"DB_MAX_ATTEMPTS = "0": must be a whole number of attempts from 1 to 100 (from Rocket.toml, key db_max_attempts)"#,
         "DB_SLOW_QUERY_MS: must be a whole number of milliseconds from 1 to 3600000, not a number with a fraction",
+        r#"MAINSTAY_EVENTS_MAX_DAYS = "90d": must be a whole number of days from 0 to 3650, written without a unit (whole days)"#,
+        r#"MAINSTAY_EVENTS_MAX_DISK_PERCENT = "96": must be a whole number of percent from 0 to 95 (from environment variable"#,
         r#"MAINSTAY_DATA_DIR = " ": must be the path of a folder, not empty"#,
         r#"ROCKET_PORT = "http": must be a whole number from 0 to 65535 (0 takes a free port) (from Rocket.toml, key port)"#,
     ];

@@ -23,3 +23,9 @@ pub(super) fn text_of(value: &Value) -> Result<String, &'static str> {
         Value::Empty(..) => Err("an empty value"),
     }
 }
+
+/// Digits alone: no sign, no point, no unit, no blanks.
+pub(super) fn whole(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}

@@ -39,10 +39,15 @@ impl Space {
         })
     }
 
+    /// Less than this is a reason to worry.
+    pub fn little_bytes(&self) -> u64 {
+        LITTLE_BYTES.min(self.total_bytes / SMALL_SHARE)
+    }
+
     /// What runs short, in words; empty while nothing does.
     pub fn shortages(&self) -> Vec<String> {
         let mut short = Vec::new();
-        if self.free_bytes < LITTLE_BYTES.min(self.total_bytes / SMALL_SHARE) {
+        if self.free_bytes < self.little_bytes() {
             short.push(format!("{} MiB free", self.free_bytes >> 20));
         }
         match self.free_inodes {

@@ -42,11 +42,17 @@ pub struct Prepared {
 
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// Makes the file ready: refuses what isn't ours, switches to WAL, migrates.
+/// Makes the file ready: refuses what isn't ours, switches to WAL, migrates. A new one is made so that freed pages can be
+/// given back in small steps where `gives_pages_back` says so: that is decided before a file has its first page.
 ///
 /// # Errors
 /// [`OpenError`]; the file is untouched unless a migration had begun, which was rolled back.
-pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Result<Prepared, OpenError> {
+pub fn prepare(
+    path: &Path,
+    application_id: i32,
+    migrations: &[Migration],
+    gives_pages_back: bool,
+) -> Result<Prepared, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::LibraryTooOld {
             found: rusqlite::version(),
@@ -67,6 +73,10 @@ pub fn prepare(path: &Path, application_id: i32, migrations: &[Migration]) -> Re
     file.busy_timeout(std::time::Duration::from_secs(10))
         .map_err(sqlite("busy_timeout"))?;
     let version = check_ours(&file, &shown, application_id, migrations)?;
+    if gives_pages_back && found == Found::Nothing {
+        file.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
+            .map_err(sqlite("auto_vacuum"))?;
+    }
     connection::configure(&file, Role::Writer).map_err(sqlite("configure"))?;
     let mut applied = Vec::new();
     for migration in migrations.iter().filter(|m| m.version > version) {

@@ -1,4 +1,4 @@
-//! The error log (floor 2): what an event is, how it gets to the disk, how it is found again.
+//! The error log (floor 2): what an event is, how it gets to the disk, how it is found again, how it leaves.
 //!
 //! ```text
 //! Capture ──channel──▶ worker ─┐                ┌─▶ events.db ─▶ query, summary
@@ -8,7 +8,7 @@
 //!
 //! What must stay true: accepted = stored + spooled + dropped + in flight ([`LedgerSnapshot`]); an acknowledged event is on
 //! disk; nothing in here reports its own failures as events. Floors above may use what is re-exported here, and `parse`,
-//! `query`, `life` and `group` for their functions.
+//! `query`, `life`, `group`, `remove` and `retention` for their functions.
 
 mod capture;
 pub mod classify;
@@ -25,8 +25,10 @@ mod order;
 pub mod parse;
 mod pipeline;
 pub mod query;
+pub mod remove;
 
 mod replay;
+pub mod retention;
 mod schema;
 pub mod sentry;
 mod sink;

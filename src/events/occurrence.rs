@@ -136,6 +136,20 @@ impl NewEvent {
         }
     }
 
+    /// The disk is low, and error events leave earlier than their bounds say.
+    pub fn events_leave_early(free_bytes: u64) -> Self {
+        let message = format!(
+            "the disk is low ({} MiB free): error events of least value leave before their time",
+            free_bytes >> 20
+        );
+        Self {
+            severity: Severity::High,
+            details: json!({ "freeBytes": free_bytes }),
+            fingerprint: own(&["retention", "disk"]),
+            ..Self::of(ErrorType::System, Class::DiskFull, message, EventContext::default())
+        }
+    }
+
     /// An event with what its class says.
     fn of(kind: ErrorType, class: Class, message: String, context: EventContext) -> Self {
         Self {

@@ -123,6 +123,34 @@ pub(super) fn page(connection: &Connection, list: &List) -> rusqlite::Result<Pag
     Ok(Page { events, next, tally })
 }
 
+/// The places of the next events that match before this one, newest first, out of the next `most` that an index names;
+/// and where to go on from, `None` at the end.
+///
+/// # Errors
+/// Those of SQLite.
+pub(super) fn places(
+    connection: &Connection,
+    filter: &Filter,
+    before: i64,
+    most: usize,
+) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
+    let finder = Finder::new(filter);
+    let (first, until) = filter.span(None);
+    let mut found = finder.places(connection, first, before.min(until), most)?;
+    let next = found.last().copied().filter(|_| found.len() == most);
+    if finder.must_compare() || filter.needs_index() {
+        let mut rows = Rows::new(connection, filter)?;
+        let mut matching = Vec::with_capacity(found.len());
+        for place in found {
+            if rows.matching(place)?.is_some() {
+                matching.push(place);
+            }
+        }
+        found = matching;
+    }
+    Ok((found, next))
+}
+
 pub(super) fn event(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<LoggedEvent>> {
     connection
         .prepare_cached(concat!(include_str!("query/columns.sql"), " WHERE id = ?1"))?

@@ -24,6 +24,16 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "the life of groups",
         sql: include_str!("schema/004_life.sql"),
     },
+    Migration {
+        version: 5,
+        name: "events leave",
+        sql: include_str!("schema/005_removal.sql"),
+    },
+    Migration {
+        version: 6,
+        name: "what left by the log's bounds",
+        sql: include_str!("schema/006_retention.sql"),
+    },
 ];
 
 #[cfg(test)]

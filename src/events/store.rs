@@ -11,11 +11,11 @@ use rusqlite::{Connection, params};
 use super::group::{self, Engine, Scanned, Subject};
 use super::life::Tallies;
 use super::model::{ErrorEvent, Severity};
+use super::remove::Erased;
 
 mod hours;
 mod row;
-pub(super) use hours::HOUR_MS;
-use hours::Hours;
+pub(super) use hours::{HOUR_MS, Hours};
 use row::Places;
 
 /// An event that is ready to be written: everything that costs time was done before it reached the writer thread.
@@ -51,7 +51,7 @@ pub enum Inserted {
         /// The group.
         group_id: i64,
     },
-    /// An event with its id was there already.
+    /// An event with its id was there already, or it is older than the erasure of its user.
     Duplicate,
 }
 
@@ -94,8 +94,13 @@ pub fn insert<P: Borrow<Prepared>>(
     let mut tallies: HashMap<i64, Tally> = HashMap::new();
     let (mut hours, mut places) = (Hours::default(), Places::around(connection, batch)?);
     let mut lives = Tallies::default();
+    let erased = Erased::load(connection)?;
     let mut inserted = Vec::with_capacity(batch.len());
     for prepared in batch.iter().map(Borrow::borrow) {
+        if erased.as_ref().is_some_and(|erased| erased.has(&prepared.event)) {
+            inserted.push(Inserted::Duplicate);
+            continue;
+        }
         let Some(group_id) = resolve(connection, prepared, engine)? else {
             inserted.push(Inserted::Duplicate);
             continue;

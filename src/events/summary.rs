@@ -28,7 +28,7 @@ pub struct ErrorSummary {
     pub by_type: BTreeMap<&'static str, u64>,
     /// All, by severity; every severity is named.
     pub by_severity: BTreeMap<&'static str, u64>,
-    /// The most frequent groups.
+    /// The most frequent groups of those that have stored events.
     pub top_groups: Vec<TopGroup>,
 }
 
@@ -40,8 +40,10 @@ pub struct TopGroup {
     pub id: String,
     /// Its title.
     pub title: String,
-    /// How many events it has.
+    /// How many events of it were ever seen.
     pub count: u64,
+    /// How many of them are stored.
+    pub kept: u64,
     /// When the newest one happened.
     pub last_seen: String,
 }
@@ -84,13 +86,16 @@ pub fn summary(connection: &Connection, now_ms: i64) -> rusqlite::Result<ErrorSu
 fn top_groups(connection: &Connection) -> rusqlite::Result<Vec<TopGroup>> {
     connection
         .prepare_cached(
-            "SELECT id, title, count, last_seen FROM groups WHERE parent IS NULL ORDER BY count DESC, id DESC LIMIT ?1",
+            "SELECT id, title, count, last_seen, count - (SELECT sum(removed) FROM groups AS member
+                      WHERE member.id = groups.id OR member.parent = groups.id) AS kept
+             FROM groups WHERE parent IS NULL AND kept > 0 ORDER BY count DESC, id DESC LIMIT ?1",
         )?
         .query_map([TOP_GROUPS], |row| {
             Ok(TopGroup {
                 id: group_name(row.get(0)?),
                 title: row.get(1)?,
                 count: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+                kept: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
                 last_seen: rfc3339_ms(from_epoch_ms(row.get(3)?)),
             })
         })?

@@ -14,11 +14,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::breakers::Evidence;
-use super::growth::Growth;
 use super::requests::Requests;
 use crate::clock::{SharedClock, rfc3339_ms};
 use crate::db::disk::Space;
 use crate::db::{Database, DatabaseStatus};
+use crate::events::retention::Retention;
 use crate::events::{DropReason, EventLog};
 
 /// The verdict.
@@ -74,8 +74,8 @@ pub struct Monitor {
     pub clock: SharedClock,
     /// When the service began.
     pub began: Instant,
-    /// How fast the files grow.
-    pub growth: Growth,
+    /// The bounds of the event log.
+    pub retention: Retention,
     /// Events behind the breakers' states.
     pub evidence: Arc<Evidence>,
     /// Since when the status is what it is.
@@ -86,13 +86,12 @@ impl Monitor {
     /// Healthy from now on, until somebody looks.
     pub fn new(
         (app, events): (Database, Database),
-        log: EventLog,
+        (log, retention): (EventLog, Retention),
         requests: Arc<Requests>,
         data_dir: PathBuf,
         clock: SharedClock,
         evidence: Arc<Evidence>,
     ) -> Self {
-        let growth = Growth::default();
         let since = Mutex::new((HealthStatus::Healthy, clock.wall()));
         let began = clock.now();
         Self {
@@ -103,21 +102,10 @@ impl Monitor {
             data_dir,
             clock,
             began,
-            growth,
+            retention,
             evidence,
             since,
         }
-    }
-
-    /// Notes how many bytes our files take now.
-    pub fn sample_growth(&self) {
-        let used = |database: &Database| {
-            let status = database.status();
-            status.size_bytes + status.wal.bytes
-        };
-        let spool = self.log.spool_status();
-        let all = used(&self.app) + used(&self.events) + spool.bytes + spool.replayed_bytes;
-        self.growth.sample(self.clock.now(), all);
     }
 
     /// Seconds since the service began.

@@ -5,15 +5,15 @@
 
 mod breakers;
 mod damage;
-mod growth;
 mod health;
 mod process;
 mod requests;
+mod retention;
 mod stats;
 
 pub use breakers::Evidence;
-pub use growth::Growth;
 pub use health::{Component, Health, HealthStatus, Monitor};
 pub use process::ProcessStatus;
 pub use requests::{RequestStatus, Requests};
+pub use retention::preview_view;
 pub use stats::Stats;

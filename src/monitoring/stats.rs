@@ -39,13 +39,15 @@ impl Monitor {
             "requests": self.requests.status(now),
             "errors": errors,
             "databases": { "app": database_view(&self.app.status()), "events": database_view(&self.events.status()) },
-            "ledger": ledger_view(&self.log.ledger()),
+            "ledger": ledger_view(&self.log.ledger(), self.removed_view()),
+            "retention": self.retention_view(),
             "clients": self.log.clients().counts(),
             "spool": spool_view(&self.log.spool_status()),
             "disk": {
                 "freeBytes": spare.map(|s| s.free_bytes), "totalBytes": spare.map(|s| s.total_bytes),
                 "freeInodes": spare.and_then(|s| s.free_inodes),
-                "daysUntilFull": spare.and_then(|s| self.growth.days_until_full(s.free_bytes)),
+                "daysUntilFull": self.retention.status().forecast.and_then(|forecast| forecast.days_until_full),
+                "forecast": self.retention.status().forecast,
             },
         }))
     }
@@ -97,11 +99,12 @@ fn wal_view(log: &WalStatus) -> Value {
     })
 }
 
-/// The account, and whether it balances: computed, not assumed.
-fn ledger_view(ledger: &LedgerSnapshot) -> Value {
+/// The account, and whether it balances: computed, not assumed. What left later is told apart: it was stored.
+fn ledger_view(ledger: &LedgerSnapshot, removed: Value) -> Value {
     let mut view = json!(ledger);
     if let Value::Object(members) = &mut view {
         members.insert("balanced".into(), json!(ledger.balanced()));
+        members.insert("removed".into(), removed);
     }
     view
 }

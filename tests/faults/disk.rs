@@ -347,3 +347,67 @@ fn fault_05_a_start_on_a_full_disk_reads_and_says_so_and_heals() {
         "{told}"
     );
 }
+
+/// Error events of about 2 KiB each, for the event log.
+fn report_large(client: &Client, count: usize) {
+    for begin in (0..count).step_by(500) {
+        let line = |number: usize| {
+            let event = json!({
+                "message": format!("large number {number}"), "fingerprint": ["large"],
+                "details": { "padding": "x".repeat(2000) },
+            });
+            format!("{event}\n")
+        };
+        let lines: String = (begin..begin + 500).map(line).collect();
+        client
+            .send("POST", ERRORS, Some(("application/x-ndjson", lines.as_bytes())))
+            .expect(200);
+    }
+}
+
+#[test]
+fn on_a_low_disk_error_events_make_room_before_it_is_full() {
+    let Some(disk) = Disk::of("size=128m", on_a_low_disk_error_events_make_room_before_it_is_full) else {
+        return;
+    };
+    let data_dir = disk.data_dir();
+    let settings = [
+        ("MAINSTAY_DATA_DIR", data_dir.to_str().expect("a path")),
+        ("MAINSTAY_EVENTS_MAX_DISK_PERCENT", "50"),
+    ];
+    let server = Server::start(&settings);
+    let client = with_notes(&server);
+    report_large(&client, 12_000);
+    let free = || {
+        rustix::fs::statvfs(disk.0.path())
+            .map(|s| s.f_bavail * s.f_frsize)
+            .expect("known")
+    };
+    // Less than a tenth of the disk is little: 12.8 MiB.
+    let mut filler = fs::File::create(disk.0.path().join("filler")).expect("made");
+    while free() > 9 << 20 {
+        filler.write_all(&vec![0xF1; 1 << 16]).expect("there is room");
+    }
+    let removed = |client: &Client| stats(client)["ledger"]["removed"]["disk"].as_u64().unwrap_or(0);
+    eventually("room was made", || {
+        (removed(&client) > 0 && free() > 13 << 20).then_some(())
+    });
+    assert_eq!(health(&client)["databaseHealthy"], true, "it was never full");
+    eventually("it is told", || {
+        let found = client
+            .get(&format!("{ERRORS}?q=leave&source=mainstay"))
+            .expect(200)
+            .json();
+        found["errors"][0]["message"]
+            .as_str()
+            .filter(|text| text.contains("the disk is low"))
+            .map(drop)
+    });
+    let account = stats(&client);
+    assert_eq!(account["ledger"]["balanced"], true, "{account}");
+    assert_eq!(
+        account["errors"]["total"].as_u64().map(|left| left > 1000),
+        Some(true),
+        "a quarter of the budget stays"
+    );
+}

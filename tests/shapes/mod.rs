@@ -97,6 +97,17 @@ pub fn stats() -> Value {
         "ledger": {
             "accepted": "number", "stored": "number", "spooled": "number", "inFlight": "number",
             "dropped": { "rateLimited": "number", "spoolFull": "number" }, "balanced": "truth",
+            "removed": {
+                "age": "number", "count": "number", "bytes": "number", "disk": "number", "purge": "number", "erased": "number",
+            },
+        },
+        "retention": {
+            "bounds": {
+                "maxDays": "number", "maxCount": "number", "maxBytes": "number", "maxDiskPercent": "number",
+                "budgetBytes": "number?",
+            },
+            "use": { "walBytes": "number", "spoolBytes": "number", "evidenceBytes": "number" },
+            "running": "truth", "nextLookAt": "time", "makesRoom": "truth", "unmet": "text?",
         },
         "disk": { "freeBytes": "number", "daysUntilFull": "number?" },
     })

@@ -69,6 +69,7 @@ fn facts() -> Facts {
         events_spooled: 0,
         error_rate: 0.0,
         requests_last_minute: 0,
+        retention: None,
     }
 }
 
@@ -132,4 +133,15 @@ fn missing_commits_are_critical_and_say_where_the_log_is_kept() {
         "{}",
         alert.detail
     );
+}
+
+#[test]
+fn a_log_that_is_not_within_its_bounds_is_told_with_what_to_do() {
+    let problem = Some("the disk is low by 5 MiB, and events.db has given what it may".to_owned());
+    let alerts = rules(&Facts {
+        retention: problem,
+        ..facts()
+    });
+    assert_eq!((alerts.len(), alerts[0].id.as_str()), (1, "retention"));
+    assert!(alerts[0].detail.contains("5 MiB") && !alerts[0].runbook.is_empty());
 }

@@ -48,13 +48,32 @@ pub(in crate::api) fn list(parameters: &Query, now: Timestamp) -> ApiResult<List
 
 /// Any `tag.NAME` is known, all others by their names.
 fn only_known(parameters: &Query) -> ApiResult<()> {
+    only(parameters, &ALLOWED)
+}
+
+/// Only what says which events are wanted is known, and what is named here.
+///
+/// # Errors
+/// 400 naming the parameter and the allowed ones.
+pub(in crate::api) fn only_filters_and(parameters: &Query, beside: &[&str]) -> ApiResult<()> {
+    let is_filter = |name: &&str| !matches!(*name, "limit" | "cursor" | "count" | "histogram");
+    let allowed: Vec<&str> = ALLOWED
+        .into_iter()
+        .filter(is_filter)
+        .chain(beside.iter().copied())
+        .collect();
+    only(parameters, &allowed)
+}
+
+fn only(parameters: &Query, named: &[&str]) -> ApiResult<()> {
     let tags = parameters
         .pairs
         .iter()
         .map(|(name, _)| name.as_str())
         .filter(|name| tag_name(name).is_some());
-    let allowed: Vec<&str> = ALLOWED
-        .into_iter()
+    let allowed: Vec<&str> = named
+        .iter()
+        .copied()
         .chain(Field::ALL.map(Field::name))
         .chain(tags)
         .collect();

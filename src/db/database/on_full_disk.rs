@@ -18,7 +18,15 @@ const ROOM_TO_START: u64 = 1 << 20;
 /// Makes the file ready. Where the disk is so full that SQLite can't even make its log and shared memory, reading would
 /// end with it: so the reserve is given up and it is tried once more. Whether that was needed.
 pub fn prepare_with_reserve(options: &Options) -> Result<(Prepared, bool), OpenError> {
-    let attempt = || prepare(&options.path, options.application_id, options.migrations);
+    let gives_pages_back = options.settings.gives_pages_back;
+    let attempt = || {
+        prepare(
+            &options.path,
+            options.application_id,
+            options.migrations,
+            gives_pages_back,
+        )
+    };
     let first = match attempt() {
         Err(error) if wants_room(&error) && free_bytes(options).is_some_and(|free| free < ROOM_TO_START) => error,
         settled => return settled.map(|prepared| (prepared, false)),

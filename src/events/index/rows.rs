@@ -20,6 +20,7 @@ const LOOK_EVERY: usize = 16;
 /// What is put into the index.
 pub struct Entry {
     at: i64,
+    id: [u8; 16],
     text: String,
     terms: String,
 }
@@ -42,6 +43,7 @@ pub fn next(connection: &Connection, most: usize) -> rusqlite::Result<Vec<Entry>
         let event = indexed(row)?;
         Ok(Entry {
             at: event.at,
+            id: row.get(12)?,
             text: event.text(),
             terms: event.terms(),
         })
@@ -49,7 +51,7 @@ pub fn next(connection: &Connection, most: usize) -> rusqlite::Result<Vec<Entry>
     connection
         .prepare_cached(
             "SELECT e.at, e.type, e.severity, e.message, e.body, e.path, e.user_id, e.ip, e.request_id, e.source, e.release,
-                    e.environment
+                    e.environment, e.id
              FROM to_index JOIN events AS e USING (at) ORDER BY to_index.at LIMIT ?1",
         )?
         .query_map([i64::try_from(most).unwrap_or(i64::MAX)], entry)?
@@ -85,14 +87,17 @@ fn indexed(row: &Row<'_>) -> rusqlite::Result<Indexed> {
 /// Those of SQLite.
 pub fn index(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<usize> {
     let began = clock::now();
-    let mut leave = connection.prepare_cached("DELETE FROM to_index WHERE at = ?1")?;
+    // A place whose event was removed since it was read may have been given to another one, which is not this entry's.
+    let mut leave = connection.prepare_cached(
+        "DELETE FROM to_index WHERE at = ?1 AND EXISTS (SELECT 1 FROM events WHERE at = ?1 AND id = ?2)",
+    )?;
     let mut put = connection.prepare_cached("INSERT INTO event_text (rowid, text, terms) VALUES (?1, ?2, ?3)")?;
     for (index, entry) in entries.iter().enumerate() {
         if index % LOOK_EVERY == LOOK_EVERY - 1 && is_over(began) {
             return Ok(index);
         }
         // One that has left the queue was removed meanwhile, or indexed by this very job in an attempt before.
-        if leave.execute([entry.at])? == 1 {
+        if leave.execute((entry.at, entry.id))? == 1 {
             put.execute((entry.at, &entry.text, &entry.terms))?;
         }
     }

@@ -3,7 +3,7 @@
 //! What must stay true: indexing and asking make the same tokens, for ever: a change of [`token`] or [`kind_token`] wants
 //! the index made anew. A token stands for a hash of a value, so what it finds is compared with the row itself.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::events::model::{ErrorType, Severity};
@@ -14,7 +14,7 @@ const MOST_TEXT_BYTES: usize = 4096;
 const FRAMES: usize = 8;
 
 /// A member that events are found by whole, by equality.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Field {
     /// `path`.
     Path,

@@ -16,6 +16,7 @@ use crate::db::{Database, DbError, Operation};
 use crate::events::group;
 use crate::events::model::{ErrorType, Severity};
 use crate::events::query::{self, Filter};
+use crate::events::remove;
 use crate::events::wire::{LoggedEvent, group_name};
 
 mod beside;
@@ -95,7 +96,10 @@ pub struct GroupView {
     status: &'static str,
     first_seen: String,
     last_seen: String,
+    /// How many were ever seen.
     count: u64,
+    /// How many of them there still are.
+    kept: u64,
     users_affected: u64,
     /// They are counted up to a limit.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -214,6 +218,7 @@ pub(super) fn one(c: &Connection, group: i64, now_ms: i64) -> rusqlite::Result<O
 pub(super) fn complete(c: &Connection, rows: Vec<Brief>, now_ms: i64) -> rusqlite::Result<Vec<GroupView>> {
     let roots = ids(&rows.iter().map(|row| row.id).collect::<Vec<_>>());
     let mut known = Beside {
+        gone: remove::gone(c, &roots)?,
         trends: beside::trends(c, &roots, now_ms)?,
         releases: beside::releases(c, &roots)?,
         rules: beside::rules(c, &roots)?,
@@ -223,6 +228,7 @@ pub(super) fn complete(c: &Connection, rows: Vec<Brief>, now_ms: i64) -> rusqlit
 
 /// What the tables beside the groups' know, by group.
 struct Beside {
+    gone: HashMap<i64, i64>,
     trends: HashMap<i64, Vec<u64>>,
     releases: HashMap<i64, Vec<String>>,
     rules: HashMap<i64, Rule>,
@@ -250,6 +256,7 @@ impl Beside {
             first_seen: time(row.first_seen),
             last_seen: time(row.last_seen),
             count: row.count.unsigned_abs(),
+            kept: u64::try_from(row.count - self.gone.remove(&row.id).unwrap_or(0)).unwrap_or(0),
             users_affected: row.users.unsigned_abs(),
             users_affected_is_at_least: row.users >= MOST_USERS,
             releases: self.releases.remove(&row.id).unwrap_or_default(),

@@ -3,13 +3,15 @@
 //! What must stay true: an event is listed when every member of the filter holds, whichever way it was found; the user's
 //! text is only ever inside a quoted string of the match.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Position, search};
 use crate::events::index::words::{self, Field};
 use crate::events::model::{ErrorType, Severity};
 use crate::events::order::first_place;
 
 /// Where a group is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GroupStatus {
     /// It wants somebody's attention.
     Unresolved,
@@ -52,7 +54,7 @@ impl GroupStatus {
 }
 
 /// A word or phrase that is looked for in the events' texts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sought {
     /// One word, or several that follow each other.
     pub text: String,
@@ -62,8 +64,8 @@ pub struct Sought {
     pub is_excluded: bool,
 }
 
-/// Which events; an empty list means that all will do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Which events; an empty list means that all will do. A removal that outlives the process is kept as its JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// Only these types.
     pub types: Vec<ErrorType>,

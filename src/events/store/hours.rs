@@ -1,4 +1,4 @@
-//! How many events the table has, by hour and in all (floor 2): what a batch adds.
+//! How many events the table has, by hour and in all (floor 2): what a batch adds, and what a removal takes.
 //!
 //! What must stay true: the counts change in the same transaction as the rows they count, so that statistics never scan.
 
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use crate::events::model::ErrorEvent;
+use crate::events::model::{ErrorEvent, ErrorType, Severity};
 use crate::events::order::ms_of;
 
 /// Milliseconds of the hours that are counted.
@@ -26,6 +26,12 @@ impl Hours {
             .or_default() += 1;
     }
 
+    /// The event of this place left.
+    pub fn take(&mut self, at: i64, kind: ErrorType, severity: Severity) {
+        let hour = ms_of(at).div_euclid(HOUR_MS);
+        *self.0.entry((hour, kind.number(), severity.number())).or_default() -= 1;
+    }
+
     /// Adds them to the counts.
     ///
     /// # Errors
@@ -42,6 +48,13 @@ impl Hours {
         let mut totals: HashMap<(u8, u8), i64> = HashMap::new();
         for ((hour, kind, severity), count) in &self.0 {
             by_hour.execute(params![hour, kind, severity, count])?;
+            if *count < 0 {
+                connection
+                    .prepare_cached(
+                        "DELETE FROM event_hours WHERE hour = ?1 AND type = ?2 AND severity = ?3 AND count <= 0",
+                    )?
+                    .execute(params![hour, kind, severity])?;
+            }
             *totals.entry((*kind, *severity)).or_default() += count;
         }
         for ((kind, severity), count) in totals {

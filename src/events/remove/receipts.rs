@@ -1,0 +1,325 @@
+//! Receipts of removals on purpose (floor 2): who removed what when, how far one that runs is, and how it ended.
+//!
+//! What must stay true: a receipt is written before the first event leaves, and moves in the transactions in which they do,
+//! so that its numbers are exact after a kill; one that has ended never changes, and holds nothing of an erased user.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Removed, Taken};
+use crate::clock::{from_epoch_ms, rfc3339_ms};
+use crate::events::model::{ErrorType, Severity};
+use crate::events::query::Filter;
+
+/// What kind of removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything that matches a filter.
+    Purge = 0,
+    /// Everything of one user, so that nothing of it can be read from the file any more.
+    Erasure = 1,
+    /// One event.
+    One = 2,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Under way, also across restarts.
+    Running = 0,
+    /// All is gone.
+    Done = 1,
+    /// It met something that trying again doesn't mend.
+    Failed = 2,
+    /// Somebody stopped it; what had left by then is gone.
+    Cancelled = 3,
+}
+
+/// A removal to begin.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What kind.
+    pub kind: Kind,
+    /// What is looked for.
+    pub filter: Filter,
+    /// The same for people, JSON.
+    pub shown: String,
+    /// Who wants it: a token's name, or `local`.
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When, milliseconds since the epoch.
+    pub now_ms: i64,
+    /// What was received later stays, milliseconds since the epoch.
+    pub bound_ms: i64,
+    /// The preview that it confirms.
+    pub token: Option<String>,
+}
+
+/// A removal on the wire.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// Its number.
+    pub id: i64,
+    kind: &'static str,
+    /// How far it is.
+    pub status: Status,
+    by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    filter: Box<RawValue>,
+    /// What was received later stayed.
+    received_until: String,
+    began: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<i64>,
+    #[serde(flatten)]
+    counts: Counts,
+    groups_removed: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Events that left, or would, on the wire.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    events: u64,
+    bytes: u64,
+    by_type: BTreeMap<&'static str, u64>,
+    by_severity: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newest: Option<String>,
+    groups: u64,
+}
+
+impl Counts {
+    /// Of these events in so many groups.
+    pub fn of(removed: &Removed, groups: u64) -> Self {
+        let time = |ms: i64| rfc3339_ms(from_epoch_ms(ms));
+        let of_type = |kind: ErrorType| removed.kinds[usize::from(kind.number())].iter().sum();
+        let of_severity = |severity: Severity| {
+            removed
+                .kinds
+                .iter()
+                .map(|row| row[usize::from(severity.number())])
+                .sum()
+        };
+        Self {
+            events: removed.events,
+            bytes: removed.bytes,
+            by_type: ErrorType::ALL
+                .iter()
+                .map(|kind| (kind.name(), of_type(*kind)))
+                .collect(),
+            by_severity: Severity::ALL
+                .iter()
+                .map(|severity| (severity.name(), of_severity(*severity)))
+                .collect(),
+            oldest: removed.span_ms.map(|(oldest, _)| time(oldest)),
+            newest: removed.span_ms.map(|(_, newest)| time(newest)),
+            groups,
+        }
+    }
+}
+
+/// A removal that isn't at its end.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    pub id: i64,
+    pub kind: Kind,
+    /// `None` once everything was gone through, or nothing more shall leave.
+    pub filter: Option<Filter>,
+    pub bound_ms: i64,
+    /// What lies at or after it was gone through.
+    pub place: i64,
+}
+
+/// Writes a new one down; the number of the same one where it runs already, or was begun with the same token.
+pub(super) fn begin(c: &Connection, asked: &Asked) -> rusqlite::Result<i64> {
+    let known: Option<i64> = c
+        .prepare_cached(
+            "SELECT id FROM purges WHERE token = ?1 OR (status = 0 AND kind = ?2 AND asked = ?3 AND ?1 IS NULL) LIMIT 1",
+        )?
+        .query_row(params![asked.token, asked.kind as i64, asked.shown], |row| row.get(0))
+        .optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    c.prepare_cached(
+        "INSERT INTO purges (kind, actor, reason, began, bound, token, asked, filter, place, tally)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        asked.kind as i64,
+        asked.actor,
+        asked.reason,
+        asked.now_ms,
+        asked.bound_ms,
+        asked.token,
+        asked.shown,
+        json(&asked.filter)?,
+        i64::MAX,
+        json(&Removed::default())?,
+    ])?;
+    Ok(c.last_insert_rowid())
+}
+
+fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    let unreadable = |e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e));
+    serde_json::from_str(text).map_err(unreadable)
+}
+
+/// The oldest that isn't at its end.
+pub(super) fn unfinished(c: &Connection) -> rusqlite::Result<Option<Unfinished>> {
+    let found = c
+        .prepare_cached("SELECT id, kind, filter, bound, place FROM purges WHERE status = 0 ORDER BY id LIMIT 1")?
+        .query_row([], |row| {
+            let filter: Option<String> = row.get(2)?;
+            Ok(Unfinished {
+                id: row.get(0)?,
+                kind: kind(row.get(1)?),
+                filter: filter.map(|text| parsed(&text)).transpose()?,
+                bound_ms: row.get(3)?,
+                place: row.get(4)?,
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+fn kind(number: i64) -> Kind {
+    match number {
+        1 => Kind::Erasure,
+        2 => Kind::One,
+        _ => Kind::Purge,
+    }
+}
+
+/// Adds a chunk, up to its last place; `false` when the removal was stopped.
+pub(super) fn advance(c: &Connection, id: i64, taken: &Taken, place: i64) -> rusqlite::Result<bool> {
+    let tally: Option<String> = c
+        .prepare_cached("SELECT tally FROM purges WHERE id = ?1 AND filter IS NOT NULL")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let Some(tally) = tally else { return Ok(false) };
+    let mut all: Removed = parsed(&tally)?;
+    all.join(&taken.removed);
+    let mut note = c.prepare_cached(
+        "INSERT OR IGNORE INTO purge_groups (purge_id, group_id) SELECT ?1, coalesce(parent, id) FROM groups WHERE id = ?2",
+    )?;
+    let mut groups = 0;
+    for group in taken.groups.keys() {
+        groups += note.execute([id, *group])?;
+    }
+    c.prepare_cached("UPDATE purges SET place = ?2, tally = ?3, groups = groups + ?4 WHERE id = ?1")?
+        .execute(params![id, place, json(&all)?, i64::try_from(groups).unwrap_or(0)])?;
+    Ok(true)
+}
+
+/// Nothing more shall leave: all was gone through, or somebody stopped it. What was looked for is forgotten.
+pub(super) fn walked(c: &Connection, id: i64) -> rusqlite::Result<()> {
+    c.prepare_cached("UPDATE purges SET filter = NULL WHERE id = ?1 AND status = 0")?
+        .execute([id])
+        .map(drop)
+}
+
+/// Stops one that runs; whether there is one under this number. It ends soon after.
+pub(super) fn stop(c: &Connection, id: i64) -> rusqlite::Result<bool> {
+    c.prepare_cached(
+        "UPDATE purges SET error = CASE WHEN filter IS NULL THEN error ELSE 'cancelled' END, filter = NULL
+         WHERE id = ?1 AND status = 0 AND kind <> 1",
+    )?
+    .execute([id])?;
+    c.prepare_cached("SELECT 1 FROM purges WHERE id = ?1")?.exists([id])
+}
+
+/// Looks after the groups of a removal, some at a time; whether that were all.
+pub(super) fn settle_groups(c: &Connection, id: i64, most: i64) -> rusqlite::Result<bool> {
+    let some: Vec<i64> = c
+        .prepare_cached("SELECT group_id FROM purge_groups WHERE purge_id = ?1 LIMIT ?2")?
+        .query_map([id, most], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let gone = super::remove_groups(c, &some)?;
+    let mut seen_to = c.prepare_cached("DELETE FROM purge_groups WHERE purge_id = ?1 AND group_id = ?2")?;
+    for group in &some {
+        seen_to.execute([id, *group])?;
+    }
+    c.prepare_cached("UPDATE purges SET groups_removed = groups_removed + ?2 WHERE id = ?1")?
+        .execute([id, i64::try_from(gone.len()).unwrap_or(0)])?;
+    Ok((some.len() as i64) < most)
+}
+
+/// Ends one. What was stopped by hand is cancelled, whatever else it would be.
+pub(super) fn end(c: &Connection, id: i64, status: Status, now_ms: i64, error: Option<&str>) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "UPDATE purges SET status = CASE error WHEN 'cancelled' THEN ?5 ELSE ?2 END, ended = ?3,
+           error = CASE error WHEN 'cancelled' THEN NULL ELSE ?4 END, filter = NULL WHERE id = ?1 AND status = 0",
+    )?
+    .execute(params![id, status as i64, now_ms, error, Status::Cancelled as i64])?;
+    c.prepare_cached("DELETE FROM purge_groups WHERE purge_id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+const COLUMNS: &str =
+    "id, kind, status, actor, reason, asked, bound, began, ended, tally, groups, groups_removed, error";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Receipt> {
+    let time = |ms: i64| rfc3339_ms(from_epoch_ms(ms));
+    let (began, ended): (i64, Option<i64>) = (row.get(7)?, row.get(8)?);
+    let (asked, tally): (String, String) = (row.get(5)?, row.get(9)?);
+    Ok(Receipt {
+        id: row.get(0)?,
+        kind: match kind(row.get(1)?) {
+            Kind::Purge => "purge",
+            Kind::Erasure => "erasure",
+            Kind::One => "one",
+        },
+        status: match row.get(2)? {
+            0_i64 => Status::Running,
+            1 => Status::Done,
+            3 => Status::Cancelled,
+            _ => Status::Failed,
+        },
+        by: row.get(3)?,
+        reason: row.get(4)?,
+        filter: parsed(&asked)?,
+        received_until: time(row.get(6)?),
+        began: time(began),
+        ended: ended.map(time),
+        duration_ms: ended.map(|ended| (ended - began).max(0)),
+        counts: Counts::of(&parsed(&tally)?, row.get::<_, i64>(10)?.unsigned_abs()),
+        groups_removed: row.get(11)?,
+        error: row.get::<_, Option<String>>(12)?.filter(|text| text != "cancelled"),
+    })
+}
+
+/// One; `None` when there is none under this number.
+pub(super) fn one(c: &Connection, id: i64) -> rusqlite::Result<Option<Receipt>> {
+    c.prepare_cached(&format!("SELECT {COLUMNS} FROM purges WHERE id = ?1"))?
+        .query_row([id], read)
+        .optional()
+}
+
+/// The newest before a number.
+pub(super) fn page(c: &Connection, before: i64, most: u32) -> rusqlite::Result<Vec<Receipt>> {
+    c.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM purges WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+    ))?
+    .query_map(params![before, most], read)?
+    .collect()
+}
