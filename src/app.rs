@@ -188,7 +188,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         capture.capture(events::NewEvent::lost_from_spool(lost));
     }
     let operation = &settings.database.operation;
-    let log = EventLog::start(databases.events.clone(), spool, captures, operation);
+    let log = EventLog::start_limited(databases.events.clone(), spool, captures, operation, &settings.ingest);
     let requests = Arc::new(Requests::starting_at(clock.now()));
     let monitor = Monitor::new(
         (databases.app.clone(), databases.events.clone()),

@@ -20,8 +20,8 @@ mod intake;
 mod page;
 pub(super) mod params;
 
-use answer::Reported;
-pub(super) use answer::not_accepted;
+use answer::{Found, Reported};
+pub(super) use answer::{not_accepted, rate_limited};
 use intake::Report;
 pub(super) use page::ListAnswer;
 
@@ -62,7 +62,7 @@ async fn one(
     id: &str,
     events: EventsRead,
     log: &State<EventLog>,
-) -> ApiResult<Json<LoggedEvent>> {
+) -> ApiResult<Json<Found>> {
     let Some(id) = parse::id(id) else {
         return Err(Problem::invalid(
             "id",
@@ -70,7 +70,7 @@ async fn one(
         ));
     };
     match query::get(&events.0, id).await? {
-        Some(found) => Ok(Json(found)),
+        Some(found) => Ok(Json(Found::of(found, id))),
         None => match log.spool_status().events {
             0 => Err(Problem::new(Code::NotFound, format!("There is no error event {id}."))),
             waiting => Err(may_be_waiting(waiting)),

@@ -140,6 +140,24 @@ impl Default for StorageSettings {
     }
 }
 
+/// How many events are taken before they are refused or thinned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IngestSettings {
+    /// MAINSTAY_INGEST_PER_SOURCE_PER_MINUTE: most events of one source a minute; more are refused.
+    pub per_source: u32,
+    /// MAINSTAY_INGEST_PER_GROUP_PER_MINUTE: most events of one group a minute that are stored whole; more are counted.
+    pub per_group: u32,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self {
+            per_source: 60_000,
+            per_group: 1000,
+        }
+    }
+}
+
 /// What the HTTP skin wants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpSettings {
@@ -165,6 +183,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Files.
     pub storage: StorageSettings,
+    /// Limits of reported events.
+    pub ingest: IngestSettings,
     /// The HTTP skin.
     pub http: HttpSettings,
 }

@@ -24,6 +24,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "the life of groups",
         sql: include_str!("schema/004_life.sql"),
     },
+    Migration {
+        version: 7,
+        name: "samples that stand for many",
+        sql: include_str!("schema/007_storm.sql"),
+    },
 ];
 
 #[cfg(test)]

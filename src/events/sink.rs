@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::group::Engine;
 use super::store::{self, Inserted, Prepared};
+use super::storm::Groups;
 use crate::config::OperationSettings;
 use crate::db::{Database, DbError, Effect, LogGeneration, Operation};
 
@@ -40,16 +41,16 @@ pub(super) struct DatabaseSink {
     database: Database,
     patience: Duration,
     /// Used on the writer thread alone, so its lock is always free.
-    engine: Arc<Mutex<Engine>>,
+    memory: Arc<Mutex<(Engine, Groups)>>,
 }
 
 impl DatabaseSink {
     /// An event waits no longer than one attempt may: the spool is the better place than a long queue.
-    pub(super) fn new(database: Database, operation: &OperationSettings) -> Self {
+    pub(super) fn new(database: Database, operation: &OperationSettings, groups: Groups) -> Self {
         Self {
             database,
             patience: operation.timeout.min(operation.lock_timeout + GRACE),
-            engine: Arc::default(),
+            memory: Arc::new(Mutex::new((Engine::default(), groups))),
         }
     }
 }
@@ -61,10 +62,11 @@ impl Sink for DatabaseSink {
             .within(self.patience)
             .idempotent()
             .carrying(bytes);
-        let engine = Arc::clone(&self.engine);
+        let memory = Arc::clone(&self.memory);
         let mut earlier = None;
         Box::pin(self.database.write(operation, move |connection| {
-            let mut inserted = store::insert(connection, &batch, &mut engine.lock())?;
+            let (engine, groups) = &mut *memory.lock();
+            let mut inserted = store::insert_thinned(connection, &batch, engine, groups)?;
             // An event that this very write had inserted before, in an attempt that was committed unknown to us, is new.
             let before = earlier.get_or_insert_with(|| inserted.clone());
             for (now, before) in inserted.iter_mut().zip(before) {

@@ -40,6 +40,8 @@ impl Monitor {
             "errors": errors,
             "databases": { "app": database_view(&self.app.status()), "events": database_view(&self.events.status()) },
             "ledger": ledger_view(&self.log.ledger()),
+            "rateLimited": self.log.refused(),
+            "storms": self.log.storms(),
             "clients": self.log.clients().counts(),
             "spool": spool_view(&self.log.spool_status()),
             "disk": {
