@@ -59,6 +59,7 @@ pub(super) struct Taken {
 
 /// What became of a batch.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct BatchAnswer {
     accepted: usize,
     rejected: usize,

@@ -8,7 +8,7 @@
 //! its bucket will be full again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,8 @@ const MOST_SOURCES: usize = 4096;
 const SWEEP_NS: u64 = 1_000_000_000;
 /// All reports that name their source themselves together may be so many times the limit of one source: names cost nothing.
 const DECLARED_TOGETHER: u32 = 10;
-/// The bucket of all reports that name their source themselves, and that of the sources that are too many.
-const DECLARED: u64 = 0;
-const OTHERS: u64 = 1;
+/// The bucket of the sources that are too many.
+const OTHERS: u64 = 0;
 
 /// Whose limit a report counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +80,31 @@ pub struct Limits {
 #[derive(Default)]
 struct Buckets {
     /// When each is full again, by the hash of its name; one that is full already may be forgotten.
-    due: HashMap<u64, u64>,
+    due: HashMap<u64, u64, BuildHasherDefault<Hashed>>,
+    /// The same of all reports that name their source themselves.
+    together: u64,
     swept: u64,
+}
+
+/// The keys are hashes already, with a secret of this process.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only for keys of another kind, which there are none of.
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl Limits {
@@ -126,12 +148,12 @@ impl Limits {
 impl Buckets {
     fn take(&mut self, key: u64, limit: u32, all: Option<u32>, now: u64) -> Result<(), Refusal> {
         let key = self.known_or_others(key, now);
-        let due = one_more(self.due.get(&key).copied().unwrap_or(0), now, limit)?;
+        let due = self.due.entry(key).or_default();
+        let then = one_more(*due, now, limit)?;
         if let Some(all) = all {
-            let together = self.due.entry(DECLARED).or_default();
-            *together = one_more(*together, now, all)?;
+            self.together = one_more(self.together, now, all)?;
         }
-        self.due.insert(key, due);
+        *due = then;
         Ok(())
     }
 
