@@ -192,7 +192,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         capture.capture(events::NewEvent::lost_from_spool(lost));
     }
     let operation = &settings.database.operation;
-    let log = EventLog::start(databases.events.clone(), spool, captures, operation);
+    let log = EventLog::start_limited(databases.events.clone(), spool, captures, operation, &settings.ingest);
     let retention = Retention::new(
         databases.events.clone(),
         log.clone(),

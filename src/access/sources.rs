@@ -32,6 +32,9 @@ pub struct SourceRecord {
     pub name: String,
     /// SHA-256 of the key, 64 hexadecimal digits.
     pub hash: String,
+    /// Its own limit, events a minute; the general one where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
     /// When it was made.
     #[serde(with = "super::file::rfc3339")]
     pub created_at: Timestamp,
@@ -49,6 +52,8 @@ impl Kept for SourceRecord {
     fn flaw(&self) -> Option<&'static str> {
         if SecretHash::from_hex(&self.hash).is_none() {
             Some("a hash that is not 64 hexadecimal digits")
+        } else if self.limit == Some(0) {
+            Some("a limit of 0 events, which would refuse everything")
         } else if !is_name(&self.name) {
             Some("a name that is empty, too long or has control characters")
         } else {
@@ -93,7 +98,12 @@ pub enum InvalidSource {
 ///
 /// # Errors
 /// The name can't be used or is taken, or the file can't be read or written.
-pub fn create_source(file: &SourceFile, name: &str, now: Timestamp) -> Result<CreatedSource, InvalidSource> {
+pub fn create_source(
+    file: &SourceFile,
+    name: &str,
+    limit: Option<u32>,
+    now: Timestamp,
+) -> Result<CreatedSource, InvalidSource> {
     if !is_name(name) {
         return Err(InvalidSource::Name);
     }
@@ -106,6 +116,7 @@ pub fn create_source(file: &SourceFile, name: &str, now: Timestamp) -> Result<Cr
             project: sources.iter().map(|known| known.project).max().unwrap_or(0) + 1,
             name: name.to_owned(),
             hash: SecretHash::of(&key).to_hex(),
+            limit,
             created_at: now,
         };
         sources.push(record.clone());
@@ -132,6 +143,7 @@ pub fn revoke_source(file: &SourceFile, name: &str) -> Result<bool, KeptError> {
 struct Entry {
     hash: SecretHash,
     name: Arc<str>,
+    limit: Option<u32>,
 }
 
 type Entries = HashMap<u32, Entry>;
@@ -156,6 +168,11 @@ impl SourceStore {
         let matches = entry.map_or(&SecretHash::NOBODY, |entry| &entry.hash).matches(&offered);
         entry.filter(|_| matches).map(|entry| Arc::clone(&entry.name))
     }
+
+    /// The own limit of a project's source, events a minute.
+    pub fn limit(&self, project: u32) -> Option<u32> {
+        self.0.current().get(&project)?.limit
+    }
 }
 
 fn entries(sources: Vec<SourceRecord>) -> Entries {
@@ -163,6 +180,7 @@ fn entries(sources: Vec<SourceRecord>) -> Entries {
         let entry = Entry {
             hash: SecretHash::from_hex(&record.hash)?,
             name: record.name.into(),
+            limit: record.limit,
         };
         Some((record.project, entry))
     });
@@ -185,14 +203,15 @@ mod tests {
         let clock = Arc::new(ManualClock::starting_at(now));
         let store = SourceStore::open(file.clone(), clock.clone()).unwrap();
         let (web, api) = (
-            create_source(&file, "web", now).unwrap(),
-            create_source(&file, "api", now).unwrap(),
+            create_source(&file, "web", None, now).unwrap(),
+            create_source(&file, "api", Some(7), now).unwrap(),
         );
         assert!(is_key(&web.key) && web.record.project == 1 && api.record.project == 2);
         assert!(!std::fs::read_to_string(file.path()).unwrap().contains(&web.key));
         clock.advance(Duration::from_secs(1));
         assert_eq!(store.verify(1, &web.key).as_deref(), Some("web"));
         assert_eq!(store.verify(2, &api.key).as_deref(), Some("api"));
+        assert_eq!([store.limit(1), store.limit(2), store.limit(3)], [None, Some(7), None]);
         for (project, key) in [
             (1, api.key.as_str()),
             (2, &web.key),
@@ -202,8 +221,14 @@ mod tests {
         ] {
             assert_eq!(store.verify(project, key), None);
         }
-        assert!(matches!(create_source(&file, "web", now), Err(InvalidSource::Taken(_))));
-        assert!(matches!(create_source(&file, " \n", now), Err(InvalidSource::Name)));
+        assert!(matches!(
+            create_source(&file, "web", None, now),
+            Err(InvalidSource::Taken(_))
+        ));
+        assert!(matches!(
+            create_source(&file, " \n", None, now),
+            Err(InvalidSource::Name)
+        ));
         assert!(revoke_source(&file, "web").unwrap());
         clock.advance(Duration::from_secs(1));
         assert_eq!(store.verify(1, &web.key), None);

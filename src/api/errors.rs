@@ -21,8 +21,8 @@ mod intake;
 mod page;
 pub(super) mod params;
 
-use answer::Reported;
-pub(super) use answer::not_accepted;
+use answer::{Found, Reported};
+pub(super) use answer::{not_accepted, rate_limited};
 use intake::Report;
 pub(super) use page::ListAnswer;
 
@@ -63,13 +63,13 @@ async fn one(
     id: &str,
     events: EventsRead,
     log: &State<EventLog>,
-) -> ApiResult<Json<LoggedEvent>> {
+) -> ApiResult<Json<Found>> {
     let Some(id) = parse::id(id) else {
         return Err(not_an_id());
     };
     query::get(&events.0, id)
         .await?
-        .map(Json)
+        .map(|found| Json(Found::of(found, id)))
         .ok_or_else(|| missing(id, log))
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::errors::{self, ListAnswer};
 use crate::clock::epoch_ms;
-use crate::events::life::{self, Act, Details, Entries, GroupView};
+use crate::events::life::{self, Act, Entries, GroupView};
 use crate::events::{EventLog, group_number};
 use crate::http::guards::{EventsRead, MonitorRead, MonitorWrite, Needs, NoParameters};
 use crate::http::{ApiResult, Code, Problem, Query};
@@ -22,7 +22,7 @@ mod hand;
 mod params;
 mod together;
 
-use answer::GroupList;
+use answer::{GroupList, Shown};
 use body::Body;
 use hand::Hand;
 
@@ -51,9 +51,16 @@ async fn one(
     id: &str,
     events: EventsRead,
     log: &State<EventLog>,
-) -> ApiResult<Json<Details>> {
+) -> ApiResult<Json<Shown>> {
     let found = life::details(&events.0, number(id)?, epoch_ms(log.now())).await?;
-    found.map(Json).ok_or_else(|| missing(id))
+    let found = found.ok_or_else(|| missing(id))?;
+    let storms = log.storms();
+    let family = if storms.is_empty() {
+        Vec::new()
+    } else {
+        life::family(&events.0, number(id)?).await?
+    };
+    Ok(Json(Shown::of(found, &family, &storms)))
 }
 
 #[get("/api/monitoring/groups/<id>/events")]

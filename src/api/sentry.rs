@@ -103,7 +103,7 @@ async fn report(
         log.clients().discarded(reason, *count);
     }
     report.skipped.iter().for_each(|kind| log.clients().skipped(kind));
-    answer::keep(log, report.events).await?;
+    answer::keep(log, report.events, door.sources.limit(place.project)).await?;
     Ok(report.id)
 }
 

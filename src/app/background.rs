@@ -62,21 +62,26 @@ pub(super) fn start(
         let retention = retention.clone();
         async move { retention.run().await }
     }));
-    let (monitor, alerts) = (Arc::clone(monitor), Arc::clone(alerts));
+    let (monitor, alerts, teller) = (Arc::clone(monitor), Arc::clone(alerts), capture.clone());
     tasks.push(keep_running(capture.clone(), move || {
-        look(Arc::clone(&monitor), Arc::clone(&alerts))
+        look(Arc::clone(&monitor), Arc::clone(&alerts), teller.clone())
     }));
     Tasks(tasks)
 }
 
-/// Looks at health and alerts, so that their times are those of what happened and not of whoever asked first.
-async fn look(monitor: Arc<Monitor>, alerts: Arc<Alerts>) {
+/// Looks at health and alerts, so that their times are those of what happened and not of whoever asked first; tells which
+/// storms began and ended.
+async fn look(monitor: Arc<Monitor>, alerts: Arc<Alerts>, capture: Capture) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         monitor.health();
         alerts.active(&monitor);
+        for turn in monitor.log.turns_of_storms() {
+            capture.capture(NewEvent::storm(turn));
+        }
+        crate::db::sum_up_notices();
     }
 }
 

@@ -68,7 +68,8 @@ pub(super) async fn answered(end: rocket::Shutdown, requests: &Requests) {
 /// Brings what is still on its way to the disk and closes the files.
 pub(super) async fn close(databases: &Arc<Databases>, log: &EventLog) {
     if !log.drain(FLUSH).await {
-        tracing::warn!("not every captured event could be flushed in time; the ledger counts them");
+        let lost = log.ledger().in_flight;
+        tracing::warn!(lost, "not every captured event could be flushed in time");
     }
     let databases = Arc::clone(databases);
     let closed = tokio::task::spawn_blocking(move || {

@@ -141,6 +141,8 @@ const fn folder(
 
 const DAY: u64 = 86_400;
 const HOUR_MS: u64 = 3_600_000;
+/// Far above what any machine takes: as good as no limit.
+const MOST_A_MINUTE: u64 = 1_000_000_000;
 
 /// Every setting of Mainstay's own, in the order in which people read them.
 pub const KEYS: &[Key] = &[
@@ -277,6 +279,22 @@ pub const KEYS: &[Key] = &[
     retention::MAX_COUNT,
     retention::MAX_MIB,
     retention::MAX_DISK_PERCENT,
+    number(
+        "MAINSTAY_INGEST_PER_SOURCE_PER_MINUTE",
+        "60000",
+        "events",
+        (1, MOST_A_MINUTE),
+        "most events of one source a minute; more are answered 429 and counted as dropped",
+        |s, n| s.ingest.per_source = small(n),
+    ),
+    number(
+        "MAINSTAY_INGEST_PER_GROUP_PER_MINUTE",
+        "1000",
+        "events",
+        (1, MOST_A_MINUTE),
+        "most events of one group a minute that are stored whole; more are counted on samples",
+        |s, n| s.ingest.per_group = small(n),
+    ),
     number(
         "MAINSTAY_SLOW_REQUEST_MS",
         "1000",

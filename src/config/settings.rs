@@ -167,6 +167,24 @@ impl Default for RetentionSettings {
     }
 }
 
+/// How many events are taken before they are refused or thinned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IngestSettings {
+    /// MAINSTAY_INGEST_PER_SOURCE_PER_MINUTE: most events of one source a minute; more are refused.
+    pub per_source: u32,
+    /// MAINSTAY_INGEST_PER_GROUP_PER_MINUTE: most events of one group a minute that are stored whole; more are counted.
+    pub per_group: u32,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self {
+            per_source: 60_000,
+            per_group: 1000,
+        }
+    }
+}
+
 /// What the HTTP skin wants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpSettings {
@@ -194,6 +212,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// What the event log may hold.
     pub retention: RetentionSettings,
+    /// Limits of reported events.
+    pub ingest: IngestSettings,
     /// The HTTP skin.
     pub http: HttpSettings,
 }

@@ -121,6 +121,6 @@ pub use operation::{Cost, Effect, Operation, Origin, Repeat, Safe};
 pub use reserve::{RESERVE_BYTES, ReserveStatus};
 pub use rusqlite;
 pub use sequence::{MissingCommits, sequence_path};
-pub use sqlite_log::log_notices;
+pub use sqlite_log::{log_notices, sum_up_notices};
 pub use status::{DatabaseStatus, PoolStatus, RetryStatus, WriterStatus};
 pub use wal::WalStatus;

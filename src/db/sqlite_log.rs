@@ -31,6 +31,14 @@ pub unsafe fn log_notices() -> bool {
     unsafe { rusqlite::trace::config_log(Some(noted)) }.is_ok()
 }
 
+/// Tells how many lines were left out of a storm that has simply ended; to be called every second or so. Never waits.
+pub fn sum_up_notices() {
+    let left_out = SLUICE.try_lock().map_or(0, |mut sluice| sluice.sum_up(Instant::now()));
+    if left_out > 0 {
+        tracing::warn!(left_out, "SQLite noted more than is written");
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Error,
@@ -108,6 +116,14 @@ impl Sluice {
         self.passed += 1;
         Some(std::mem::take(&mut self.left_out))
     }
+
+    /// How many lines were left out in a span that is over, and were not told yet.
+    fn sum_up(&mut self, now: Instant) -> u64 {
+        let is_over = self
+            .began
+            .is_some_and(|began| now.saturating_duration_since(began) >= SPAN);
+        if is_over { std::mem::take(&mut self.left_out) } else { 0 }
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +139,17 @@ mod tests {
         assert_eq!(sluice.pass(now + SPAN / 2), None);
         assert_eq!(sluice.pass(now + SPAN), Some(1001 - u64::from(MOST_LINES)));
         assert_eq!(sluice.pass(now + SPAN), Some(0));
+    }
+
+    #[test]
+    fn a_storm_that_simply_ends_is_summed_up_once() {
+        let mut sluice = Sluice::new();
+        let now = Instant::now();
+        let passed = (0..100).filter(|_| sluice.pass(now).is_some()).count();
+        assert_eq!(passed, MOST_LINES as usize);
+        assert_eq!(sluice.sum_up(now + SPAN / 2), 0, "it may go on");
+        assert_eq!(sluice.sum_up(now + SPAN), u64::from(100 - MOST_LINES));
+        assert_eq!(sluice.sum_up(now + SPAN * 2), 0);
     }
 
     #[test]

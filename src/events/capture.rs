@@ -4,6 +4,7 @@
 //! writer thread, an async worker); what finds no room is counted. Nothing of the event path itself captures.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -11,16 +12,21 @@ use uuid::Uuid;
 use super::ledger::{Admission, DropReason, Ledger};
 use super::model::{ErrorEvent, Severity};
 use super::occurrence::NewEvent;
+use super::storm::Gcra;
 use crate::clock::SharedClock;
 
 /// Most events that wait for the worker.
 pub const CAPACITY: usize = 4096;
+
+/// Most events of our own a minute, the critical ones apart: a storm of our own refusals must not fill the log.
+const MOST_A_MINUTE: u32 = 60_000;
 
 /// Takes events; clones feed the same channel.
 #[derive(Clone)]
 pub struct Capture {
     clock: SharedClock,
     ledger: Ledger,
+    limit: Arc<Gcra>,
     sender: mpsc::Sender<Captured>,
 }
 
@@ -45,6 +51,7 @@ pub fn channel(clock: SharedClock) -> (Capture, Captures) {
         Capture {
             clock: clock.clone(),
             ledger: ledger.clone(),
+            limit: Arc::new(Gcra::new(MOST_A_MINUTE, clock.now())),
             sender,
         },
         Captures {
@@ -58,10 +65,14 @@ pub fn channel(clock: SharedClock) -> (Capture, Captures) {
 impl Capture {
     /// Records that something happened, in the log and as an event; gives the event's id.
     pub fn capture(&self, event: NewEvent) -> Uuid {
-        let admission = self.ledger.admit(1);
+        let mut admission = self.ledger.admit(1);
         let event = event.complete(self.clock.wall());
         let id = event.id;
         log_line(&event);
+        if event.severity < Severity::Critical && !self.limit.take(self.clock.now()) {
+            admission.dropped(DropReason::RateLimited, 1);
+            return id;
+        }
         if let Err(mpsc::error::TrySendError::Full(mut refused) | mpsc::error::TrySendError::Closed(mut refused)) =
             self.sender.try_send(Captured { event, admission })
         {

@@ -51,7 +51,8 @@ impl Clients {
     }
 }
 
-fn add(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
+/// Adds to the count of a name; of one that isn't plain or is one too many, to that of the others.
+pub(super) fn add(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let plain = (1..=MOST_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain);
     let name = if plain && (counts.contains_key(name) || counts.len() < MOST_NAMES) {

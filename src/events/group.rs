@@ -35,6 +35,8 @@ mod words;
 pub use engine::{Engine, MOST_HOLES, MOST_KEYS};
 pub use explain::{Change, Explained, KeyShown, explain};
 pub use family::{aliases, family, root, touched};
+#[cfg(test)]
+pub(super) use hands::recount;
 pub use hands::{Act, Done, Refused, Selection, merge, parse_key, split, undo};
 pub use modes::{Mode, all as modes, set_mode};
 pub use preview::{Preview, Regrouped, preview, template_of, workspace};

@@ -3,6 +3,7 @@
 //! What must stay true: an outcome `Stored` or `Spooled` is given only after the event is on disk; dropping an ingest half way leaves
 //! the ledger balanced. The composition root starts it; handlers and the statistics use clones.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +15,17 @@ use tokio::task::JoinSet;
 
 use super::capture::{Captured, Captures};
 use super::clients::Clients;
-use super::ledger::LedgerSnapshot;
+use super::ledger::{DropReason, LedgerSnapshot};
 use super::model::ErrorEvent;
 use super::pipeline::{BATCH, IngestOutcome, Pipeline, complain};
 use super::sink::{DatabaseSink, Sink};
 use super::spool::{Spool, SpoolStatus};
+use super::storm::{Groups, Limits, Refusal, Reporter, Status, Storm, Turn};
 use super::wire::LoggedEvent;
 use super::worker::Flush;
 use super::{index, replay, worker};
-use crate::config::OperationSettings;
+use crate::clock::epoch_ms;
+use crate::config::{IngestSettings, OperationSettings};
 use crate::db::Database;
 
 /// Write jobs of one ingest that may wait at the writer together; more would crowd out other callers.
@@ -36,17 +39,45 @@ const AFTER_PANIC: Duration = Duration::from_secs(5);
 pub struct EventLog {
     pipeline: Arc<Pipeline>,
     flushes: mpsc::Sender<Flush>,
-    stopping: Arc<watch::Sender<bool>>,
     clients: Arc<Clients>,
+    limits: Option<Arc<Limits>>,
+    storms: Arc<Status>,
 }
 
 impl EventLog {
-    /// Starts the tasks on the present tokio runtime: captured events, and the replay of what the spool holds.
+    /// Starts the tasks on the present tokio runtime: captured events, and the replay of what the spool holds. Without
+    /// limits: no source is refused, no group is thinned.
     pub fn start(database: Database, spool: Spool, captures: Captures, operation: &OperationSettings) -> Self {
-        let sink = Box::new(DatabaseSink::new(database.clone(), operation));
-        let log = Self::with_sink(sink, spool, captures);
-        tokio::spawn(keep_indexing(database, log.pipeline.clone(), log.stopping.subscribe()));
-        log
+        let groups = Groups::new(u32::MAX, Arc::default());
+        let sink = DatabaseSink::new(database.clone(), operation, groups);
+        Self::with_sink(Box::new(sink), spool, captures).indexing(database)
+    }
+
+    /// The same with limits by source and by group.
+    pub fn start_limited(
+        database: Database,
+        spool: Spool,
+        captures: Captures,
+        operation: &OperationSettings,
+        ingest: &IngestSettings,
+    ) -> Self {
+        let storms = Arc::<Status>::default();
+        let groups = Groups::new(ingest.per_group, Arc::clone(&storms));
+        let sink = DatabaseSink::new(database.clone(), operation, groups);
+        let mut log = Self::with_sink(Box::new(sink), spool, captures);
+        log.limit(ingest.per_source, storms);
+        log.indexing(database)
+    }
+
+    fn limit(&mut self, per_source: u32, storms: Arc<Status>) {
+        self.limits = Some(Arc::new(Limits::new(per_source, self.pipeline.clock.now())));
+        self.storms = storms;
+    }
+
+    fn indexing(self, database: Database) -> Self {
+        let stopping = self.pipeline.stopping.subscribe();
+        tokio::spawn(keep_indexing(database, self.pipeline.clone(), stopping));
+        self
     }
 
     fn with_sink(sink: Box<dyn Sink>, spool: Spool, captures: Captures) -> Self {
@@ -57,18 +88,64 @@ impl EventLog {
         } = captures;
         let pipeline = Arc::new(Pipeline::new(sink, spool, ledger, clock));
         let (flushes, flush_requests) = mpsc::channel(1);
-        let (stopping, stop) = watch::channel(false);
+        let stop = pipeline.stopping.subscribe();
         tokio::spawn(keep_working(pipeline.clone(), receiver, flush_requests));
         tokio::spawn(keep_replaying(pipeline.clone(), stop));
         Self {
             pipeline,
             flushes,
-            stopping: Arc::new(stopping),
             clients: Arc::default(),
+            limits: None,
+            storms: Arc::default(),
         }
     }
 
-    /// Brings events to the disk; the outcomes are in their order. Events of one call may be stored while others are spooled.
+    /// Brings events to the disk that pass their source's limit; the outcomes are in their order.
+    pub async fn report(&self, reporter: Reporter<'_>, mut events: Vec<ErrorEvent>) -> Vec<IngestOutcome> {
+        let refusals = self.refusals(reporter, &events);
+        if refusals.is_empty() {
+            return self.ingest(events).await;
+        }
+        let (count, refused) = (events.len(), refusals.len() as u64);
+        self.pipeline
+            .ledger
+            .admit(refused)
+            .dropped(DropReason::RateLimited, refused);
+        leave_out(&mut events, &refusals);
+        let passed = self.ingest(events).await;
+        put_back(passed, refusals, count)
+    }
+
+    /// The events that are too many for their sources, by their places in the list.
+    fn refusals(&self, reporter: Reporter<'_>, events: &[ErrorEvent]) -> Vec<(usize, Refusal)> {
+        let Some(limits) = &self.limits else {
+            return Vec::new();
+        };
+        let now = self.pipeline.clock.now();
+        let judge = |event: &ErrorEvent| limits.take(reporter, event.source.as_deref(), now).err();
+        let judged = events.iter().enumerate();
+        judged
+            .filter_map(|(place, event)| Some((place, judge(event)?)))
+            .collect()
+    }
+
+    /// Events that were refused because their sources sent too many, since the start, by source.
+    pub fn refused(&self) -> BTreeMap<String, u64> {
+        self.limits.as_ref().map(|limits| limits.refused()).unwrap_or_default()
+    }
+
+    /// The groups that are in a storm.
+    pub fn storms(&self) -> Vec<Storm> {
+        self.storms.storms()
+    }
+
+    /// Beginnings and ends of storms since the last call.
+    pub fn turns_of_storms(&self) -> Vec<Turn> {
+        self.storms.turns(epoch_ms(self.now()))
+    }
+
+    /// Brings events to the disk, whatever their sources have sent already; the outcomes are in their order. Events of one
+    /// call may be stored while others are spooled.
     pub async fn ingest(&self, mut events: Vec<ErrorEvent>) -> Vec<IngestOutcome> {
         if events.len() <= BATCH {
             let admission = self.pipeline.ledger.admit(events.len() as u64);
@@ -135,7 +212,7 @@ impl EventLog {
     /// The ordered end, after admission has stopped: replay stops, captured events get their outcome, the spool is synced.
     /// Whether all of it was done within `limit`.
     pub async fn drain(&self, limit: Duration) -> bool {
-        self.stopping.send_replace(true);
+        self.pipeline.stopping.send_replace(true);
         let flush = async {
             let (answer, answered) = oneshot::channel();
             if self.flushes.send(answer).await.is_ok() {
@@ -146,6 +223,26 @@ impl EventLog {
         };
         tokio::time::timeout(limit, flush).await.is_ok()
     }
+}
+
+/// Leaves out the events of these places.
+fn leave_out(events: &mut Vec<ErrorEvent>, refusals: &[(usize, Refusal)]) {
+    let (mut number, mut places) = (0, refusals.iter().map(|(place, _)| *place).peekable());
+    events.retain(|_| {
+        let passes = places.next_if_eq(&number).is_none();
+        number += 1;
+        passes
+    });
+}
+
+/// The outcomes of `count` events: those that were refused at their places, the others in between.
+fn put_back(passed: Vec<IngestOutcome>, refusals: Vec<(usize, Refusal)>, count: usize) -> Vec<IngestOutcome> {
+    let (mut passed, mut refusals) = (passed.into_iter(), refusals.into_iter().peekable());
+    let outcome = |number| match refusals.next_if(|(place, _)| *place == number) {
+        Some((_, refusal)) => Some(IngestOutcome::RateLimited(refusal)),
+        None => passed.next(),
+    };
+    (0..count).filter_map(outcome).collect()
 }
 
 /// The capture worker; a panic costs the batch it happened in, which the ledger counts, and nothing else.

@@ -3,7 +3,7 @@
 //! ```text
 //! Capture ──channel──▶ worker ─┐                ┌─▶ events.db ─▶ query, summary
 //! POST … ─▶ parse ─▶ EventLog ─┴─▶ pipeline ────┤      ▲
-//!                                               └─▶ spool ─replay─┘
+//!             (limits by source)                └─▶ spool ─replay─┘
 //! ```
 //!
 //! What must stay true: accepted = stored + spooled + dropped + in flight ([`LedgerSnapshot`]); an acknowledged event is on
@@ -34,6 +34,7 @@ pub mod sentry;
 mod sink;
 mod spool;
 mod store;
+mod storm;
 mod summary;
 mod wire;
 mod worker;
@@ -49,5 +50,6 @@ pub use occurrence::{EventContext, NewEvent};
 pub use pipeline::IngestOutcome;
 pub use schema::MIGRATIONS;
 pub use spool::{Spool, SpoolStatus};
+pub use storm::{Refusal, Reporter, Storm, Turn};
 pub use summary::{ErrorSummary, TopGroup, summary};
 pub use wire::{LoggedEvent, group_name, group_number};

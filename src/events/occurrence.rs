@@ -13,6 +13,8 @@ use serde_json::json;
 use super::classify::Class;
 use super::model::{ErrorEvent, ErrorType, Exception, Extras, Frame, Severity};
 use super::parse::{MAX_MESSAGE_BYTES, new_id};
+use super::storm::Turn;
+use super::wire::group_name;
 use crate::clock::epoch_ms;
 use crate::db::Origin;
 
@@ -147,6 +149,29 @@ impl NewEvent {
             details: json!({ "freeBytes": free_bytes }),
             fingerprint: own(&["retention", "disk"]),
             ..Self::of(ErrorType::System, Class::DiskFull, message, EventContext::default())
+        }
+    }
+
+    /// A group's storm began or is over.
+    pub fn storm(turn: Turn) -> Self {
+        let (Turn::Began(storm) | Turn::Ended(storm)) = turn;
+        let (group, counted) = (group_name(storm.group), storm.counted);
+        let (state, message) = match turn {
+            Turn::Began(_) => (
+                "began",
+                format!(
+                    "storm of {group}: so many events that most are now counted on samples instead of stored whole"
+                ),
+            ),
+            Turn::Ended(_) => (
+                "ended",
+                format!("the storm of {group} is over: {counted} of its events were counted on samples"),
+            ),
+        };
+        Self {
+            details: json!({ "storm": storm, "state": state }),
+            fingerprint: own(&["storm", state]),
+            ..Self::of(ErrorType::System, Class::StateChange, message, EventContext::default())
         }
     }
 

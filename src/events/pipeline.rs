@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 use uuid::Uuid;
 
 use super::index::Backlog;
@@ -19,15 +19,19 @@ use super::model::ErrorEvent;
 use super::sink::Sink;
 use super::spool::{Records, Spool, SpoolError};
 use super::store::{Inserted, Prepared};
+use super::storm::Refusal;
 use super::wire::LoggedEvent;
 use crate::clock::SharedClock;
-use crate::db::DbError;
+use crate::db::{DbError, ErrorKind};
 use crate::rate::MinuteRate;
 
 /// Most events of one write job.
 pub(super) const BATCH: usize = 256;
 /// When to come back if nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How long events.db may take for a batch once the log is being ended: what it has not taken by then is spooled.
+const AT_THE_END: Duration = Duration::from_millis(250);
 
 /// Most events whose outcome is remembered as unknown.
 const MOST_UNCERTAIN: usize = 100_000;
@@ -40,16 +44,27 @@ pub enum IngestOutcome {
         /// Its group.
         group_id: i64,
     },
+    /// It is counted in events.db on another event of its group, which is in a storm.
+    Counted {
+        /// Its group.
+        group_id: i64,
+        /// The event that stands for it.
+        sample: Uuid,
+    },
     /// It is in the spool and will be in events.db when that recovers.
     Spooled,
     /// An event with its id was there already.
     Duplicate,
+    /// Its source sent too many.
+    RateLimited(Refusal),
     /// Neither could take it.
     NotAccepted {
         /// When to send it again.
         retry_after: Duration,
     },
 }
+
+type Written = Result<Vec<Inserted>, DbError>;
 
 /// What the tasks of the event log share.
 pub(super) struct Pipeline {
@@ -65,6 +80,8 @@ pub(super) struct Pipeline {
     pub(super) filled: Notify,
     /// A write went well while the spool holds something.
     pub(super) recovered: Notify,
+    /// Whether the log is being ended.
+    pub(super) stopping: watch::Sender<bool>,
     /// Ids of events of which it isn't known whether events.db has them.
     uncertain: Mutex<HashSet<Uuid>>,
 }
@@ -87,6 +104,7 @@ impl Pipeline {
             backlog: Backlog::new(),
             filled: Notify::new(),
             recovered: Notify::new(),
+            stopping: watch::Sender::new(false),
             uncertain: Mutex::default(),
         }
     }
@@ -102,9 +120,43 @@ impl Pipeline {
             return Vec::new();
         }
         let batch = self.prepare(events);
-        match self.sink.write(batch.clone()).await {
-            Ok(inserted) => self.settle_stored(&batch, &inserted, &mut admission),
-            Err(error) => self.fall_back(&batch, &error, &mut admission).await,
+        let written = self.sink.write(batch.clone()).await;
+        self.settle(&batch, written, &mut admission).await
+    }
+
+    /// The same for captured events, which nobody waits for: once the log is being ended, events.db has a moment to take
+    /// them, or none where `at_once` says that it was slow before; then they are spooled. Gives whether it was slow.
+    pub(super) async fn deliver_captured(
+        &self,
+        events: Vec<ErrorEvent>,
+        mut admission: Admission,
+        at_once: bool,
+    ) -> bool {
+        let error = |kind| Err(DbError::new("events", "events.ingest", kind));
+        let batch = self.prepare(events);
+        let (written, was_slow) = if at_once {
+            (error(ErrorKind::ShuttingDown), true)
+        } else {
+            tokio::select! {
+                written = self.sink.write(batch.clone()) => (written, false),
+                () = self.end_of_patience() => (error(ErrorKind::OutcomeUnknown), true),
+            }
+        };
+        self.settle(&batch, written, &mut admission).await;
+        was_slow
+    }
+
+    /// A moment after the log's end was begun.
+    async fn end_of_patience(&self) {
+        // Its sender lives as long as this.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+        tokio::time::sleep(AT_THE_END).await;
+    }
+
+    async fn settle(&self, batch: &[Prepared], written: Written, admission: &mut Admission) -> Vec<IngestOutcome> {
+        match written {
+            Ok(inserted) => self.settle_stored(batch, &inserted, admission),
+            Err(error) => self.fall_back(batch, &error, admission).await,
         }
     }
 
@@ -114,11 +166,12 @@ impl Pipeline {
         inserted: &[Inserted],
         admission: &mut Admission,
     ) -> Vec<IngestOutcome> {
-        let duplicates = inserted.iter().filter(|one| **one == Inserted::Duplicate).count() as u64;
-        let stored = inserted.len() as u64 - duplicates;
-        self.backlog.add(stored);
-        admission.stored(stored);
-        admission.duplicate(duplicates);
+        let Sums { rows, counted, known } = Sums::of(inserted);
+        let stored = rows + counted;
+        self.backlog.add(rows);
+        admission.stored(rows);
+        admission.counted(counted);
+        admission.duplicate(known);
         self.rate.add(self.clock.now(), stored);
         self.tell_live(batch, inserted);
         if !self.spool.is_empty() {
@@ -126,6 +179,7 @@ impl Pipeline {
         }
         let outcome = |one: &Inserted| match *one {
             Inserted::New { group_id } => IngestOutcome::Stored { group_id },
+            Inserted::Counted { group_id, sample } => IngestOutcome::Counted { group_id, sample },
             Inserted::Duplicate => IngestOutcome::Duplicate,
         };
         inserted.iter().map(outcome).collect()
@@ -149,10 +203,11 @@ impl Pipeline {
             **inserted == Inserted::Duplicate && !uncertain.remove(&one.event.id)
         };
         let duplicates = batch.iter().zip(inserted).filter(came_twice).count() as u64;
-        let new = inserted.iter().filter(|one| **one != Inserted::Duplicate).count() as u64;
         drop(uncertain);
-        self.backlog.add(new);
-        self.ledger.replayed(batch.len() as u64 - duplicates, duplicates);
+        let Sums { rows, counted, .. } = Sums::of(inserted);
+        self.backlog.add(rows);
+        self.ledger
+            .replayed(batch.len() as u64 - duplicates, counted, duplicates);
         self.tell_live(batch, inserted);
     }
 
@@ -208,6 +263,31 @@ impl Pipeline {
                 let _ = self.live.send(Arc::new(logged));
             }
         }
+    }
+}
+
+/// What became of a batch's events, in numbers.
+struct Sums {
+    rows: u64,
+    counted: u64,
+    known: u64,
+}
+
+impl Sums {
+    fn of(inserted: &[Inserted]) -> Self {
+        let mut sums = Self {
+            rows: 0,
+            counted: 0,
+            known: 0,
+        };
+        for one in inserted {
+            match one {
+                Inserted::New { .. } => sums.rows += 1,
+                Inserted::Counted { .. } => sums.counted += 1,
+                Inserted::Duplicate => sums.known += 1,
+            }
+        }
+        sums
     }
 }
 

@@ -78,7 +78,7 @@ pub async fn list(database: &Database, list: List) -> Result<Page, DbError> {
         .await
 }
 
-/// Reads one event; `None` when there is none.
+/// Reads one event; for the id of one that was counted on a sample, the sample. `None` when there is none.
 ///
 /// # Errors
 /// Those of the database layer.
@@ -152,10 +152,23 @@ pub(super) fn places(
 }
 
 pub(super) fn event(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<LoggedEvent>> {
-    connection
-        .prepare_cached(concat!(include_str!("query/columns.sql"), " WHERE id = ?1"))?
-        .query_row([id.as_bytes()], rows::read_event)
-        .optional()
+    const BY_ID: [&str; 2] = [
+        concat!(include_str!("query/columns.sql"), " WHERE id = ?1"),
+        concat!(
+            include_str!("query/columns.sql"),
+            " WHERE id = (SELECT sample FROM counted WHERE id = ?1)"
+        ),
+    ];
+    for sql in BY_ID {
+        let found = connection
+            .prepare_cached(sql)?
+            .query_row([id.as_bytes()], rows::read_event)
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "what left by the log's bounds",
         sql: include_str!("schema/006_retention.sql"),
     },
+    Migration {
+        version: 7,
+        name: "samples that stand for many",
+        sql: include_str!("schema/007_storm.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod gathered;
 use self::gathered::{Batch, Gatherer, SMALL, SMALL_BYTES};
 use super::group::Engine;
 use super::store::{self, Inserted, Prepared};
+use super::storm::Groups;
 use crate::config::OperationSettings;
 use crate::db::rusqlite::Connection;
 use crate::db::{Database, DbError, Effect, ErrorKind, LogGeneration, Operation};
@@ -51,16 +52,16 @@ struct Writing {
     database: Database,
     patience: Duration,
     /// Used on the writer thread alone, so its lock is always free.
-    engine: Arc<Mutex<Engine>>,
+    memory: Arc<Mutex<(Engine, Groups)>>,
 }
 
 impl DatabaseSink {
     /// An event waits no longer than one attempt may: the spool is the better place than a long queue. Needs a runtime.
-    pub(super) fn new(database: Database, operation: &OperationSettings) -> Self {
+    pub(super) fn new(database: Database, operation: &OperationSettings, groups: Groups) -> Self {
         let writing = Arc::new(Writing {
             database: database.clone(),
             patience: operation.timeout.min(operation.lock_timeout + GRACE),
-            engine: Arc::default(),
+            memory: Arc::new(Mutex::new((Engine::default(), groups))),
         });
         Self {
             database,
@@ -77,11 +78,12 @@ impl Writing {
             .within(patience)
             .idempotent()
             .carrying(bytes);
-        let engine = Arc::clone(&self.engine);
+        let memory = Arc::clone(&self.memory);
         let mut earlier = None;
         let insert = move |connection: &Connection| {
             let all: Vec<&Prepared> = batches.iter().flat_map(|batch| batch.iter()).collect();
-            let mut inserted = store::insert(connection, &all, &mut engine.lock())?;
+            let (engine, groups) = &mut *memory.lock();
+            let mut inserted = store::insert_thinned(connection, &all, engine, groups)?;
             // An event that this very write had inserted before, in an attempt that was committed unknown to us, is new.
             let before = earlier.get_or_insert_with(|| inserted.clone());
             for (now, before) in inserted.iter_mut().zip(before) {

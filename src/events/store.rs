@@ -7,11 +7,13 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
+use uuid::Uuid;
 
 use super::group::{self, Engine, Scanned, Subject};
 use super::life::Tallies;
 use super::model::{ErrorEvent, Severity};
 use super::remove::Erased;
+use super::storm::{Groups, Thinning, Verdict};
 
 mod hours;
 mod row;
@@ -51,6 +53,13 @@ pub enum Inserted {
         /// The group.
         group_id: i64,
     },
+    /// It is counted on a row of this group.
+    Counted {
+        /// The group.
+        group_id: i64,
+        /// The row's event.
+        sample: Uuid,
+    },
     /// An event with its id was there already, or it is older than the erasure of its user.
     Duplicate,
 }
@@ -81,16 +90,18 @@ impl Tally {
     }
 }
 
-/// Writes a batch; the answers are in its order.
+/// Writes a batch; the answers are in its order. Groups in a storm are thinned as `groups` says.
 ///
 /// # Errors
 /// Those of SQLite; the caller's savepoint undoes the whole batch.
-pub fn insert<P: Borrow<Prepared>>(
+pub fn insert_thinned<P: Borrow<Prepared>>(
     connection: &Connection,
     batch: &[P],
     engine: &mut Engine,
+    groups: &mut Groups,
 ) -> rusqlite::Result<Vec<Inserted>> {
     engine.begin(connection)?;
+    let mut thinning = Thinning::begin(connection, groups)?;
     let mut tallies: HashMap<i64, Tally> = HashMap::new();
     let (mut hours, mut places) = (Hours::default(), Places::around(connection, batch)?);
     let mut lives = Tallies::default();
@@ -101,22 +112,18 @@ pub fn insert<P: Borrow<Prepared>>(
             inserted.push(Inserted::Duplicate);
             continue;
         }
-        let Some(group_id) = resolve(connection, prepared, engine)? else {
+        let Some((group_id, at, done)) = place(connection, prepared, engine, &mut thinning, &mut places)? else {
             inserted.push(Inserted::Duplicate);
             continue;
         };
-        if let Some(at) = places.insert(connection, prepared, group_id)? {
-            let event = &prepared.event;
-            tallies
-                .entry(group_id)
-                .or_insert_with(|| Tally::begin(event))
-                .add(event);
-            hours.add(at, event);
-            lives.add(group_id, at, event);
-            inserted.push(Inserted::New { group_id });
-        } else {
-            inserted.push(Inserted::Duplicate);
-        }
+        let event = &prepared.event;
+        tallies
+            .entry(group_id)
+            .or_insert_with(|| Tally::begin(event))
+            .add(event);
+        hours.add(at, event);
+        lives.add(group_id, at, event);
+        inserted.push(done);
     }
     for (group, tally) in &tallies {
         // It may have been swallowed by a later event of the batch.
@@ -125,19 +132,72 @@ pub fn insert<P: Borrow<Prepared>>(
     places.hand_over(connection)?;
     hours.write(connection)?;
     lives.write(connection)?;
+    thinning.finish()?;
     Ok(inserted)
 }
 
+/// The same without a limit for groups.
+///
+/// # Errors
+/// As for [`insert_thinned`].
+#[cfg(test)]
+pub fn insert(connection: &Connection, batch: &[Prepared], engine: &mut Engine) -> rusqlite::Result<Vec<Inserted>> {
+    insert_thinned(
+        connection,
+        batch,
+        engine,
+        &mut Groups::new(u32::MAX, std::sync::Arc::default()),
+    )
+}
+
+/// Gives an event a row or counts it on one: its group, the row's place, and what became of it; `None` for a duplicate.
+fn place(
+    connection: &Connection,
+    prepared: &Prepared,
+    engine: &mut Engine,
+    thinning: &mut Thinning<'_, '_>,
+    places: &mut Places,
+) -> rusqlite::Result<Option<(i64, i64, Inserted)>> {
+    let event = &prepared.event;
+    let Some(group_id) = resolve(connection, prepared, engine, thinning)? else {
+        return Ok(None);
+    };
+    let verdict = thinning.judge(group_id, event)?;
+    if let Verdict::Onto(sample) = &verdict {
+        let counted = Inserted::Counted {
+            group_id,
+            sample: sample.id,
+        };
+        let is_new = thinning.count(group_id, sample, event)?;
+        return Ok(is_new.then_some((group_id, sample.at, counted)));
+    }
+    if thinning.knows(event.id)? {
+        return Ok(None);
+    }
+    let Some(at) = places.insert(connection, prepared, group_id)? else {
+        return Ok(None);
+    };
+    if let Verdict::Sample(variant) = verdict {
+        thinning.took(group_id, variant, at, event);
+    }
+    Ok(Some((group_id, at, Inserted::New { group_id })))
+}
+
 /// The group of an event; `None` when it is there already, so that a duplicate teaches the grouping nothing.
-fn resolve(connection: &Connection, prepared: &Prepared, engine: &mut Engine) -> rusqlite::Result<Option<i64>> {
+fn resolve(
+    connection: &Connection,
+    prepared: &Prepared,
+    engine: &mut Engine,
+    thinning: &Thinning<'_, '_>,
+) -> rusqlite::Result<Option<i64>> {
     let subject = Subject::from(&prepared.event);
     if let Some(known) = engine.known(connection, &prepared.scanned, &subject)? {
         return Ok(Some(known));
     }
-    let is_there = connection
+    let is_row = connection
         .prepare_cached("SELECT 1 FROM events WHERE id = ?1")?
         .exists([prepared.event.id.as_bytes()])?;
-    if is_there {
+    if is_row || thinning.knows(prepared.event.id)? {
         return Ok(None);
     }
     engine.resolve(connection, &prepared.scanned, &subject).map(Some)

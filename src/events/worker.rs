@@ -24,15 +24,16 @@ pub(super) async fn run(
                 if taken == 0 {
                     return;
                 }
-                deliver(pipeline, &mut batch).await;
+                deliver(pipeline, &mut batch, false).await;
             }
             Some(flush) = flushes.recv() => {
                 // What is captured from now on is not waited for, or a busy program would never be flushed.
+                let mut was_slow = false;
                 for _ in 0..=captures.len() / BATCH {
                     while batch.len() < BATCH && let Ok(captured) = captures.try_recv() {
                         batch.push(captured);
                     }
-                    deliver(pipeline, &mut batch).await;
+                    was_slow = deliver(pipeline, &mut batch, was_slow).await;
                 }
                 let _ = flush.send(());
             }
@@ -40,15 +41,16 @@ pub(super) async fn run(
     }
 }
 
-async fn deliver(pipeline: &Pipeline, batch: &mut Vec<Captured>) {
+/// Whether events.db was slow at the log's end.
+async fn deliver(pipeline: &Pipeline, batch: &mut Vec<Captured>, at_once: bool) -> bool {
     let mut captured = batch.drain(..);
     let Some(Captured { event, mut admission }) = captured.next() else {
-        return;
+        return at_once;
     };
     let mut events = vec![event];
     for one in captured {
         events.push(one.event);
         admission.join(one.admission);
     }
-    pipeline.deliver(events, admission).await;
+    pipeline.deliver_captured(events, admission, at_once).await
 }

@@ -158,7 +158,7 @@ impl Code {
             Code::PreconditionFailed => "The document changed since you read it; read it again. Nothing was changed.",
             Code::PayloadTooLarge => "The body or a value is larger than allowed. Nothing was changed.",
             Code::UnsupportedMediaType => "Send a Content-Type or Content-Encoding that the detail names.",
-            Code::RateLimited => "Too many tries; come back after Retry-After seconds.",
+            Code::RateLimited => "Too many tries, or events of one source; come back after Retry-After seconds.",
             Code::Internal => "A bug, or a panic; the log has it under the request id.",
             Code::DatabaseBusy => "Locked, or too much to do. Nothing was done; come back later.",
             Code::DatabaseUnavailable => "The database can't be used now. Nothing was done; service resumes by itself.",

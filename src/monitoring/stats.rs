@@ -41,6 +41,8 @@ impl Monitor {
             "databases": { "app": database_view(&self.app.status()), "events": database_view(&self.events.status()) },
             "ledger": ledger_view(&self.log.ledger(), self.removed_view()),
             "retention": self.retention_view(),
+            "rateLimited": self.log.refused(),
+            "storms": self.log.storms(),
             "clients": self.log.clients().counts(),
             "spool": spool_view(&self.log.spool_status()),
             "disk": {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::intake::{Item, field_errors};
-use crate::events::{ErrorEvent, EventLog, IngestOutcome, LoggedEvent, query};
+use crate::events::{DropReason, ErrorEvent, EventLog, IngestOutcome, LoggedEvent, Refusal, Reporter, query};
 use crate::http::guards::EventsRead;
 use crate::http::{ApiResult, Code, FieldError, Problem};
 
@@ -18,17 +18,48 @@ use crate::http::{ApiResult, Code, FieldError, Problem};
 pub(super) enum Reported {
     /// A new event.
     #[response(status = 201)]
-    Created(Json<LoggedEvent>, Header<'static>),
+    Created(Json<Taken>, Header<'static>),
     /// An event that was there already, as it is stored.
     #[response(status = 200)]
-    Known(Json<LoggedEvent>),
+    Known(Json<Found>),
     /// A batch, item by item.
     #[response(status = 200)]
     Batch(Json<BatchAnswer>),
 }
 
+/// An event that was asked for by an id; another one where that was counted on it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Found {
+    #[serde(flatten)]
+    event: LoggedEvent,
+    /// The id that was asked for, whose own event wasn't kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stands_for: Option<Uuid>,
+}
+
+impl Found {
+    pub(super) fn of(event: LoggedEvent, wanted: Uuid) -> Self {
+        let stands_for = (event.event.id != wanted).then_some(wanted);
+        Self { event, stands_for }
+    }
+}
+
+/// An event as it was reported, and the one that stands for it where it was counted on that.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Taken {
+    #[serde(flatten)]
+    event: LoggedEvent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_id: Option<Uuid>,
+}
+
 /// What became of a batch.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct BatchAnswer {
     accepted: usize,
     rejected: usize,
@@ -36,10 +67,14 @@ pub(super) struct BatchAnswer {
     /// `spool` when at least one event went there.
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<&'static str>,
+    /// When those that were too many for their source may come again, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
     results: Vec<ItemAnswer>,
 }
 
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ItemAnswer {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +83,14 @@ struct ItemAnswer {
     duplicate: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<&'static str>,
+    /// The event that it was counted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampled: Option<bool>,
+    /// Why it was refused, as the ledger names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
@@ -58,10 +101,12 @@ pub(super) async fn report_one(
     event: ErrorEvent,
     events: Result<EventsRead, Problem>,
 ) -> ApiResult<Reported> {
-    let outcome = log.ingest(vec![event.clone()]).await.pop();
-    let (group_id, spooled) = match outcome {
-        Some(IngestOutcome::Stored { group_id }) => (Some(group_id), false),
-        Some(IngestOutcome::Spooled) => (None, true),
+    let outcome = log.report(Reporter::Declared, vec![event.clone()]).await.pop();
+    let (group_id, sample_id, spooled) = match outcome {
+        Some(IngestOutcome::Stored { group_id }) => (Some(group_id), None, false),
+        Some(IngestOutcome::Counted { group_id, sample }) => (Some(group_id), Some(sample), false),
+        Some(IngestOutcome::Spooled) => (None, None, true),
+        Some(IngestOutcome::RateLimited(refusal)) => return Err(rate_limited(refusal)),
         Some(IngestOutcome::Duplicate) => {
             // It may have been removed since; then what was sent is the best that is known of it.
             let stored = query::get(&events?.0, event.id).await?;
@@ -71,21 +116,24 @@ pub(super) async fn report_one(
                 occurrences: 1,
                 spooled: false,
             };
-            return Ok(Reported::Known(Json(stored.unwrap_or(sent))));
+            let id = sent.event.id;
+            return Ok(Reported::Known(Json(Found::of(stored.unwrap_or(sent), id))));
         }
         Some(IngestOutcome::NotAccepted { retry_after }) => return Err(not_accepted(retry_after)),
         None => return Err(not_accepted(Duration::from_secs(1))),
     };
     let location = Header::new("Location", format!("/api/monitoring/errors/{}", event.id));
-    Ok(Reported::Created(
-        Json(LoggedEvent {
+    let taken = Taken {
+        event: LoggedEvent {
             event,
             group_id,
             occurrences: 1,
             spooled,
-        }),
-        location,
-    ))
+        },
+        sampled: sample_id.map(|_| true),
+        sample_id,
+    };
+    Ok(Reported::Created(Json(taken), location))
 }
 
 /// Ingests the sound items of a batch; 503 only when there were some and none could be kept.
@@ -101,7 +149,7 @@ pub(super) async fn report_many(log: &EventLog, items: Vec<Item>) -> ApiResult<R
             Err(found) => flaws.push(field_errors(found)),
         }
     }
-    let outcomes = log.ingest(sound).await;
+    let outcomes = log.report(Reporter::Declared, sound).await;
     let answer = batch_answer(&ids, outcomes, flaws)?;
     Ok(Reported::Batch(Json(answer)))
 }
@@ -121,8 +169,21 @@ fn batch_answer(
     {
         return Err(not_accepted(longest));
     }
+    let over = outcomes.iter().filter_map(|outcome| match outcome {
+        IngestOutcome::RateLimited(refusal) => Some(*refusal),
+        _ => None,
+    });
+    let longest = over.clone().max_by_key(|refusal| refusal.retry_after);
+    if let Some(refusal) = longest
+        && over.count() == outcomes.len()
+    {
+        return Err(rate_limited(refusal));
+    }
     let (mut outcomes, mut flaws) = (outcomes.into_iter(), flaws.into_iter());
-    let mut answer = BatchAnswer::default();
+    let mut answer = BatchAnswer {
+        retry_after: longest.map(|refusal| seconds(refusal.retry_after)),
+        ..BatchAnswer::default()
+    };
     for (index, id) in ids.iter().enumerate() {
         let outcome = id.and_then(|id| outcomes.next().map(|outcome| (id, outcome)));
         let result = match outcome {
@@ -153,6 +214,14 @@ impl BatchAnswer {
                 self.stored = Some("spool");
                 result.stored = Some("spool");
             }
+            IngestOutcome::Counted { sample, .. } => {
+                self.accepted += 1;
+                (result.sampled, result.sample_id) = (Some(true), Some(sample));
+            }
+            IngestOutcome::RateLimited(refusal) => {
+                result.reason = Some(DropReason::RateLimited.name());
+                result.errors.push(FieldError::new("", too_many(refusal)));
+            }
             IngestOutcome::Duplicate => {
                 self.duplicates += 1;
                 result.duplicate = Some(true);
@@ -176,63 +245,24 @@ pub(in crate::api) fn not_accepted(retry_after: Duration) -> Problem {
     problem
 }
 
+/// 429: its source sent more than its limit.
+pub(in crate::api) fn rate_limited(refusal: Refusal) -> Problem {
+    let seconds = seconds(refusal.retry_after);
+    Problem::new(Code::RateLimited, format!("The source {}.", too_many(refusal)))
+        .with_retry_after(seconds)
+        .with_header("RateLimit-Policy", format!("\"ingest\";q={};w=60", refusal.per_minute))
+        .with_header("RateLimit", format!("\"ingest\";r=0;t={seconds}"))
+}
+
+fn too_many(refusal: Refusal) -> String {
+    let (most, seconds) = (refusal.per_minute, seconds(refusal.retry_after));
+    format!("sent more than {most} events a minute; send it again after {seconds} s")
+}
+
 /// Whole seconds, never zero: a client that comes back at once would find the same.
 fn seconds(after: Duration) -> u64 {
     (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(ids: &[Option<Uuid>], outcomes: Vec<IngestOutcome>, flaws: usize) -> ApiResult<serde_json::Value> {
-        let flaws = vec![vec![FieldError::new("/message", "is required")]; flaws];
-        batch_answer(ids, outcomes, flaws).map(|answer| serde_json::to_value(answer).unwrap())
-    }
-
-    const LATER: IngestOutcome = IngestOutcome::NotAccepted {
-        retry_after: Duration::from_millis(1200),
-    };
-
-    #[test]
-    fn every_item_has_its_answer() {
-        let ids = [1, 2, 3].map(Uuid::from_u128);
-        let items = [Some(ids[0]), None, Some(ids[1]), Some(ids[2])];
-        let outcomes = vec![IngestOutcome::Stored { group_id: 1 }, IngestOutcome::Duplicate, LATER];
-        let wire = answer(&items, outcomes, 1).unwrap();
-        assert_eq!(
-            (&wire["accepted"], &wire["rejected"], &wire["duplicates"]),
-            (&1.into(), &2.into(), &1.into())
-        );
-        assert_eq!(wire["results"][0], serde_json::json!({ "index": 0, "id": ids[0] }));
-        let wrong = serde_json::json!({ "index": 1, "errors": [{ "pointer": "/message", "detail": "is required" }] });
-        assert_eq!(wire["results"][1], wrong);
-        assert_eq!(wire["results"][2]["duplicate"], true);
-        assert_eq!(
-            wire["results"][3]["errors"][0]["detail"],
-            "could not be stored; send it again after 2 s"
-        );
-        assert!(wire.get("stored").is_none());
-    }
-
-    #[test]
-    fn the_spool_is_told() {
-        let wire = answer(&[Some(Uuid::nil())], vec![IngestOutcome::Spooled], 0).unwrap();
-        assert_eq!(
-            (&wire["stored"], &wire["results"][0]["stored"]),
-            (&"spool".into(), &"spool".into())
-        );
-    }
-
-    #[test]
-    fn only_when_nothing_could_be_kept_the_whole_is_refused() {
-        let problem = answer(&[Some(Uuid::nil()), None], vec![LATER], 1).unwrap_err();
-        assert_eq!((problem.code, problem.retry_after), (Code::EventsNotAccepted, Some(2)));
-        let empty = answer(&[], vec![], 0).unwrap();
-        assert_eq!(
-            empty,
-            serde_json::json!({ "accepted": 0, "rejected": 0, "duplicates": 0, "results": [] })
-        );
-        assert_eq!(answer(&[None], vec![], 1).unwrap()["rejected"], 1);
-    }
-}
+mod tests;

@@ -1,8 +1,26 @@
-//! A page of groups on the wire (floor 6).
+//! A group, and a page of groups, on the wire (floor 6).
 
 use serde::Serialize;
 
-use crate::events::life::{GroupView, Page};
+use crate::events::Storm;
+use crate::events::life::{Details, GroupView, Page};
+
+/// One group, with the storm that it is in.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    group: Details,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storm: Option<Storm>,
+}
+
+impl Shown {
+    /// `family`: the ids under which its events are stored.
+    pub(super) fn of(group: Details, family: &[i64], storms: &[Storm]) -> Self {
+        let storm = storms.iter().find(|storm| family.contains(&storm.group)).copied();
+        Self { group, storm }
+    }
+}
 
 /// One page of the list.
 #[derive(Serialize)]

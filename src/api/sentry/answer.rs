@@ -8,13 +8,15 @@ use rocket::request::Request;
 use rocket::response::{self, Responder, Response};
 use uuid::Uuid;
 
-use crate::api::errors::not_accepted;
+use crate::api::errors::{not_accepted, rate_limited};
 use crate::events::sentry::UNSUPPORTED;
-use crate::events::{ErrorEvent, EventLog, IngestOutcome};
+use crate::events::{ErrorEvent, EventLog, IngestOutcome, Refusal, Reporter};
 use crate::http::Problem;
 
 /// How long an SDK keeps to what it was told of kinds that are not kept, in seconds.
 const UNSUPPORTED_SECONDS: u64 = 3600;
+/// How long an SDK keeps still whose source sent too many: it throws events away meanwhile and reports how many.
+const QUOTA_PAUSE: Duration = Duration::from_secs(60);
 /// What a page of another origin may send and read, and for how many seconds its browser needn't ask again.
 const ALLOWED_HEADERS: &str = "X-Sentry-Auth, Content-Type, Content-Encoding, sentry-trace, baggage, Authorization";
 const EXPOSED_HEADERS: &str = "X-Sentry-Rate-Limits, Retry-After, X-Sentry-Error";
@@ -84,13 +86,26 @@ fn open_to_all(response: &mut Response<'_>) {
 ///
 /// # Errors
 /// Neither events.db nor the spool took them.
-pub(super) async fn keep(log: &EventLog, events: Vec<ErrorEvent>) -> Result<(), Problem> {
-    if events.is_empty() {
+///
+/// `per_minute` is the limit of the source that the key stands for, where it has its own; 429 says how long SDKs keep still.
+pub(super) async fn keep(log: &EventLog, events: Vec<ErrorEvent>, per_minute: Option<u32>) -> Result<(), Problem> {
+    let Some(name) = events.first().map(|event| event.source.clone().unwrap_or_default()) else {
         return Ok(());
-    }
+    };
     let log = log.clone();
-    let kept = tokio::spawn(async move { log.ingest(events).await }).await;
-    let outcomes = kept.map_err(|_| not_accepted(Duration::from_secs(1)))?;
+    let kept = tokio::spawn(async move {
+        let name = &name;
+        log.report(Reporter::Source { name, per_minute }, events).await
+    });
+    let outcomes = kept.await.map_err(|_| not_accepted(Duration::from_secs(1)))?;
+    let over = outcomes.iter().find_map(|outcome| match outcome {
+        IngestOutcome::RateLimited(refusal) => Some(*refusal),
+        _ => None,
+    });
+    if let Some(refusal) = over {
+        let retry_after = refusal.retry_after.max(QUOTA_PAUSE);
+        return Err(rate_limited(Refusal { retry_after, ..refusal }));
+    }
     let refused = outcomes.iter().filter_map(|outcome| match outcome {
         IngestOutcome::NotAccepted { retry_after } => Some(*retry_after),
         _ => None,

@@ -30,6 +30,9 @@ pub(in crate::cli) struct Arguments {
     /// Where the programs reach this server, with a path where a proxy adds one; by default where it listens
     #[arg(long, value_name = "BASE", value_parser = base)]
     url: Option<Base>,
+    /// Most events a minute, instead of MAINSTAY_INGEST_PER_SOURCE_PER_MINUTE
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    limit: Option<u32>,
 }
 
 /// The scheme, and host with port and path.
@@ -46,7 +49,7 @@ pub(super) fn run(
     now: Timestamp,
     terminal: &mut Terminal<'_>,
 ) -> io::Result<Exit> {
-    let created = match create_source(file, &arguments.name, now) {
+    let created = match create_source(file, &arguments.name, arguments.limit, now) {
         Ok(created) => created,
         Err(error @ InvalidSource::Name) => {
             terminal.fail(&error)?;

@@ -29,7 +29,8 @@ pub(super) fn run(arguments: &Arguments, file: &SourceFile, terminal: &mut Termi
     };
     if arguments.json {
         let shown = sources.iter().map(|source| {
-            json!({ "name": source.name, "project": source.project, "createdAt": rfc3339_ms(source.created_at) })
+            json!({ "name": source.name, "project": source.project, "limit": source.limit,
+                    "createdAt": rfc3339_ms(source.created_at) })
         });
         writeln!(
             terminal.out,

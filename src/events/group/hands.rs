@@ -157,10 +157,10 @@ fn move_group(c: &Connection, change: i64, group: i64, was: Option<i64>, became:
 }
 
 /// Counts a group's events anew, those that left among them; when it was seen is only widened, never narrowed.
-pub(super) fn recount(c: &Connection, group: i64) -> rusqlite::Result<()> {
+pub(in crate::events) fn recount(c: &Connection, group: i64) -> rusqlite::Result<()> {
     c.prepare_cached(
         "UPDATE groups SET count =
-           (SELECT count(*) FROM events WHERE group_id IN
+           (SELECT coalesce(sum(occurrences), 0) FROM events WHERE group_id IN
              (SELECT id FROM groups AS member WHERE member.id = ?1 OR member.parent = ?1))
            + (SELECT sum(removed) FROM groups AS member WHERE member.id = ?1 OR member.parent = ?1)
          WHERE id = ?1",

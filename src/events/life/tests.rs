@@ -42,7 +42,7 @@ impl Log {
             .collect();
         let new = |one: Inserted| match one {
             Inserted::New { group_id } => Some(group_id),
-            Inserted::Duplicate => None,
+            Inserted::Counted { .. } | Inserted::Duplicate => None,
         };
         insert(&self.c, &batch).into_iter().filter_map(new).collect()
     }

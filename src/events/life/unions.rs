@@ -93,14 +93,15 @@ pub fn users_counted(c: &Connection, group: i64) -> rusqlite::Result<()> {
 /// Those of SQLite.
 pub fn moved(c: &Connection, from: i64, to: i64, places: &[i64]) -> rusqlite::Result<()> {
     let mut hours: BTreeMap<i64, i64> = BTreeMap::new();
-    let mut read =
-        c.prepare_cached("SELECT release, CAST(user_id AS TEXT), coalesce(ts, at >> 20) FROM events WHERE at = ?1")?;
+    let mut read = c.prepare_cached(
+        "SELECT release, CAST(user_id AS TEXT), coalesce(ts, at >> 20), occurrences FROM events WHERE at = ?1",
+    )?;
     for place in places {
-        *hours.entry((place >> 20).div_euclid(HOUR_MS)).or_default() += 1;
-        let (release, user, time): (Option<String>, Option<String>, i64) =
-            read.query_row([place], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let (release, user, time, count): (Option<String>, Option<String>, i64, i64) =
+            read.query_row([place], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        *hours.entry((place >> 20).div_euclid(HOUR_MS)).or_default() += count;
         if let Some(release) = release {
-            move_release(c, from, to, &release, time)?;
+            move_release(c, (from, to), &release, time, count)?;
         }
         if let Some(user) = user {
             c.prepare_cached("INSERT OR IGNORE INTO group_users (group_id, user) VALUES (?1, ?2)")?
@@ -128,14 +129,14 @@ fn move_hour(c: &Connection, from: i64, to: i64, hour: i64, count: i64) -> rusql
     Ok(())
 }
 
-fn move_release(c: &Connection, from: i64, to: i64, release: &str, time: i64) -> rusqlite::Result<()> {
-    c.prepare_cached("UPDATE group_releases SET count = count - 1 WHERE group_id = ?1 AND release = ?2")?
-        .execute(params![from, release])?;
+fn move_release(c: &Connection, (from, to): (i64, i64), release: &str, time: i64, count: i64) -> rusqlite::Result<()> {
+    c.prepare_cached("UPDATE group_releases SET count = count - ?3 WHERE group_id = ?1 AND release = ?2")?
+        .execute(params![from, release, count])?;
     c.prepare_cached(
-        "INSERT INTO group_releases (group_id, release, first_seen, last_seen, count) VALUES (?1, ?2, ?3, ?3, 1)
+        "INSERT INTO group_releases (group_id, release, first_seen, last_seen, count) VALUES (?1, ?2, ?3, ?3, ?4)
          ON CONFLICT DO UPDATE SET first_seen = min(first_seen, excluded.first_seen),
-           last_seen = max(last_seen, excluded.last_seen), count = count + 1",
+           last_seen = max(last_seen, excluded.last_seen), count = count + excluded.count",
     )?
-    .execute(params![to, release, time])?;
+    .execute(params![to, release, time, count])?;
     Ok(())
 }

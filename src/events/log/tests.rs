@@ -22,12 +22,24 @@ enum Mood {
     Open,
     /// Stores and says that the outcome is unknown.
     Unknown,
+    /// Never answers, as one that waits for a lock.
+    Hangs,
 }
 
 #[derive(Clone)]
 struct TestSink {
     connection: Arc<Mutex<Connection>>,
     mood: Arc<Mutex<Mood>>,
+    groups: Arc<Mutex<Groups>>,
+}
+
+mod account;
+
+impl TestSink {
+    fn insert(&self, batch: &[Prepared]) -> Vec<Inserted> {
+        let (connection, mut groups) = (self.connection.lock(), self.groups.lock());
+        store::insert_thinned(&connection, batch, &mut Engine::default(), &mut groups).unwrap()
+    }
 }
 
 impl Sink for TestSink {
@@ -41,10 +53,13 @@ impl Sink for TestSink {
                     told: crate::db::classify::Told::Busy,
                 }));
             }
+            if mood == Mood::Hangs {
+                std::future::pending::<()>().await;
+            }
             if batch.iter().any(|one| one.event.message == "poison") {
                 return Err(error(ErrorKind::Sqlite { code: 275 }));
             }
-            let inserted = store::insert(&self.connection.lock(), &batch, &mut Engine::default()).unwrap();
+            let inserted = self.insert(&batch);
             if mood == Mood::Unknown {
                 Err(error(ErrorKind::OutcomeUnknown))
             } else {
@@ -83,6 +98,7 @@ fn bench_with(spool_bytes: u64) -> Bench {
     let sink = TestSink {
         connection,
         mood: Arc::new(Mutex::new(Mood::Well)),
+        groups: Arc::new(Mutex::new(Groups::new(u32::MAX, Arc::default()))),
     };
     let (log, capture) = start(folder.path(), &sink, spool_bytes);
     Bench {
@@ -242,26 +258,6 @@ async fn a_new_process_replays_what_the_last_one_left() {
     until("the spool is empty", || log.spool_status().events == 0).await;
     assert_eq!(bench.rows(), 300);
     assert!(log.ledger().balanced());
-}
-
-#[tokio::test]
-async fn what_nobody_can_take_is_refused_and_counted() {
-    let bench = bench_with(3000);
-    bench.set(Mood::Open);
-    let (mut spooled, mut refused) = (0, 0);
-    for event in events(50) {
-        match bench.log.ingest(vec![event]).await[0] {
-            IngestOutcome::Spooled => spooled += 1,
-            IngestOutcome::NotAccepted { retry_after } if !retry_after.is_zero() => refused += 1,
-            other => panic!("{other:?}"),
-        }
-    }
-    let ledger = bench.balanced();
-    assert!(spooled > 0 && refused > 0);
-    assert_eq!(
-        (ledger.spooled, ledger.dropped.of(DropReason::SpoolFull)),
-        (spooled, refused)
-    );
 }
 
 #[tokio::test]

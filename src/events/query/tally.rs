@@ -1,6 +1,6 @@
 //! How many events match (floor 2): in all, and by time.
 //!
-//! What must stay true: whole hours come from their counts where the filter is of types, severities and time alone; any
+//! What must stay true: an event counts as often as it occurred, however few rows a storm left of it; whole hours come from their counts where the filter is of types, severities and time alone; any
 //! other count walks at most a bounded number of places, newest first, and says when there are more.
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -11,6 +11,9 @@ use super::rows::Rows;
 use crate::events::model::{ErrorType, Severity};
 use crate::events::order::{first_place, ms_of};
 use crate::events::store::HOUR_MS;
+
+mod thinned;
+use thinned::Thinned;
 
 /// Most places that a count walks.
 const MOST_COUNTED: usize = 100_000;
@@ -43,7 +46,7 @@ const INTERVALS: [(i64, &str); 14] = [
 /// What matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// How many events.
+    /// How often the events occurred.
     pub total: u64,
     /// Whether there are more: the count stopped at its limit.
     pub is_at_least: bool,
@@ -102,10 +105,10 @@ pub fn tally(connection: &Connection, filter: &Filter, now_ms: Option<i64>) -> r
             total = by_hours(connection, filter, |ms, count| histogram.add(ms, count))?;
         }
         _ => {
-            is_at_least = !walk(connection, filter, |ms| {
-                total += 1;
+            is_at_least = !walk(connection, filter, |ms, count| {
+                total += count;
                 if let Some(histogram) = &mut histogram {
-                    histogram.add(ms, 1);
+                    histogram.add(ms, count);
                 }
             })?;
         }
@@ -157,8 +160,8 @@ fn span(connection: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Resu
     ))
 }
 
-/// Tells each matching event's millisecond; whether those were all.
-fn walk(connection: &Connection, filter: &Filter, mut each: impl FnMut(i64)) -> rusqlite::Result<bool> {
+/// Tells each matching event's millisecond and occurrences; whether those were all.
+fn walk(connection: &Connection, filter: &Filter, mut each: impl FnMut(i64, u64)) -> rusqlite::Result<bool> {
     let finder = Finder::new(filter);
     let (first, before) = filter.span(None);
     let compares = finder.must_compare();
@@ -167,6 +170,8 @@ fn walk(connection: &Connection, filter: &Filter, mut each: impl FnMut(i64)) -> 
     let (sql, values) = finder.sql(first, before, most + 1);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut places = statement.query(rusqlite::params_from_iter(values))?;
+    let mut thinned = Thinned::statement(connection)?;
+    let mut thinned = Thinned::of(thinned.query([first, before])?)?;
     let mut walked = 0;
     while let Some(row) = places.next()? {
         walked += 1;
@@ -175,7 +180,7 @@ fn walk(connection: &Connection, filter: &Filter, mut each: impl FnMut(i64)) -> 
         }
         let place = row.get(0)?;
         if !compares || rows.counts(place)? {
-            each(ms_of(place));
+            each(ms_of(place), thinned.occurrences(place)?);
         }
     }
     Ok(true)
@@ -245,12 +250,18 @@ fn count_span(
 ) -> rusqlite::Result<u64> {
     let (first, before) = (since.map_or(i64::MIN, first_place), until.map_or(i64::MAX, first_place));
     if filter.wants_every_kind() {
-        let mut all = connection.prepare_cached("SELECT count(*) FROM events WHERE at >= ?1 AND at < ?2")?;
+        let mut all = connection.prepare_cached(
+            "SELECT (SELECT count(*) FROM events WHERE at >= ?1 AND at < ?2) + (SELECT coalesce(sum(occurrences - 1), 0)
+             FROM events INDEXED BY events_thinned WHERE occurrences > 1 AND at >= ?1 AND at < ?2)",
+        )?;
         let count: i64 = all.query_row([first, before], |row| row.get(0))?;
         return Ok(count.unsigned_abs());
     }
-    let mut of_kind = connection
-        .prepare_cached("SELECT count(*) FROM events WHERE type = ?1 AND severity = ?2 AND at >= ?3 AND at < ?4")?;
+    let mut of_kind = connection.prepare_cached(
+        "SELECT (SELECT count(*) FROM events WHERE type = ?1 AND severity = ?2 AND at >= ?3 AND at < ?4)
+         + (SELECT coalesce(sum(occurrences - 1), 0) FROM events INDEXED BY events_thinned
+            WHERE occurrences > 1 AND at >= ?3 AND at < ?4 AND type = ?1 AND severity = ?2)",
+    )?;
     let mut total = 0;
     for (kind, severity) in filter.kinds() {
         let count: i64 = of_kind.query_row(params![kind.number(), severity.number(), first, before], |row| {

@@ -73,9 +73,9 @@ fn hours_and_places_give_the_same_counts() {
             ..histogram.clone()
         };
         let mut total = 0;
-        let is_all = walk(&connection, &filter, |ms| {
-            walked.add(ms, 1);
-            total += 1;
+        let is_all = walk(&connection, &filter, |ms, count| {
+            walked.add(ms, count);
+            total += count;
         });
         assert!(is_all.unwrap());
         assert_eq!((tallied.total, &histogram), (total, &walked), "{filter:?}");
