@@ -190,9 +190,6 @@ fn removing_needs_the_scope_admin_and_reading_receipts_does_not() {
             .args(["token", "create", "--scope", scope, "--name", scope])
             .output();
         let told = String::from_utf8(made.expect("runs").stdout).expect("text");
-        let token = told
-            .split_whitespace()
-            .find(|word| word.starts_with("mst_") || word.contains('_'));
         server
             .client()
             .with("Authorization", &format!("Bearer {}", told.trim()))

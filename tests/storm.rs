@@ -220,7 +220,8 @@ fn captured_events_survive_an_end_while_events_db_is_locked() {
     let client = server.client();
     let spooled = stats(&client)["ledger"]["spooled"].as_u64().expect("a count");
     assert!(spooled >= captured, "{spooled} of {captured} are in the spool");
-    (ours.release(), theirs.release());
+    ours.release();
+    theirs.release();
     await_empty_spool(&client);
 }
 

@@ -114,11 +114,8 @@ async fn wipe_free_pages(database: &Database) -> Result<(), DbError> {
             let pages = free(c)?.min(WIPED_AT_ONCE);
             let page: i64 = c.query_row("PRAGMA page_size", [], |row| row.get(0))?;
             if pages > 0 {
-                // Each page of a long value holds four bytes less than a page.
-                c.execute(
-                    "INSERT INTO wiped_pages (zeros) VALUES (zeroblob(?1))",
-                    [pages * (page - 4)],
-                )?;
+                let sql = "INSERT INTO wiped_pages (zeros) VALUES (zeroblob(?1))";
+                c.execute(sql, [filling(pages, page)])?;
             }
             Ok(Effect::Commit(pages))
         };

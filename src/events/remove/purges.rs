@@ -117,15 +117,17 @@ impl Purges {
             .write(Operation::write("events.purge_cancel").idempotent(), job)
             .await?;
         self.wake.notify_one();
+        if !is_known {
+            return Ok(None);
+        }
         let until = tokio::time::Instant::now() + PATIENCE;
-        while is_known {
+        loop {
             let found = self.get(id).await?;
             let is_running = found.as_ref().is_some_and(|receipt| receipt.status == Status::Running);
             if !is_running || tokio::time::timeout_at(until, ended.changed()).await.is_err() {
                 return Ok(found);
             }
         }
-        Ok(None)
     }
 
     /// Removes one event at once; its receipt, `None` when there is no such event.
@@ -152,7 +154,9 @@ impl Purges {
                 Err(error) => Err(error),
             };
             match done {
-                Ok(()) => drop(self.ended.send_replace(())),
+                Ok(()) => {
+                    self.ended.send_replace(());
+                }
                 Err(error) if error.kind == ErrorKind::ShuttingDown => return,
                 Err(_) => self.recover().await,
             }

@@ -28,6 +28,7 @@ fn bench() -> Bench {
     let sink = Arc::new(DatabaseSink::new(
         database.clone(),
         &DatabaseSettings::default().operation,
+        Groups::new(u32::MAX, Arc::default()),
     ));
     Bench {
         database,
