@@ -3,6 +3,7 @@
 //! What must stay true: the rows' defaults are those of the settings structs (a test compares them), and every row
 //! changes a field. `config` reads the table to load, `cli` to explain.
 
+mod ingest;
 mod retention;
 
 use std::path::PathBuf;
@@ -141,8 +142,6 @@ const fn folder(
 
 const DAY: u64 = 86_400;
 const HOUR_MS: u64 = 3_600_000;
-/// Far above what any machine takes: as good as no limit.
-const MOST_A_MINUTE: u64 = 1_000_000_000;
 
 /// Every setting of Mainstay's own, in the order in which people read them.
 pub const KEYS: &[Key] = &[
@@ -267,34 +266,13 @@ pub const KEYS: &[Key] = &[
         "where the databases, the spool, the logs, the backups and the tokens live",
         |s, path| s.storage.data_dir = path,
     ),
-    number(
-        "MAINSTAY_SPOOL_MAX_MIB",
-        "256",
-        "MiB",
-        (1, 1 << 20),
-        "most that the spool of events may hold while events.db can't take them",
-        |s, n| s.storage.spool_max_bytes = n << 20,
-    ),
+    ingest::SPOOL_MAX,
     retention::MAX_DAYS,
     retention::MAX_COUNT,
     retention::MAX_MIB,
     retention::MAX_DISK_PERCENT,
-    number(
-        "MAINSTAY_INGEST_PER_SOURCE_PER_MINUTE",
-        "60000",
-        "events",
-        (1, MOST_A_MINUTE),
-        "most events of one source a minute; more are answered 429 and counted as dropped",
-        |s, n| s.ingest.per_source = small(n),
-    ),
-    number(
-        "MAINSTAY_INGEST_PER_GROUP_PER_MINUTE",
-        "1000",
-        "events",
-        (1, MOST_A_MINUTE),
-        "most events of one group a minute that are stored whole; more are counted on samples",
-        |s, n| s.ingest.per_group = small(n),
-    ),
+    ingest::PER_SOURCE,
+    ingest::PER_GROUP,
     number(
         "MAINSTAY_SLOW_REQUEST_MS",
         "1000",

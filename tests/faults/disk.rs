@@ -26,6 +26,9 @@ const LONG_ENOUGH_FOR_PROBES: Duration = Duration::from_secs(4);
 /// A file system of our own in memory.
 struct Disk(tempfile::TempDir);
 
+/// A share of such a small disk is soon reached, and these tests look for every event again.
+const KEEPS_ALL: (&str, &str) = ("MAINSTAY_EVENTS_MAX_DISK_PERCENT", "0");
+
 impl Disk {
     /// For this test. `None`: it has passed in a namespace of its own, or may be skipped.
     fn of(options: &str, test: impl Fn()) -> Option<Self> {
@@ -52,7 +55,8 @@ impl Disk {
     fn server(&self) -> (Server, Client) {
         let data_dir = self.data_dir();
         let data_dir = data_dir.to_str().expect("a path");
-        let server = Server::start(&[SHORT, &[("MAINSTAY_DATA_DIR", data_dir)]].concat());
+        let settings = [("MAINSTAY_DATA_DIR", data_dir), KEEPS_ALL];
+        let server = Server::start(&[SHORT, &settings].concat());
         let client = with_notes(&server);
         (server, client)
     }

@@ -12,7 +12,7 @@ use crate::common::{Server, eventually};
 use crate::vfs::server::FaultyServer;
 use crate::vfs::{Call, Effect};
 use crate::{
-    NOTES, assert_refused, create, created, numbered, one_document, reported, settings, until_well, with_notes,
+    NOTES, assert_refused, create, created, health, numbered, one_document, reported, settings, until_well, with_notes,
 };
 
 /// A page that must come from the file: the cache of an idle connection is dropped when it is checked.
@@ -224,6 +224,10 @@ fn fault_30_a_commit_that_hangs_past_its_deadline_is_unknown_and_the_same_key_ha
     let mut server = FaultyServer::start(&settings(&[("DB_HEALTH_INTERVAL", "600")]));
     let client = with_notes(&server);
     let keyed = client.with("Idempotency-Key", "order-1");
+    eventually("no probe is in the way", || {
+        let checked = &health(&client)["components"]["appDatabase"]["checkedAt"];
+        checked.is_string().then_some(())
+    });
     let syncs = server.lasting(&[Call::Sync], "app.db-wal", Effect::Hangs);
     assert_refused(create(&keyed, "once"), &["outcome_unknown"]);
     assert!(server.look(syncs).1 >= 1, "it was the commit that hung");

@@ -21,7 +21,7 @@ pub(super) const MAX_COUNT: Key = number(
     "10000000",
     "events",
     (0, 1_000_000_000),
-    "most error events that are kept, those of least value leave first; 0: no bound",
+    "most error events, those of least value leave first; 0: no bound",
     |s, n| s.retention.max_count = n,
 );
 
@@ -39,6 +39,6 @@ pub(super) const MAX_DISK_PERCENT: Key = number(
     "20",
     "percent",
     (0, 95),
-    "the same as a share of the file system: the smaller of the two counts; 0: no bound",
+    "the same as a share of the file system; the smaller counts; 0: no bound",
     |s, n| s.retention.max_disk_percent = n,
 );
