@@ -1,16 +1,18 @@
 //! The keeper of the write-ahead log (floor 1): checkpoints on a thread and a connection of its own, so that no commit
-//! pays for one.
+//! pays for one. It looks every second, and at once when the writer tells it that the log has grown.
 //!
 //! What must stay true: a regular checkpoint is PASSIVE and makes nobody wait; TRUNCATE, which holds the write lock
 //! while it waits for readers, is tried only when everything is checkpointed already, and waits at most [`BUSY_CAP`];
 //! the log of an isolated file is evidence and stays as it is. Called by `Database`; statistics read what it counts.
 
+mod alarm;
 mod keeper;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::alarm::{Alarm, GROWN_PAGES};
 pub use self::keeper::{Keeper, Parts};
 use super::database::Database;
 use super::error::DbError;

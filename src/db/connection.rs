@@ -5,6 +5,7 @@
 //! a connection is never made to a file other than the one that was opened first. Called by the pool and the writer.
 
 mod configure;
+mod counters;
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +20,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 pub use self::configure::{Role, WAL_SIZE_LIMIT_BYTES, configure, limit_cache, read_real_page};
+pub use self::counters::{Counter, counted};
 use super::backoff::within_ten_percent;
 use super::deadline;
 use super::holders::Holders;

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
+use super::alarm::{Alarm, Woken};
 use super::{BUSY_CAP, Checkpoint, CheckpointReport};
 use crate::clock::{self, SharedClock};
 use crate::db::active::Active;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub active: Arc<Active>,
     /// Wall time for reports.
     pub clock: SharedClock,
+    /// How the writer wakes it.
+    pub alarm: Arc<Alarm>,
 }
 
 /// What the file at the log's path looks like: it changes with each commit.
@@ -74,7 +77,6 @@ struct State {
 struct Shared {
     parts: Parts,
     state: Mutex<State>,
-    stop: (Mutex<bool>, Condvar),
 }
 
 /// The handle; the thread ends when it is dropped or stopped.
@@ -91,13 +93,12 @@ impl Keeper {
         let shared = Arc::new(Shared {
             parts,
             state: Mutex::default(),
-            stop: Default::default(),
         });
         let of_thread = Arc::clone(&shared);
         #[cfg(test)]
         if simulation::is_running() {
             simulation::regularly(LOOK, move || {
-                let goes_on = !*of_thread.stop.0.lock();
+                let goes_on = !of_thread.parts.alarm.is_stopped();
                 if goes_on {
                     of_thread.look();
                 }
@@ -108,8 +109,13 @@ impl Keeper {
         std::thread::Builder::new()
             .name(format!("{}-keeper", shared.parts.database))
             .spawn(move || {
-                while !of_thread.sleep() {
-                    of_thread.look()
+                loop {
+                    match of_thread.parts.alarm.sleep(LOOK) {
+                        Woken::Stopped => return,
+                        // What came of it is in the state.
+                        Woken::Rung => drop(of_thread.checkpoint(Checkpoint::Passive)),
+                        Woken::InTime => of_thread.look(),
+                    }
                 }
             })?;
         Ok(Self { shared })
@@ -117,8 +123,7 @@ impl Keeper {
 
     /// No more regular checkpoints.
     pub fn stop(&self) {
-        *self.shared.stop.0.lock() = true;
-        self.shared.stop.1.notify_all();
+        self.shared.parts.alarm.stop();
     }
 
     /// See [`crate::db::Database::checkpoint`].
@@ -144,15 +149,6 @@ impl Drop for Keeper {
 }
 
 impl Shared {
-    /// Sleeps until the next look; `true` when there is none.
-    fn sleep(&self) -> bool {
-        let mut stopped = self.stop.0.lock();
-        if !*stopped {
-            self.stop.1.wait_for(&mut stopped, LOOK);
-        }
-        *stopped
-    }
-
     fn file(&self) -> Look {
         #[cfg(test)]
         if let Some(look) = simulation::stat(&log_path(&self.parts.path)) {

@@ -14,7 +14,7 @@ use crate::config::{DatabaseSettings, OperationSettings, PoolSettings};
 use crate::db::active::Active;
 use crate::db::adaptive::Adaptive;
 use crate::db::breaker::{Breaker, KeptStates};
-use crate::db::checkpoint::{Keeper, Parts};
+use crate::db::checkpoint::{Alarm, Keeper, Parts};
 use crate::db::connection::{Epoch, Manager, Role, Terms};
 use crate::db::gap;
 use crate::db::health::Health;
@@ -88,6 +88,7 @@ struct Common {
     opened: Identity,
     epoch: Epoch,
     holders: Arc<Holders>,
+    log_alarm: Arc<Alarm>,
     statements: Arc<Statements>,
     active: Arc<Active>,
     budget: Arc<Budget>,
@@ -107,6 +108,7 @@ impl Common {
             opened,
             epoch: Epoch::default(),
             holders: Arc::new(Holders::new(&options.path)),
+            log_alarm: Arc::default(),
             statements: Arc::new(Statements::new(settings.operation.slow_query, clock.wall())),
             // Each reader and the writer's job have a place.
             active: Active::new(settings.pool.max + 1),
@@ -173,6 +175,7 @@ impl Common {
             room: Room::with(Reserve::beside(&self.options.path), self.write_breaker.is_held()),
             statements: Arc::clone(&self.statements),
             clock: Arc::clone(&self.clock),
+            log_alarm: Arc::clone(&self.log_alarm),
         })
     }
 
@@ -186,6 +189,7 @@ impl Common {
             holders: Arc::clone(&self.holders),
             active: Arc::clone(&self.active),
             clock: Arc::clone(&self.clock),
+            alarm: Arc::clone(&self.log_alarm),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::gather::Arrivals;
 use super::repeat::Jobs;
 use crate::clock;
 use crate::db::classify::{Impact, Told, classify_error};
-use crate::db::connection::Guarded;
+use crate::db::connection::{Counter, Guarded, counted};
 use crate::db::deadline::{Limits, Scope, lock_holder};
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::internal::SET_SEQUENCE;
@@ -56,6 +56,8 @@ pub struct Committed {
     pub work: Duration,
     /// How long the commit took.
     pub commit: Duration,
+    /// Pages that were written to the log.
+    pub pages: u64,
 }
 
 /// Why a whole batch failed.
@@ -122,6 +124,7 @@ impl Bench<'_> {
             sequence,
             work: worked - began,
             commit: clock::now().saturating_duration_since(worked),
+            pages: counted(self.connection, Counter::PagesWritten),
         }))
     }
 

@@ -17,6 +17,7 @@ use super::job::{Job, Ran};
 use crate::clock;
 use crate::db::active::{Active, Beginning};
 use crate::db::classify::{Impact, Retry, classify_error, code_of};
+use crate::db::connection::{Counter, counted};
 use crate::db::deadline::Scope;
 use crate::db::error::ErrorKind;
 use crate::db::statements::{self, Statements};
@@ -194,13 +195,7 @@ pub fn run_one(
 /// Whether a deferred foreign key is violated. Asked after each job, because the COMMIT would fail for all of them, and
 /// because a job that another one happens to mend would have failed in a transaction of its own.
 fn has_deferred_violation(connection: &Connection) -> bool {
-    let (mut violated, mut highest) = (0, 0);
-    // SAFETY: the handle belongs to this open connection; the call writes two numbers.
-    unsafe {
-        let wanted = ffi::SQLITE_DBSTATUS_DEFERRED_FKS;
-        ffi::sqlite3_db_status(connection.handle(), wanted, &raw mut violated, &raw mut highest, 0);
-    }
-    violated != 0
+    counted(connection, Counter::DeferredViolations) > 0
 }
 
 /// What the job's own COMMIT would have said.

@@ -29,6 +29,7 @@ use self::job::{Carried, Job, TypedJob};
 pub use self::underway::Underway;
 use super::active::{Active, Caller};
 use super::breaker::{Breaker, Permit};
+use super::checkpoint::Alarm;
 use super::error::{DbError, ErrorKind};
 use super::observe::Observer;
 use super::operation::{Effect, Operation};
@@ -64,6 +65,8 @@ pub struct Shared {
     pub(super) room: Room,
     pub(super) statements: Arc<Statements>,
     pub(super) clock: SharedClock,
+    /// Rung when the log has grown.
+    pub(super) log_alarm: Arc<Alarm>,
 }
 
 /// Counters and recent sizes and times.

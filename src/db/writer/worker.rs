@@ -21,7 +21,7 @@ use super::repeat::{Jobs, again, answer, answer_all};
 use super::upkeep::OPTIMIZE_FIRST;
 use crate::clock;
 use crate::db::breaker::Outcome;
-use crate::db::checkpoint::BUSY_CAP;
+use crate::db::checkpoint::{BUSY_CAP, GROWN_PAGES};
 use crate::db::panic_text::panic_text;
 use crate::db::sequence::Sequence;
 use crate::db::statements::{self, Watch};
@@ -40,6 +40,8 @@ pub struct Desk {
     fences: Fences,
     pub(super) prune_at: Instant,
     pub(super) optimize_at: Instant,
+    /// Pages in the log since its keeper was woken.
+    grown_pages: u64,
 }
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
@@ -89,6 +91,7 @@ impl Desk {
             fences: Fences::default(),
             prune_at: clock::now() + PRUNE_AFTER,
             optimize_at: clock::now() + OPTIMIZE_FIRST,
+            grown_pages: 0,
         }
     }
 
@@ -255,6 +258,11 @@ impl Desk {
         metrics.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         metrics.batch_size.record_count(jobs.len() as u64);
         metrics.commit_time.record(took);
+        self.grown_pages += committed.pages;
+        if self.grown_pages >= GROWN_PAGES {
+            self.grown_pages = 0;
+            self.shared.log_alarm.ring();
+        }
         for (job, result) in jobs.into_iter().zip(committed.results) {
             match result {
                 Ok(()) => job.answer(Ok(())),
