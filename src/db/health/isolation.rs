@@ -72,6 +72,9 @@ impl Database {
             // What was found in the file itself stays the case, whatever happens to it afterwards.
             // The writer may have seen the same a moment before.
             case.from_outside |= case.next_check.is_none() && (!self.is_isolated() || self.cause() == cause);
+            // What was found before says nothing of files that have changed since: once they are right they are checked at
+            // once, however long that took when the disk was slow.
+            case.next_check = case.next_check.map(|at| at.min(clock::now()));
         }
         self.breakers().iter().for_each(|breaker| breaker.isolate(cause));
     }

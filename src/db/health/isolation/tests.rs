@@ -53,3 +53,17 @@ fn a_bad_verdict_that_comes_after_the_file_was_let_back_says_nothing() {
     assert!(!database.conclude(Verdict::Indexes { names, findings }));
     assert_eq!(database.inner.health.damage(), None);
 }
+
+#[test]
+fn a_file_that_moved_is_checked_as_soon_as_it_is_back_however_long_the_check_before_took() {
+    let folder = tempfile::tempdir().expect("folder");
+    let database = opened(folder.path());
+    database.isolate_from_outside("the database file was deleted");
+    let an_hour = std::time::Duration::from_secs(3600);
+    database.inner.health.case.lock().next_check = Some(clock::now() + an_hour);
+    database.examine(&Arc::default());
+    assert!(database.is_isolated(), "the check before took six minutes");
+    database.isolate_from_outside("the database file was deleted");
+    database.examine(&Arc::default());
+    assert!(!database.is_isolated(), "it has been away, and is sound");
+}
