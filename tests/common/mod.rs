@@ -10,6 +10,8 @@ pub mod raw;
 
 pub mod source;
 
+pub mod trouble;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
