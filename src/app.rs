@@ -4,12 +4,14 @@
 //! admission stops first, then the writers drain, then the spool is flushed, then the files close, all within the
 //! grace period, and a second signal ends it at once. Called by `cli`.
 
+mod announce;
 mod background;
 mod databases;
 mod file_limit;
 mod instance;
 mod logging;
 mod observer;
+mod offline;
 mod shutdown;
 
 use std::path::Path;
@@ -30,7 +32,8 @@ use crate::http::{Databases, Door, Skin, SourceDoor, catchers, methods_table, pa
 use crate::monitoring::{Evidence, Monitor, Requests};
 
 pub use databases::check_databases;
-pub use instance::running_instance;
+pub use instance::{InstanceError, Running, running_instance};
+pub use offline::OfflineLog;
 
 /// Why the service didn't start or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -277,20 +280,7 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         .attach(rocket::shield::Shield::new())
         .attach(skin)
         .attach(methods_table())
-        .attach(announce())
+        .attach(announce::announce())
         .register("/", catchers::all())
         .mount("/", api::routes())
-}
-
-/// Says where the service listens, on standard output, once it does.
-fn announce() -> impl rocket::fairing::Fairing {
-    rocket::fairing::AdHoc::on_liftoff("announce", |rocket| {
-        Box::pin(async move {
-            let config = rocket.config();
-            let scheme = if config.tls_enabled() { "https" } else { "http" };
-            let address = std::net::SocketAddr::new(config.address, config.port);
-            println!("Mainstay {} listens on {scheme}://{address}", env!("CARGO_PKG_VERSION"));
-            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        })
-    })
 }

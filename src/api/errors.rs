@@ -17,6 +17,8 @@ use crate::http::guards::{EventsRead, Ingest, MonitorRead, Needs, NoParameters};
 use crate::http::{ApiResult, Code, Problem};
 
 mod answer;
+mod export;
+mod import;
 mod intake;
 mod page;
 pub(super) mod params;
@@ -31,7 +33,7 @@ const MAX_BODY_BYTES: usize = 10 << 20;
 
 /// The routes, with their whole paths.
 pub fn routes() -> Vec<Route> {
-    routes![list, one, report]
+    routes![list, one, report, export::export, import::import]
 }
 
 #[get("/api/monitoring/errors")]

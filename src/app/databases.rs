@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::SharedClock;
 use crate::config::{DatabaseSettings, Settings};
-use crate::db::{Database, Migration, Observer, OpenError, Options, inspect};
+use crate::db::{Database, Migration, Observer, OpenError, Options, Unobserved, inspect};
 use crate::http::Databases;
 use crate::{events, records};
 
@@ -78,6 +78,13 @@ pub(super) async fn open(
         Ok(opened) => opened,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+/// Opens events.db alone, for a program that doesn't serve. Blocking.
+pub(super) fn open_events(settings: &Settings, clock: SharedClock) -> Result<Database, OpenError> {
+    let options = EVENTS.options(&settings.storage.data_dir, &settings.database);
+    inspect(&options.path, EVENTS.application_id, EVENTS.migrations)?;
+    Database::open(options, clock, Arc::new(Unobserved))
 }
 
 /// Looks at both files without changing them: what is there, or what is wrong.

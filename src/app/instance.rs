@@ -1,6 +1,7 @@
 //! One instance a data folder (floor 7): a lock that the operating system releases when the process ends.
 //!
-//! What must stay true: the second instance is refused before it touches anything, and is told the first one's pid.
+//! What must stay true: the second instance is refused before it touches anything, and is told the first one's pid. The
+//! lock's file holds the pid and, once the instance listens, where: a command finds a running server by it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -10,7 +11,7 @@ const LOCK: &str = "mainstay.lock";
 
 /// The claim; the lock lasts as long as it lives.
 pub struct Instance {
-    _lock: File,
+    lock: File,
     /// The folder itself is locked too, because the lock file can be deleted; `None` where folders can't be locked.
     _folder: Option<File>,
 }
@@ -53,7 +54,7 @@ impl Instance {
         let folder_lock = match lock_folder(folder) {
             Some(Ok(lock)) => Some(lock),
             Some(Err(())) => {
-                let pid = running_instance(folder).unwrap_or_else(|| "unknown".to_owned());
+                let pid = running_instance(folder).map_or_else(|| "unknown".to_owned(), |running| running.pid);
                 return Err(InstanceError::Taken { pid, folder: shown() });
             }
             None => None,
@@ -69,23 +70,33 @@ impl Instance {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let pid = pid_in(&mut lock);
+                let pid = noted_in(&mut lock).pid;
                 return Err(InstanceError::Taken { pid, folder: shown() });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let written = lock
-            .set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{}", std::process::id()));
-        // The pid is for people; a full disk must not keep the service from starting.
-        if let Err(error) = written {
-            eprintln!("mainstay: the pid could not be noted in mainstay.lock: {error}");
-        }
+        note(&lock, "");
         Ok(Self {
-            _lock: lock,
+            lock,
             _folder: folder_lock,
         })
+    }
+
+    /// Notes where the instance listens, as `http://127.0.0.1:3000`.
+    pub fn listens_on(&self, url: &str) {
+        note(&self.lock, url);
+    }
+}
+
+/// The pid, and where it listens. Both are for others; a full disk must not keep the service from starting.
+fn note(mut lock: &File, url: &str) {
+    let text = format!("{}\n{url}\n", std::process::id());
+    let written = lock
+        .set_len(0)
+        .and_then(|()| lock.rewind())
+        .and_then(|()| lock.write_all(text.as_bytes()));
+    if let Err(error) = written {
+        eprintln!("mainstay: the pid could not be noted in mainstay.lock: {error}");
     }
 }
 
@@ -99,25 +110,40 @@ fn lock_folder(folder: &Path) -> Option<Result<File, ()>> {
     }
 }
 
-/// The pid of the instance that has the folder, if one has; changes nothing.
-pub fn running_instance(folder: &Path) -> Option<String> {
+/// An instance that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its process id, or "unknown".
+    pub pid: String,
+    /// Where it listens, as `http://127.0.0.1:3000`; `None` while it doesn't, and where that can't be read.
+    pub url: Option<String>,
+}
+
+/// The instance that has the folder, if one has; changes nothing.
+pub fn running_instance(folder: &Path) -> Option<Running> {
     let opened = OpenOptions::new().read(true).write(true).open(folder.join(LOCK));
     if let Ok(mut lock) = opened
         && let Err(TryLockError::WouldBlock) = lock.try_lock()
     {
-        return Some(pid_in(&mut lock));
+        return Some(noted_in(&mut lock));
     }
-    matches!(lock_folder(folder), Some(Err(()))).then(|| "unknown".to_owned())
+    let unknown = || Running {
+        pid: "unknown".to_owned(),
+        url: None,
+    };
+    matches!(lock_folder(folder), Some(Err(()))).then(unknown)
 }
 
-fn pid_in(lock: &mut File) -> String {
-    let mut pid = String::new();
+fn noted_in(lock: &mut File) -> Running {
+    let mut noted = String::new();
     // Unreadable means unknown; that somebody has the lock stands either way.
-    let _ = lock.read_to_string(&mut pid);
-    if pid.trim().is_empty() {
-        "unknown".to_owned()
-    } else {
-        pid.trim().to_owned()
+    let _ = lock.read_to_string(&mut noted);
+    let mut lines = noted
+        .lines()
+        .map(|line| Some(line.trim().to_owned()).filter(|line| !line.is_empty()));
+    Running {
+        pid: lines.next().flatten().unwrap_or_else(|| "unknown".to_owned()),
+        url: lines.next().flatten(),
     }
 }
 
@@ -142,12 +168,18 @@ mod tests {
         let data = folder.path().join("data");
         let first = Instance::claim(&data).expect("claimed");
         let refused = Instance::claim(&data).err().expect("refused").to_string();
-        assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        assert!(refused.contains(&format!("(pid {})", std::process::id())), "{refused}");
+        let running = running_instance(&data).expect("it runs");
+        assert_eq!((running.pid, running.url), (std::process::id().to_string(), None));
+        first.listens_on("http://127.0.0.1:3000");
+        let url = running_instance(&data).expect("it runs").url;
+        assert_eq!(url.as_deref(), Some("http://127.0.0.1:3000"));
         // Deleting the lock file lets nobody in.
         std::fs::remove_file(data.join(LOCK)).expect("removed");
         let refused = Instance::claim(&data).err().expect("refused").to_string();
         assert!(refused.contains("pid unknown"), "{refused}");
         drop(first);
+        assert_eq!(running_instance(&data), None);
         Instance::claim(&data).expect("free again");
     }
 }

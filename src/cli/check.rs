@@ -146,9 +146,10 @@ fn listening(loaded: &Loaded, file: &TokenFile) -> Result<String, String> {
 /// Whether a start would meet another instance, or another program on its port.
 fn running(loaded: &Loaded) -> Result<String, String> {
     let folder = &loaded.settings.storage.data_dir;
-    if let Some(pid) = crate::app::running_instance(folder) {
+    if let Some(running) = crate::app::running_instance(folder) {
         return Ok(format!(
-            "pid {pid} uses {}; a second start there is refused",
+            "pid {} uses {}; a second start there is refused",
+            running.pid,
             folder.display()
         ));
     }

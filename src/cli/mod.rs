@@ -62,7 +62,7 @@ enum Command {
     /// Try out the configuration, the data folder, the tokens and the databases without changing them
     #[command(after_help = check::AFTER_HELP)]
     Check,
-    /// Work on error events without a server
+    /// Work on error events: group the lines of a file, import one
     #[command(subcommand)]
     Errors(errors::Command),
     /// Make, list and revoke access tokens

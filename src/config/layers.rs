@@ -199,7 +199,7 @@ fn named_file(sources: &Sources, key: &Key, findings: &mut Findings) -> Option<L
     }
 }
 
-fn read_value(path: &Path) -> std::io::Result<String> {
+pub(super) fn read_value(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?
         .take(VALUE_FILE_LIMIT + 1)

@@ -6,7 +6,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, ConfigErrors};
+use super::{ConfigError, ConfigErrors, layers};
+
+/// The variable that commands read; known beside the settings.
+pub(super) const TOKEN: &str = "MAINSTAY_TOKEN";
 
 /// The text of a Rocket.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,26 @@ impl Sources {
             environment: std::env::vars_os().collect(),
             toml,
         })
+    }
+
+    /// The token that a command shows to a running server: `MAINSTAY_TOKEN`, or the text of the file that
+    /// `MAINSTAY_TOKEN_FILE` names. No setting of the server.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn token(&self) -> Result<Option<String>, ConfigErrors> {
+        if let Some(token) = layers::variable(self, TOKEN) {
+            return Ok(token.to_str().map(|token| token.trim().to_owned()));
+        }
+        let named = format!("{TOKEN}_FILE");
+        let Some(path) = layers::variable(self, &named).map(Path::new) else {
+            return Ok(None);
+        };
+        let text = layers::read_value(path).map_err(|error| {
+            let problem = format!("its file {} can't be read: {error}", path.display());
+            ConfigErrors(vec![ConfigError::new(named, problem)])
+        })?;
+        Ok(Some(text.trim().to_owned()))
     }
 }
 

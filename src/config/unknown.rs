@@ -9,6 +9,7 @@ use figment::value::{Dict, Value};
 use super::Sources;
 use super::error::{ConfigError, Findings};
 use super::keys::{self, KEYS};
+use super::sources::TOKEN;
 
 /// Looks through both sources.
 pub(super) fn look_for(sources: &Sources, findings: &mut Findings) {
@@ -19,7 +20,8 @@ pub(super) fn look_for(sources: &Sources, findings: &mut Findings) {
 fn in_environment(sources: &Sources, findings: &mut Findings) {
     for (name, _) in &sources.environment {
         let Some(name) = name.to_str() else { continue };
-        if keys::by_name(name.strip_suffix("_FILE").unwrap_or(name)).is_some() {
+        let bare = name.strip_suffix("_FILE").unwrap_or(name);
+        if keys::by_name(bare).is_some() || bare == TOKEN {
             continue;
         }
         let source = format!("environment variable {name}");

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{ErrorType, Severity};
 
 mod codes;
+mod names;
 pub use codes::{class_of_code, class_of_db_error, class_of_exception, severity_of};
 
 /// What kind of trouble an event is.

@@ -4,6 +4,7 @@
 //! Capture ──channel──▶ worker ─┐                ┌─▶ events.db ─▶ query, summary
 //! POST … ─▶ parse ─▶ EventLog ─┴─▶ pipeline ────┤      ▲
 //!             (limits by source)                └─▶ spool ─replay─┘
+//! a file ─▶ parse ─▶ import ─▶ events.db
 //! ```
 //!
 //! What must stay true: accepted = stored + spooled + dropped + in flight ([`LedgerSnapshot`]); an acknowledged event is on
@@ -15,6 +16,7 @@ pub mod classify;
 mod clients;
 mod context;
 pub mod group;
+mod import;
 mod index;
 mod ledger;
 pub mod life;
@@ -41,7 +43,8 @@ mod worker;
 
 pub use capture::{Capture, Captures, channel};
 pub use clients::{ClientCounts, Clients};
-pub use context::{Breadcrumb, RequestInfo, SourceLines, User};
+pub use context::{Breadcrumb, RequestInfo, SourceLines, User, culprit};
+pub use import::Importer;
 pub use index::words::Field;
 pub use ledger::{DropReason, Dropped, LedgerSnapshot};
 pub use log::EventLog;

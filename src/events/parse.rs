@@ -13,10 +13,12 @@ use super::model::{ErrorEvent, ErrorType, Extras, Severity};
 use crate::clock::{epoch_ms, rfc3339_ms};
 
 mod compact;
+mod exported;
 mod members;
 mod nested;
 mod shape;
 mod surroundings;
+pub use exported::{Exported, MAX_EXPORTED_BYTES, exported};
 pub use members::parse_id as id;
 pub use shape::{Items, MAX_ITEMS, Unreadable, array_items, ndjson_items, single_item};
 
@@ -79,34 +81,37 @@ struct Draft {
 /// # Errors
 /// Every flaw that was found.
 pub fn event(json: &str, now: Timestamp) -> Result<ErrorEvent, Vec<Flaw>> {
-    if json.len() > MAX_EVENT_BYTES {
-        return Err(vec![Flaw::new(
-            "",
-            format!("must be at most {MAX_EVENT_BYTES} bytes, has {}", json.len()),
-        )]);
-    }
-    let members = match shape::members(json) {
-        Ok(members) => members,
-        Err(detail) => return Err(vec![Flaw::new("", detail)]),
-    };
     let mut draft = Draft::default();
-    let mut flaws = Vec::new();
+    read(json, MAX_EVENT_BYTES, |name, value| take(&mut draft, name, value, now))?;
+    Ok(complete(draft, now))
+}
+
+/// Hands each member of an object to `take`, with all flaws at the end; one without a message is flawed.
+fn read(
+    json: &str,
+    most_bytes: usize,
+    mut take: impl FnMut(&str, &RawValue) -> Result<(), Vec<Flaw>>,
+) -> Result<(), Vec<Flaw>> {
+    if json.len() > most_bytes {
+        let detail = format!("must be at most {most_bytes} bytes, has {}", json.len());
+        return Err(vec![Flaw::new("", detail)]);
+    }
+    let members = shape::members(json).map_err(|detail| vec![Flaw::new("", detail)])?;
+    let (mut flaws, mut has_message) = (Vec::new(), false);
     for (name, value) in &members {
         // An explicit null is the same as leaving the member out.
-        if value.get() != "null"
-            && let Err(mut found) = take(&mut draft, name, value, now)
-        {
+        if value.get() == "null" {
+            continue;
+        }
+        has_message |= name == "message";
+        if let Err(mut found) = take(name, value) {
             flaws.append(&mut found);
         }
     }
-    if draft.message.is_none() && !flaws.iter().any(|f| f.pointer == "/message") {
+    if !has_message {
         flaws.push(Flaw::new("/message", "is required"));
     }
-    if flaws.is_empty() {
-        Ok(complete(draft, now))
-    } else {
-        Err(flaws)
-    }
+    if flaws.is_empty() { Ok(()) } else { Err(flaws) }
 }
 
 fn take(draft: &mut Draft, name: &str, value: &RawValue, now: Timestamp) -> Result<(), Vec<Flaw>> {
@@ -139,13 +144,13 @@ fn take(draft: &mut Draft, name: &str, value: &RawValue, now: Timestamp) -> Resu
         "release" => draft.release = Some(text("/release", value, 256)?),
         "environment" => draft.environment = Some(text("/environment", value, 128)?),
         "details" => draft.extras.details = Some(compact::compact(value).map_err(|d| vec![Flaw::new("/details", d)])?),
-        "tags" => draft.extras.tags = nested::tags(value)?,
+        "tags" => draft.extras.tags = nested::tags(value, nested::MAX_TAGS)?,
         "exception" => draft.extras.exception = Some(nested::exception("/exception", value)?),
         "causes" => draft.extras.causes = surroundings::causes(value)?,
         "breadcrumbs" => draft.extras.breadcrumbs = surroundings::breadcrumbs(value)?,
         "request" => draft.extras.request = Some(surroundings::request(value)?),
         "user" => draft.extras.user = Some(surroundings::user(value)?),
-        "fingerprint" => draft.extras.fingerprint = nested::fingerprint(value)?,
+        "fingerprint" => draft.extras.fingerprint = nested::fingerprint(value, 256)?,
         _ => {
             let pointer = format!("/{}", shape::escape_pointer(name));
             return Err(vec![Flaw::new(

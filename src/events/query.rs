@@ -15,12 +15,14 @@ use super::wire::LoggedEvent;
 use crate::db::{Database, DbError, Operation};
 
 mod cursor;
+mod export;
 mod filter;
 mod find;
 mod rows;
 pub mod search;
 mod tally;
 pub use cursor::Position;
+pub use export::{Stretch, stretch};
 pub use filter::{Filter, GroupStatus, Sought};
 use find::Finder;
 use rows::Rows;
@@ -89,38 +91,55 @@ pub async fn get(database: &Database, id: Uuid) -> Result<Option<LoggedEvent>, D
 }
 
 pub(super) fn page(connection: &Connection, list: &List) -> rusqlite::Result<Page> {
-    let finder = Finder::new(&list.filter);
-    let mut rows = Rows::new(connection, &list.filter)?;
     let limit = list.limit as usize;
-    let (first, mut before) = list.filter.span(list.after);
+    let mut events = Vec::with_capacity(limit);
+    let next = walk(connection, &list.filter, list.after, limit, |event| {
+        events.push(event);
+        events.len() < limit
+    })?;
+    let tally = match (list.count, list.histogram) {
+        (false, None) => None,
+        (_, now_ms) => Some(tally::tally(connection, &list.filter, now_ms)?),
+    };
+    Ok(Page { events, next, tally })
+}
+
+/// Hands events to `take` as long as that has room for one more, of at most `limit`; where the next page starts, `None`
+/// at the end.
+fn walk(
+    connection: &Connection,
+    filter: &Filter,
+    after: Option<Position>,
+    limit: usize,
+    mut take: impl FnMut(LoggedEvent) -> bool,
+) -> rusqlite::Result<Option<Position>> {
+    let finder = Finder::new(filter);
+    let mut rows = Rows::new(connection, filter)?;
+    let (first, mut before) = filter.span(after);
     // One more tells whether there is a next page.
     let mut chunk = if finder.must_compare() {
         CHUNK.0.max(limit + 1)
     } else {
         limit + 1
     };
-    let (mut events, mut examined, mut next) = (Vec::with_capacity(limit), 0, None);
-    'found: loop {
+    let (mut has_room, mut examined) = (limit > 0, 0);
+    loop {
         let places = finder.places(connection, first, before, chunk)?;
         for place in &places {
-            if events.len() == limit || examined == MOST_EXAMINED {
-                next = Some(Position(before));
-                break 'found;
+            if !has_room || examined == MOST_EXAMINED {
+                return Ok(Some(Position(before)));
             }
             // A row that retention removed in between is no longer part of the list.
-            events.extend(rows.matching(*place)?);
+            if let Some(event) = rows.matching(*place)? {
+                has_room = take(event);
+            }
             (before, examined) = (*place, examined + 1);
         }
         if places.len() < chunk {
-            break;
+            return Ok(None);
         }
         chunk = (chunk * 2).min(CHUNK.1);
     }
-    let tally = match (list.count, list.histogram) {
-        (false, None) => None,
-        (_, now_ms) => Some(tally::tally(connection, &list.filter, now_ms)?),
-    };
-    Ok(Page { events, next, tally })
 }
 
 /// The places of the next events that match before this one, newest first, out of the next `most` that an index names;

@@ -35,7 +35,7 @@ mod survey;
 mod value;
 mod walk;
 
-pub use bounds::{Bounds, Measure, Reason};
+pub use bounds::{Bounds, Measure, Reason, is_too_old};
 pub use forecast::Forecast;
 pub use pruning::Preview;
 pub use space::Left;

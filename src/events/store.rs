@@ -28,6 +28,8 @@ pub struct Prepared {
     /// Its group's key.
     scanned: Scanned,
     body: Option<String>,
+    /// How many occurrences its row stands for, where it is taken in from a file: never thinned.
+    imported: Option<u32>,
 }
 
 impl Prepared {
@@ -36,7 +38,25 @@ impl Prepared {
         let scanned = group::scan(&event);
         // Strings, numbers and raw JSON that was valid when it came in always serialise.
         let body = (!event.extras.is_empty()).then(|| serde_json::to_string(&event.extras).unwrap_or_default());
-        Self { event, scanned, body }
+        Self {
+            event,
+            scanned,
+            body,
+            imported: None,
+        }
+    }
+
+    /// The same for an event from a file: it gets a row of its own, which stands for so many occurrences.
+    pub fn imported(event: ErrorEvent, occurrences: u32) -> Self {
+        Self {
+            imported: Some(occurrences.max(1)),
+            ..Self::new(event)
+        }
+    }
+
+    /// How many occurrences it brings.
+    fn occurrences(&self) -> u32 {
+        self.imported.unwrap_or(1)
     }
 
     /// About how much memory it takes: its longest texts, twice where they are held as members and as text.
@@ -82,8 +102,8 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, event: &ErrorEvent) {
-        self.count += 1;
+    fn add(&mut self, event: &ErrorEvent, occurrences: u32) {
+        self.count += i64::from(occurrences);
         self.first_seen = self.first_seen.min(event.timestamp_ms);
         self.last_seen = self.last_seen.max(event.timestamp_ms);
         self.severity = self.severity.max(event.severity);
@@ -116,13 +136,13 @@ pub fn insert_thinned<P: Borrow<Prepared>>(
             inserted.push(Inserted::Duplicate);
             continue;
         };
-        let event = &prepared.event;
+        let (event, occurrences) = (&prepared.event, prepared.occurrences());
         tallies
             .entry(group_id)
             .or_insert_with(|| Tally::begin(event))
-            .add(event);
-        hours.add(at, event);
-        lives.add(group_id, at, event);
+            .add(event, occurrences);
+        hours.add(at, event, occurrences);
+        lives.add(group_id, at, event, occurrences);
         inserted.push(done);
     }
     for (group, tally) in &tallies {
@@ -162,7 +182,10 @@ fn place(
     let Some(group_id) = resolve(connection, prepared, engine, thinning)? else {
         return Ok(None);
     };
-    let verdict = thinning.judge(group_id, event)?;
+    let verdict = match prepared.imported {
+        Some(_) => Verdict::Whole,
+        None => thinning.judge(group_id, event)?,
+    };
     if let Verdict::Onto(sample) = &verdict {
         let counted = Inserted::Counted {
             group_id,

@@ -7,6 +7,7 @@ mod auth;
 pub mod body;
 pub mod catchers;
 mod code;
+mod connection;
 mod databases;
 pub mod encoding;
 mod methods;
@@ -29,6 +30,7 @@ pub mod guards {
 
 pub use auth::{Door, SESSION_COOKIE, refuse_foreign_page};
 pub use code::Code;
+pub use connection::Connection;
 pub use databases::Databases;
 pub use methods::note_file;
 pub use problem::{ApiResult, FieldError, Problem};

@@ -10,6 +10,8 @@ pub mod raw;
 
 pub mod source;
 
+pub mod transfer;
+
 pub mod trouble;
 
 use std::io::{BufRead, BufReader, Read};

@@ -5,8 +5,9 @@
 use jiff::Timestamp;
 use mainstay::events::query::{Filter, search};
 use mainstay::events::sentry::{self, Arrival, Report, Unusable};
-use mainstay::events::{ErrorEvent, parse};
+use mainstay::events::{ErrorEvent, LoggedEvent, parse};
 use mainstay::http::encoding::{Encoding, unpack};
+use uuid::Uuid;
 
 /// Most bytes that the decompression target lets out.
 pub const UNPACKED_BYTES: usize = 1 << 20;
@@ -37,6 +38,22 @@ fn check(event: &ErrorEvent) {
     );
     let back: ErrorEvent = serde_json::from_str(&kept).expect("it reads back");
     assert_eq!(serde_json::to_string(&back).expect("it serialises"), kept);
+    // And an export comes back as it was.
+    let written = line(event.clone(), 3);
+    let back = parse::exported(&written, now(), || unreachable!("it has an id"));
+    let back = back.unwrap_or_else(|flaws| panic!("{flaws:?} in {written}"));
+    assert_eq!(line(back.event, back.occurrences), written);
+}
+
+/// An event as an export writes it.
+fn line(event: ErrorEvent, occurrences: u32) -> String {
+    let logged = LoggedEvent {
+        event,
+        group_id: Some(1),
+        occurrences,
+        spooled: false,
+    };
+    serde_json::to_string(&logged).expect("it serialises")
 }
 
 /// An envelope, and the same bytes as one event.
@@ -70,6 +87,10 @@ pub fn ndjson(data: &[u8]) {
     for item in items {
         match parse::event(item, now()) {
             Ok(event) => check(&event),
+            Err(flaws) => assert!(!flaws.is_empty()),
+        }
+        match parse::exported(item, now(), || Uuid::from_u128(1)) {
+            Ok(taken) => check(&taken.event),
             Err(flaws) => assert!(!flaws.is_empty()),
         }
     }

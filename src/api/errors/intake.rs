@@ -16,6 +16,8 @@ pub(super) const MEDIA_TYPES: [&str; 4] = [
     "application/ndjson",
     "application/jsonl",
 ];
+/// Those that say one value a line.
+pub(super) const NDJSON_TYPES: &[&str] = &["application/x-ndjson", "application/ndjson", "application/jsonl"];
 /// From this size on parsing takes long enough to be felt by the other requests of a worker.
 const LARGE_BODY_BYTES: usize = 128 << 10;
 
@@ -80,7 +82,7 @@ fn parse_now(body: &[u8], ndjson: bool, now: Timestamp) -> ApiResult<Report> {
     ))
 }
 
-fn unreadable(why: Unreadable) -> Problem {
+pub(super) fn unreadable(why: Unreadable) -> Problem {
     match why {
         Unreadable::Malformed(text) => {
             Problem::new(Code::InvalidRequest, format!("The body is not valid JSON: {text}."))

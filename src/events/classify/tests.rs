@@ -27,6 +27,8 @@ fn numbers_and_classes_are_the_same_list() {
     for (number, class) in Class::ALL.into_iter().enumerate() {
         assert_eq!(usize::from(class.number()), number);
         assert_eq!(Class::from_number(class.number()), class);
+        assert_eq!(Class::from_name(class.name()), Some(class));
+        assert_eq!(serde_json::to_value(class).unwrap(), class.name());
         assert!(class.advice().user_message.ends_with('.') && class.advice().suggestion.ends_with('.'));
     }
 }

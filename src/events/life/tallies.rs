@@ -41,10 +41,11 @@ struct Seen {
 }
 
 impl<'b> Tallies<'b> {
-    /// A new event of this group took this place.
-    pub fn add(&mut self, group: i64, at: i64, event: &'b ErrorEvent) {
+    /// A new event of this group took this place, or was counted there.
+    pub fn add(&mut self, group: i64, at: i64, event: &'b ErrorEvent, occurrences: u32) {
+        let count = i64::from(occurrences);
         let tally = self.groups.entry(group).or_default();
-        *tally.hours.entry(ms_of(at).div_euclid(HOUR_MS)).or_default() += 1;
+        *tally.hours.entry(ms_of(at).div_euclid(HOUR_MS)).or_default() += count;
         match &event.user_id {
             Some(UserId::Number(number)) => drop(tally.users.insert(number.to_string())),
             Some(UserId::Text(text)) => drop(tally.users.insert(text.clone())),
@@ -58,7 +59,7 @@ impl<'b> Tallies<'b> {
                 last: time,
                 count: 0,
             });
-            (seen.first, seen.last, seen.count) = (seen.first.min(time), seen.last.max(time), seen.count + 1);
+            (seen.first, seen.last, seen.count) = (seen.first.min(time), seen.last.max(time), seen.count + count);
             let named = (event.source.as_deref().unwrap_or_default(), release);
             if !self.releases.contains(&named) {
                 self.releases.push(named);

@@ -34,6 +34,7 @@ struct TestSink {
 }
 
 mod account;
+mod import;
 
 impl TestSink {
     fn insert(&self, batch: &[Prepared]) -> Vec<Inserted> {

@@ -12,21 +12,20 @@ use super::Flaw;
 use super::members::{any_text, text};
 use super::shape::{escape_pointer, members};
 
-const MAX_TAGS: usize = 64;
+/// Most tags of a report.
+pub(super) const MAX_TAGS: usize = 64;
 const MAX_FRAMES: usize = 250;
 const MAX_FINGERPRINT_PARTS: usize = 32;
 /// Most lines of source on either side of a frame's line.
 const MAX_LINES: usize = 20;
 const MAX_LINE_BYTES: usize = 1024;
 
-/// Names to short strings.
-pub(super) fn tags(value: &RawValue) -> Result<BTreeMap<String, String>, Vec<Flaw>> {
+/// Names to short strings, at most so many.
+pub(super) fn tags(value: &RawValue, most: usize) -> Result<BTreeMap<String, String>, Vec<Flaw>> {
     let pairs = object("/tags", value)?;
-    if pairs.len() > MAX_TAGS {
-        return Err(vec![Flaw::new(
-            "/tags",
-            format!("must have at most {MAX_TAGS} members, has {}", pairs.len()),
-        )]);
+    if pairs.len() > most {
+        let detail = format!("must have at most {most} members, has {}", pairs.len());
+        return Err(vec![Flaw::new("/tags", detail)]);
     }
     let mut tags = BTreeMap::new();
     let mut flaws = Vec::new();
@@ -114,10 +113,10 @@ fn source_lines(pointer: &str, value: &RawValue) -> Result<SourceLines, Vec<Flaw
     Ok(lines)
 }
 
-/// The client's own grouping: strings.
-pub(super) fn fingerprint(value: &RawValue) -> Result<Vec<String>, Vec<Flaw>> {
+/// The client's own grouping: strings of at most so many bytes.
+pub(super) fn fingerprint(value: &RawValue, most_bytes: usize) -> Result<Vec<String>, Vec<Flaw>> {
     each("/fingerprint", value, MAX_FINGERPRINT_PARTS, |at, item| {
-        text(at, item, 256).map_err(Vec::from)
+        text(at, item, most_bytes).map_err(Vec::from)
     })
 }
 

@@ -73,6 +73,11 @@ impl From<&RetentionSettings> for Bounds {
     }
 }
 
+/// Whether an event of this time leaves because of its age; both in milliseconds since the epoch.
+pub fn is_too_old(time_ms: i64, cutoff_ms: Option<i64>) -> bool {
+    cutoff_ms.is_some_and(|cutoff| time_ms < cutoff)
+}
+
 /// What there is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Measure {

@@ -17,13 +17,13 @@ pub const HOUR_MS: i64 = 3_600_000;
 pub struct Hours(HashMap<(i64, u8, u8), i64>);
 
 impl Hours {
-    /// An event took this place.
-    pub fn add(&mut self, at: i64, event: &ErrorEvent) {
+    /// An event took this place, or was counted there.
+    pub fn add(&mut self, at: i64, event: &ErrorEvent, occurrences: u32) {
         let hour = ms_of(at).div_euclid(HOUR_MS);
         *self
             .0
             .entry((hour, event.kind.number(), event.severity.number()))
-            .or_default() += 1;
+            .or_default() += i64::from(occurrences);
     }
 
     /// The event of this place left.

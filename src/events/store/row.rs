@@ -138,6 +138,7 @@ fn insert_row(connection: &Connection, prepared: &Prepared, group_id: i64, at: i
             event.environment,
             event.message,
             prepared.body,
+            prepared.occurrences(),
         ])?;
     Ok(changed == 1)
 }
