@@ -11,8 +11,9 @@ use mainstay::events::retention::{Bounds, Reason, Retention};
 use rocket::tokio;
 
 use super::common::{folder, quantile};
+use super::log::Log;
 use super::made::Made;
-use super::{Log, ms, trickle};
+use super::ms;
 
 /// Goal of the longest wait, in milliseconds.
 const GOAL_MS: u32 = 50;
@@ -22,7 +23,7 @@ pub async fn print(leaving: u64) {
     let folder = folder();
     let log = Log::open(folder.path());
     let mut made = Made::new(2 * leaving, epoch_ms(SystemClock.wall()));
-    log.fill(&mut made, 0, 2 * leaving).await;
+    log.fill(&mut made, 2 * leaving).await;
     log.catch_up().await;
     let bounds = Bounds {
         max_count: Some(leaving + leaving / 20),
@@ -37,7 +38,7 @@ pub async fn print(leaving: u64) {
         SystemClock::shared(),
     );
     let (before, stop) = (log.database.status().size_bytes, Arc::new(AtomicBool::new(false)));
-    let trickling = tokio::spawn(trickle(log.clone(), Arc::clone(&stop)));
+    let trickling = tokio::spawn(log.clone().trickle(Arc::clone(&stop)));
     let running = tokio::spawn({
         let retention = retention.clone();
         async move { retention.run().await }
@@ -69,6 +70,5 @@ pub async fn print(leaving: u64) {
         before >> 20,
         run.given_back_bytes >> 20,
     );
-    log.log.drain(Duration::from_secs(5)).await;
-    log.database.close(Duration::from_secs(5));
+    log.close().await;
 }

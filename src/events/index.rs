@@ -1,8 +1,9 @@
 //! The text index (floor 2): a task that brings new events into it, behind the back of whoever stores them.
 //!
 //! What must stay true: an event is stored without waiting for the index, and is indexed soon, in write jobs short enough
-//! that nobody's write waits long for them; each event once, also across a crash. What isn't indexed yet is told, and a
-//! search that can have it within a moment waits for it. The event log starts it; the store's triggers fill its queue.
+//! that nobody's write waits long for them; each event once, also across a crash; while more come than are indexed, storing
+//! them goes first, but the index never stands still. What isn't indexed yet is told, and a search that can have it within a
+//! moment waits for it. The event log starts it; the store fills its queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use crate::clock;
 use crate::db::{Database, DbError, Effect, Operation};
 
 pub(super) mod rows;
@@ -18,9 +20,12 @@ pub mod words;
 /// New events are gathered for so long, so that few commits serve many of them; a search doesn't wait for that.
 const GATHER: Duration = Duration::from_millis(200);
 /// From so many on they are not gathered any longer.
-const ENOUGH: u64 = 512;
-/// Most events that one read prepares for the index.
-const ROUND: usize = 512;
+const ENOUGH: u64 = ROUND as u64;
+/// Most events that one read prepares for the index: about as many as one write job's share of time takes.
+const ROUND: usize = 1024;
+/// While more events come than are indexed, a round is followed by so many times its own length without one, and by the
+/// second at most.
+const REST: (u32, Duration) = (4, Duration::from_millis(500));
 /// Pages that one step of a merge writes, about 5 ms of work.
 const MERGE_PAGES: u32 = 48;
 /// After a failure, and between looks at an open breaker.
@@ -28,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How long a search waits for events that were stored before it.
 pub const PATIENCE: Duration = Duration::from_millis(100);
 /// Of more than these a search doesn't wait: they take longer than its patience.
-const CATCHABLE: u64 = 4 * ROUND as u64;
+const CATCHABLE: u64 = 2 * ROUND as u64;
 
 /// What is indexed and what is not, shared with those who store and those who search.
 #[derive(Debug)]
@@ -120,6 +125,8 @@ struct Indexing<'a> {
 impl Indexing<'_> {
     async fn keep_up(&self) {
         let mut is_counted = false;
+        // An earlier process may have been ended in the midst of a merge.
+        let mut may_merge = true;
         loop {
             let round = async {
                 if !is_counted {
@@ -130,10 +137,13 @@ impl Indexing<'_> {
                     self.backlog.add(waiting);
                     is_counted = true;
                 }
-                self.drain().await
+                self.drain(may_merge).await
             };
             match round.await {
-                Ok(()) => self.gather().await,
+                Ok(()) => {
+                    may_merge = false;
+                    self.gather().await;
+                }
                 Err(_) => self.recover().await,
             }
         }
@@ -158,10 +168,10 @@ impl Indexing<'_> {
         }
     }
 
-    /// Indexes what waits, and merges what that leaves to merge.
-    async fn drain(&self) -> Result<(), DbError> {
-        let mut may_merge = false;
+    /// Indexes what waits, and merges what that leaves to merge, or what was left before where there may be some.
+    async fn drain(&self, mut may_merge: bool) -> Result<(), DbError> {
         loop {
+            let (began, before) = (clock::now(), self.backlog.added.load(Ordering::SeqCst));
             let (count, is_all) = self.round().await?;
             if count > 0 || may_merge {
                 may_merge = self.merge().await?;
@@ -169,6 +179,18 @@ impl Indexing<'_> {
             if is_all && !may_merge {
                 return Ok(());
             }
+            let came = self.backlog.added.load(Ordering::SeqCst) - before;
+            if !is_all && came > count as u64 {
+                self.rest(clock::since(began)).await;
+            }
+        }
+    }
+
+    /// After a round that took so long; somebody who waits for the index ends it.
+    async fn rest(&self, took: Duration) {
+        tokio::select! {
+            () = self.backlog.hurry.notified() => {}
+            () = tokio::time::sleep((took * REST.0).min(REST.1)) => {}
         }
     }
 

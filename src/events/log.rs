@@ -28,8 +28,8 @@ use crate::clock::epoch_ms;
 use crate::config::{IngestSettings, OperationSettings};
 use crate::db::Database;
 
-/// Write jobs of one ingest that may wait at the writer together; more would crowd out other callers.
-const PARALLEL_JOBS: usize = 4;
+/// Batches of one ingest on their way together: some are written while the next ones are prepared and gathered.
+const PARALLEL_BATCHES: usize = 8;
 
 /// Between a panic of the replay and its next start.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
@@ -146,17 +146,16 @@ impl EventLog {
 
     /// Brings events to the disk, whatever their sources have sent already; the outcomes are in their order. Events of one
     /// call may be stored while others are spooled.
-    pub async fn ingest(&self, mut events: Vec<ErrorEvent>) -> Vec<IngestOutcome> {
+    pub async fn ingest(&self, events: Vec<ErrorEvent>) -> Vec<IngestOutcome> {
         if events.len() <= BATCH {
             let admission = self.pipeline.ledger.admit(events.len() as u64);
             return self.pipeline.deliver(events, admission).await;
         }
         let mut outcomes: Vec<Vec<IngestOutcome>> = vec![Vec::new(); events.len().div_ceil(BATCH)];
-        let mut jobs = JoinSet::new();
+        let (mut jobs, mut events) = (JoinSet::new(), events.into_iter());
         for index in 0..outcomes.len() {
-            let rest = events.split_off(events.len().min(BATCH));
-            let batch = std::mem::replace(&mut events, rest);
-            if jobs.len() >= PARALLEL_JOBS {
+            let batch: Vec<ErrorEvent> = events.by_ref().take(BATCH).collect();
+            if jobs.len() >= PARALLEL_BATCHES {
                 gather(jobs.join_next().await, &mut outcomes);
             }
             let pipeline = self.pipeline.clone();

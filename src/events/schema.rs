@@ -39,6 +39,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "samples that stand for many",
         sql: include_str!("schema/007_storm.sql"),
     },
+    Migration {
+        version: 8,
+        name: "fewer segments of the text index",
+        sql: include_str!("schema/008_merging.sql"),
+    },
 ];
 
 #[cfg(test)]

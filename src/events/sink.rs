@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 mod gathered;
 
-use self::gathered::{Batch, Gatherer, SMALL, SMALL_BYTES};
+use self::gathered::{Batch, Gatherer, OF_LARGE, OF_SMALL, SMALL, SMALL_BYTES};
 use super::group::Engine;
 use super::store::{self, Inserted, Prepared};
 use super::storm::Groups;
@@ -45,6 +45,7 @@ pub(super) struct DatabaseSink {
     database: Database,
     writing: Arc<Writing>,
     small: Gatherer,
+    large: Gatherer,
 }
 
 /// What a write job needs.
@@ -65,7 +66,8 @@ impl DatabaseSink {
         });
         Self {
             database,
-            small: Gatherer::start(Arc::clone(&writing)),
+            small: Gatherer::start(Arc::clone(&writing), OF_SMALL),
+            large: Gatherer::start(Arc::clone(&writing), OF_LARGE),
             writing,
         }
     }
@@ -101,7 +103,8 @@ impl Sink for DatabaseSink {
     fn write(&self, batch: Batch) -> Later<'_, Result<Vec<Inserted>, DbError>> {
         let bytes = batch.iter().map(Prepared::bytes).sum();
         let is_small = batch.len() <= SMALL && bytes <= SMALL_BYTES;
-        let gathered = is_small.then(|| self.small.add(Arc::clone(&batch), bytes)).flatten();
+        let gatherer = if is_small { &self.small } else { &self.large };
+        let gathered = gatherer.add(Arc::clone(&batch), bytes);
         Box::pin(async move {
             if let Some(answer) = gathered {
                 // The task answers everybody as long as it runs; it ends with the runtime.

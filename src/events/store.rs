@@ -6,7 +6,7 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::group::{self, Engine, Scanned, Subject};
@@ -226,20 +226,18 @@ fn resolve(
     engine.resolve(connection, &prepared.scanned, &subject).map(Some)
 }
 
-/// A group grows by what the batch has of it.
+/// A group grows by what the batch has of it. Its beginning and its severity seldom change, and each is in indexes that
+/// an UPDATE would write anew whatever the values.
 fn settle_group(connection: &Connection, group: i64, tally: &Tally) -> rusqlite::Result<()> {
     connection
+        .prepare_cached("UPDATE groups SET count = count + ?2, last_seen = max(last_seen, ?3) WHERE id = ?1")?
+        .execute([group, tally.count, tally.last_seen])?;
+    connection
         .prepare_cached(
-            "UPDATE groups SET count = count + ?2, first_seen = min(first_seen, ?3), last_seen = max(last_seen, ?4),
-             severity = max(severity, ?5) WHERE id = ?1",
+            "UPDATE groups SET first_seen = min(first_seen, ?2), severity = max(severity, ?3)
+             WHERE id = ?1 AND (first_seen > ?2 OR severity < ?3)",
         )?
-        .execute(params![
-            group,
-            tally.count,
-            tally.first_seen,
-            tally.last_seen,
-            tally.severity.number()
-        ])?;
+        .execute([group, tally.first_seen, tally.severity.number().into()])?;
     Ok(())
 }
 

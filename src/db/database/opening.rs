@@ -34,8 +34,11 @@ use crate::db::statements::Statements;
 use crate::db::writer::{Metrics, Shared, Stop, Underway, Writer};
 use crate::quantiles::Quantiles;
 
-/// Most of a connection's page cache: SQLite's own default.
+/// Most of a reader's page cache: SQLite's own default.
 const CACHE_KIB: u32 = 2000;
+/// The writer's: a page that a transaction changes and that doesn't fit is written to the log before its time, and once
+/// more with the commit; and every row is looked up in indexes whose upper pages should be at hand.
+const WRITER_CACHE_KIB: u32 = 16_000;
 /// All readers of a file together.
 const READERS_CACHE_KIB: u32 = 64 << 10;
 const LEAST_CACHE_KIB: u32 = 256;
@@ -43,7 +46,7 @@ const LEAST_CACHE_KIB: u32 = 256;
 fn cache_kib(role: Role, readers: u32) -> u32 {
     match role {
         Role::Reader => (READERS_CACHE_KIB / readers.max(1)).clamp(LEAST_CACHE_KIB, CACHE_KIB),
-        Role::Writer => CACHE_KIB,
+        Role::Writer => WRITER_CACHE_KIB,
     }
 }
 

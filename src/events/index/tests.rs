@@ -38,6 +38,12 @@ async fn found(database: &Database, word: &'static str) -> i64 {
     database.read(Operation::scan("found"), query).await.unwrap()
 }
 
+async fn segments(database: &Database) -> i64 {
+    let segments = "SELECT count(DISTINCT segid) FROM event_text_idx";
+    let query = move |connection: &Connection| connection.query_row(segments, [], |row| row.get(0));
+    database.read(Operation::scan("segments"), query).await.unwrap()
+}
+
 /// Every event that was stored before is found, sooner or later; and who is told that all are, finds them at once.
 async fn all_found(database: &Database, backlog: &Backlog, word: &'static str, count: i64) {
     let wait = async { while backlog.catch_up().await > 0 {} };
@@ -105,10 +111,35 @@ async fn merging_keeps_the_number_of_segments_small() {
         store(&database, &running.backlog, "word", 5).await;
         all_found(&database, &running.backlog, "word", number * 5).await;
     }
-    let segments = "SELECT count(DISTINCT segid) FROM event_text_idx";
-    let query = move |connection: &Connection| connection.query_row(segments, [], |row| row.get::<_, i64>(0));
-    let count = database.read(Operation::scan("segments"), query).await.unwrap();
-    assert!((1..=24).contains(&count), "{count} segments of 60 commits");
+    let count = segments(&database).await;
+    assert!((1..=16).contains(&count), "{count} segments of 60 commits");
+    running.end().await;
+    database.close(Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_earlier_process_left_to_merge_is_merged_without_a_new_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path());
+    for _ in 0..30 {
+        store(&database, &Backlog::new(), "word", 5).await;
+        let index = |connection: &Connection| {
+            let found = rows::next(connection, ROUND)?;
+            rows::index(connection, &found).map(Effect::Commit)
+        };
+        database.write(Operation::write("index"), index).await.unwrap();
+    }
+    assert_eq!(segments(&database).await, 30, "nobody merged");
+    let running = Running::on(&database);
+    let merged = async {
+        while segments(&database).await > 16 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), merged)
+        .await
+        .expect("merged");
+    assert_eq!(found(&database, "word").await, 150);
     running.end().await;
     database.close(Duration::from_secs(5));
 }

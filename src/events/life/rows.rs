@@ -20,6 +20,8 @@ pub struct Living {
     pub state: State,
     /// Distinct users, as far as they are counted.
     pub users: i64,
+    /// Whether it swallowed no other group.
+    pub is_alone: bool,
 }
 
 /// The group that is left of this one; `None` when there is none.
@@ -29,7 +31,8 @@ pub struct Living {
 pub fn load(c: &Connection, group: i64) -> rusqlite::Result<Option<Living>> {
     c.prepare_cached(
         "SELECT r.id, r.source, r.users, r.status, r.regressed_at, r.muted_until,
-                l.since, l.rule, l.release, l.more, l.span, l.seen, l.times
+                l.since, l.rule, l.release, l.more, l.span, l.seen, l.times,
+                NOT EXISTS (SELECT 1 FROM groups m WHERE m.parent = r.id)
          FROM groups g JOIN groups r ON r.id = coalesce(g.parent, g.id) LEFT JOIN group_life l ON l.group_id = r.id
          WHERE g.id = ?1",
     )?
@@ -38,6 +41,7 @@ pub fn load(c: &Connection, group: i64) -> rusqlite::Result<Option<Living>> {
             id: row.get(0)?,
             source: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
             users: row.get(2)?,
+            is_alone: row.get(13)?,
             state: state(row)?,
         })
     })

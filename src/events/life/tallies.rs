@@ -195,6 +195,40 @@ fn write_users(c: &Connection, group: i64, left: &mut Living, users: &BTreeSet<S
     if users.is_empty() || room <= 0 {
         return Ok(());
     }
+    let added = if left.is_alone {
+        add_users(c, group, users, room)?
+    } else {
+        add_users_of_family(c, group, left.id, users, room)?
+    };
+    if added > 0 {
+        left.users += added;
+        c.prepare_cached("UPDATE groups SET users = ?2 WHERE id = ?1")?
+            .execute([left.id, left.users])?;
+    }
+    Ok(())
+}
+
+/// To a group that swallowed none, which its own rows tell all of: most groups, and one step a user.
+fn add_users(c: &Connection, group: i64, users: &BTreeSet<String>, room: i64) -> rusqlite::Result<i64> {
+    let mut add =
+        c.prepare_cached("INSERT INTO group_users (group_id, user) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    let mut added = 0;
+    for user in users {
+        if added == room {
+            break;
+        }
+        added += i64::try_from(add.execute(params![group, user])?).unwrap_or(0);
+    }
+    Ok(added)
+}
+
+fn add_users_of_family(
+    c: &Connection,
+    group: i64,
+    left: i64,
+    users: &BTreeSet<String>,
+    room: i64,
+) -> rusqlite::Result<i64> {
     let added = c
         .prepare_cached(
             "INSERT INTO group_users (group_id, user)
@@ -203,11 +237,6 @@ fn write_users(c: &Connection, group: i64, left: &mut Living, users: &BTreeSet<S
                  (SELECT ?3 UNION ALL SELECT id FROM groups WHERE parent = ?3))
              LIMIT ?4",
         )?
-        .execute(params![group, json!(users).to_string(), left.id, room])?;
-    if added > 0 {
-        left.users += i64::try_from(added).unwrap_or(0);
-        c.prepare_cached("UPDATE groups SET users = ?2 WHERE id = ?1")?
-            .execute([left.id, left.users])?;
-    }
-    Ok(())
+        .execute(params![group, json!(users).to_string(), left, room])?;
+    Ok(i64::try_from(added).unwrap_or(0))
 }

@@ -127,3 +127,29 @@ async fn who_leaves_stops_nobody_and_a_failure_is_told_to_all() {
         caller.await.unwrap().expect_err("closed");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_batches_share_jobs_too_and_each_gets_its_own_answers() {
+    let bench = bench();
+    let before = bench.database.status().writer.jobs;
+    let gate = hold(&bench.database).await;
+    let answers: Vec<_> = (0..18)
+        .map(|number| {
+            let events = (0..SMALL + 1 + number).map(|_| {
+                let json = serde_json::json!({ "message": "large" }).to_string();
+                Prepared::new(parse::event(&json, SystemClock.wall()).unwrap())
+            });
+            // It waits in the queue from here on, not only from the first poll.
+            bench.sink.write(Arc::new(events.collect()))
+        })
+        .collect();
+    drop(gate);
+    for (number, answer) in answers.into_iter().enumerate() {
+        let answer = answer.await.expect("written");
+        assert_eq!(answer.len(), SMALL + 1 + number, "its own answers");
+        assert!(answer.iter().all(|one| matches!(one, Inserted::New { .. })));
+    }
+    let jobs = bench.database.status().writer.jobs - before;
+    assert!(jobs < 15, "{jobs} jobs for 18 callers");
+    bench.database.close(Duration::from_secs(5));
+}
