@@ -158,7 +158,9 @@ fn ask(q: &str) -> List {
         after: None,
         limit: 50,
         count: false,
-        histogram: None,
+        histogram: false,
+        // Nothing is muted there, so that it has no end.
+        now_ms: 0,
     }
 }
 
@@ -191,7 +193,8 @@ const ASKED: [(&str, Ask); 14] = [
     }),
     ("beginning of a word", |_, _| ask("certif*")),
     ("histogram of 30 days", |_, now| List {
-        histogram: Some(now),
+        histogram: true,
+        now_ms: now,
         ..ask("")
     }),
 ];

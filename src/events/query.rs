@@ -57,8 +57,10 @@ pub struct List {
     pub limit: u32,
     /// Whether to count what matches.
     pub count: bool,
-    /// Whether to count it by time, up to this moment where the filter has no end; milliseconds since the epoch.
-    pub histogram: Option<i64>,
+    /// Whether to count it by time, up to the present where the filter has no end.
+    pub histogram: bool,
+    /// The present time, milliseconds since the epoch.
+    pub now_ms: i64,
 }
 
 /// Reads one page. It may hold fewer events than the limit and still have a next one.
@@ -66,7 +68,7 @@ pub struct List {
 /// # Errors
 /// Those of the database layer.
 pub async fn list(database: &Database, list: List) -> Result<Page, DbError> {
-    let counts = list.count || list.histogram.is_some();
+    let counts = list.count || list.histogram;
     let short = list.limit <= SHORT_LIST && !counts && list.filter.statuses.is_empty() && !list.filter.needs_index();
     let operation = match (short, list.filter.needs_index()) {
         (true, _) => Operation::point("events.list"),
@@ -90,7 +92,7 @@ pub async fn get(database: &Database, id: Uuid) -> Result<Option<LoggedEvent>, D
 
 pub(super) fn page(connection: &Connection, list: &List) -> rusqlite::Result<Page> {
     let finder = Finder::new(&list.filter);
-    let mut rows = Rows::new(connection, &list.filter)?;
+    let mut rows = Rows::new(connection, &list.filter, list.now_ms)?;
     let limit = list.limit as usize;
     let (first, mut before) = list.filter.span(list.after);
     // One more tells whether there is a next page.
@@ -116,30 +118,31 @@ pub(super) fn page(connection: &Connection, list: &List) -> rusqlite::Result<Pag
         }
         chunk = (chunk * 2).min(CHUNK.1);
     }
-    let tally = match (list.count, list.histogram) {
-        (false, None) => None,
-        (_, now_ms) => Some(tally::tally(connection, &list.filter, now_ms)?),
+    let tally = if list.count || list.histogram {
+        Some(tally::tally(connection, &list.filter, list.now_ms, list.histogram)?)
+    } else {
+        None
     };
     Ok(Page { events, next, tally })
 }
 
 /// The places of the next events that match before this one, newest first, out of the next `most` that an index names;
-/// and where to go on from, `None` at the end.
+/// and where to go on from, `None` at the end. Groups stand as they do at `now_ms`.
 ///
 /// # Errors
 /// Those of SQLite.
 pub(super) fn places(
     connection: &Connection,
     filter: &Filter,
-    before: i64,
-    most: usize,
+    (before, most): (i64, usize),
+    now_ms: i64,
 ) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
     let finder = Finder::new(filter);
     let (first, until) = filter.span(None);
     let mut found = finder.places(connection, first, before.min(until), most)?;
     let next = found.last().copied().filter(|_| found.len() == most);
     if finder.must_compare() || filter.needs_index() {
-        let mut rows = Rows::new(connection, filter)?;
+        let mut rows = Rows::new(connection, filter, now_ms)?;
         let mut matching = Vec::with_capacity(found.len());
         for place in found {
             if rows.matching(place)?.is_some() {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Position, search};
 use crate::events::index::words::{self, Field};
+use crate::events::life::Status;
 use crate::events::model::{ErrorType, Severity};
 use crate::events::order::first_place;
 
@@ -42,13 +43,13 @@ impl GroupStatus {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Whether a group with these columns is in it.
-    pub(super) const fn holds(self, status: i64, regressed: bool) -> bool {
+    /// Whether a group that stands so is in it.
+    pub(super) fn holds(self, status: Status, regressed: bool) -> bool {
         match self {
-            Self::Unresolved => status == 0,
-            Self::Resolved => status == 1,
-            Self::Muted => status == 2,
-            Self::Regressed => status == 0 && regressed,
+            Self::Unresolved => status == Status::Unresolved,
+            Self::Resolved => status == Status::Resolved,
+            Self::Muted => status == Status::Muted,
+            Self::Regressed => status == Status::Unresolved && regressed,
         }
     }
 }
