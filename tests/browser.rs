@@ -377,3 +377,29 @@ fn numbers_are_written_for_people_and_gaps_stay_gaps() {
     assert_eq!(tab.value(series), expected);
     tab.close();
 }
+
+#[test]
+#[ignore = "needs Chromium"]
+fn the_list_goes_on_over_a_restart_without_a_gap() {
+    let mut server = Server::start(&[("ROCKET_PORT", "0")]);
+    let port = server.url("").rsplit_once(':').expect("a port").1.to_owned();
+    let report = |server: &Server, number: u32| {
+        let event = json!({"message": format!("event {number}"), "fingerprint": [number.to_string()]});
+        server.client().post("/api/monitoring/errors", &event).expect(201);
+    };
+    let tab = Tab::open(&server.url("/"));
+    tab.until("live", LIVE);
+    let tailing = "performance.getEntriesByType('resource').some((one) => one.name.includes('errors/tail'))";
+    tab.until("the tail is followed", tailing);
+    report(&server, 0);
+    let listed = |count: u32| format!("document.querySelectorAll('.error-row').length === {count}");
+    tab.until("the first is listed", &listed(1));
+    server.kill();
+    server.set("ROCKET_PORT", &port);
+    server.restart();
+    (1..60).for_each(|number| report(&server, number));
+    tab.until("all are listed, more than a page", &listed(60));
+    // Its own connections break while the server is away; nothing else may be wrong.
+    let faults = tab.faults();
+    assert!(faults.iter().all(|fault| fault.contains("ERR_")), "{faults:?}");
+}

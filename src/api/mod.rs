@@ -21,6 +21,7 @@ mod sentry;
 mod session;
 mod stats;
 mod stream;
+mod tail;
 
 pub use health::Draining;
 
@@ -37,6 +38,7 @@ pub fn routes() -> Vec<rocket::Route> {
         alerts::routes(),
         stream::routes(),
         errors::routes(),
+        tail::routes(),
         groups::routes(),
         purges::routes(),
         sentry::routes(),

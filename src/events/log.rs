@@ -37,7 +37,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(5);
 /// The event log; clones share it.
 #[derive(Clone)]
 pub struct EventLog {
-    pipeline: Arc<Pipeline>,
+    pub(super) pipeline: Arc<Pipeline>,
     flushes: mpsc::Sender<Flush>,
     clients: Arc<Clients>,
     limits: Option<Arc<Limits>>,

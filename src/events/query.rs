@@ -23,7 +23,7 @@ mod tally;
 pub use cursor::Position;
 pub use filter::{Filter, GroupStatus, Sought};
 use find::Finder;
-use rows::Rows;
+pub(super) use rows::Rows;
 pub(super) use tally::count;
 pub use tally::{Histogram, Tally};
 

@@ -39,6 +39,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "samples that stand for many",
         sql: include_str!("schema/007_storm.sql"),
     },
+    Migration {
+        version: 8,
+        name: "the order of storing",
+        sql: include_str!("schema/008_tail.sql"),
+    },
 ];
 
 #[cfg(test)]

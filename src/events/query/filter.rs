@@ -117,14 +117,14 @@ impl Filter {
     }
 
     /// The places of the span of time, older than `after`: from the first to before the second.
-    pub(super) fn span(&self, after: Option<Position>) -> (i64, i64) {
+    pub(in crate::events) fn span(&self, after: Option<Position>) -> (i64, i64) {
         let first = self.since_ms.map_or(i64::MIN, first_place);
         let until = self.until_ms.map_or(i64::MAX, first_place);
         (first, after.map_or(until, |after| until.min(after.0)))
     }
 
     /// What the text index is asked for; `None` where it isn't needed.
-    pub(super) fn match_text(&self) -> Option<String> {
+    pub(in crate::events) fn match_text(&self) -> Option<String> {
         if !self.needs_index() {
             return None;
         }
