@@ -10,6 +10,7 @@ pub mod dashboard;
 mod data;
 mod databases;
 mod errors;
+mod grouping;
 mod groups;
 mod health;
 mod pool;
@@ -40,6 +41,7 @@ pub fn routes() -> Vec<rocket::Route> {
         errors::routes(),
         tail::routes(),
         groups::routes(),
+        grouping::routes(),
         purges::routes(),
         sentry::routes(),
         data::routes(),

@@ -44,6 +44,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "the order of storing",
         sql: include_str!("schema/008_tail.sql"),
     },
+    Migration {
+        version: 9,
+        name: "who chose a mode of grouping",
+        sql: include_str!("schema/009_modes.sql"),
+    },
 ];
 
 #[cfg(test)]
