@@ -35,6 +35,7 @@ mod words;
 pub use engine::{Engine, MOST_HOLES, MOST_KEYS, THRESHOLDS};
 pub use explain::{Change, Explained, KeyShown, explain};
 pub use family::{aliases, family, root, touched};
+pub(in crate::events) use frames::is_shown_as_own;
 #[cfg(test)]
 pub(super) use hands::recount;
 pub use hands::{Act, Done, Refused, Selection, merge, parse_key, split, undo};
