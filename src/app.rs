@@ -27,6 +27,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Loaded, Settings};
 use crate::events::remove::Purges;
 use crate::events::retention::{Bounds, Retention};
+use crate::events::tail::Tails;
 use crate::events::{self, Capture, EventLog, Spool};
 use crate::http::{Databases, Door, Skin, SourceDoor, catchers, methods_table, panics};
 use crate::monitoring::{Evidence, Monitor, Requests};
@@ -73,6 +74,8 @@ struct Parts {
     log: EventLog,
     /// Removals of events on purpose.
     purges: Purges,
+    /// Readers of the live tail.
+    tails: Tails,
     /// The way in for our own errors.
     capture: Capture,
     /// Time.
@@ -184,11 +187,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
     let is_gap = databases.events.status().missing_commits.is_some();
     let spool = open_spool(settings, &data_dir.join("spool"), is_gap).await?;
     if is_gap {
-        let waiting = spool.status().events;
-        tracing::info!(
-            waiting,
-            "commits of events.db are missing: what the spool still has of them is replayed again"
-        );
+        databases::after_gap(&databases.events, spool.status().events).await;
     }
     let lost = spool.status().lost_before_start;
     if lost > 0 {
@@ -203,11 +202,12 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         capture.clone(),
         Arc::clone(&clock),
     );
+    let tails = Tails::new(databases.events.clone(), log.clone(), &settings.tail);
     let purges = Purges::start(databases.events.clone(), log.clone());
     let requests = Arc::new(Requests::starting_at(clock.now()));
     let monitor = Monitor::new(
         (databases.app.clone(), databases.events.clone()),
-        (log.clone(), retention),
+        (log.clone(), retention, tails.clone()),
         Arc::clone(&requests),
         data_dir.clone(),
         Arc::clone(&clock),
@@ -218,6 +218,7 @@ async fn build(loaded: &Loaded, instance: instance::Instance) -> Result<Parts, S
         databases,
         log,
         purges,
+        tails,
         capture,
         clock,
         requests,
@@ -270,6 +271,7 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         .manage(parts.databases)
         .manage(parts.log)
         .manage(parts.purges)
+        .manage(parts.tails)
         .manage(door)
         .manage(sources)
         .manage(parts.monitor)

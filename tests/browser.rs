@@ -377,3 +377,108 @@ fn numbers_are_written_for_people_and_gaps_stay_gaps() {
     assert_eq!(tab.value(series), expected);
     tab.close();
 }
+
+/// What a shop's program would report of an exception, with all that surrounds it.
+fn thrown() -> Value {
+    let lines =
+        |text: &str| json!({"before": ["def total(cart):", "    sum = 0"], "line": text, "after": ["    return sum"]});
+    let frame = |function: &str, file: &str, line: u32| json!({"function": function, "file": file, "line": line});
+    let mut own = frame("total", "shop/cart.py", 42);
+    own["context"] = lines("    sum += prices[article] * <b>1</b>");
+    let crumb = |category: &str, level: &str, message: &str, data: Value| json!({"timestamp": "2025-06-15T15:06:40.120Z", "category": category, "level": level, "message": message, "data": data});
+    json!({
+        "message": "Checkout failed", "severity": "high", "type": "api", "path": "/checkout/pay", "userId": 1187,
+        "source": "shop", "release": "shop@1.4.2", "environment": "production", "tags": {"region": "eu-west"},
+        "exception": {"type": "KeyError", "value": "'tea'", "frames": [
+            frame("run", "/usr/lib/python3.12/threading.py", 1012),
+            frame("__call__", "/srv/venv/lib/python3.12/site-packages/flask/app.py", 1498),
+            own,
+            frame("get", "/srv/venv/lib/python3.12/site-packages/requests/api.py", 73),
+            frame("send", "/srv/venv/lib/python3.12/site-packages/requests/sessions.py", 703),
+        ]},
+        "causes": [{"type": "TimeoutError", "value": "prices did not answer", "frames": [frame("load", "shop/prices.py", 7)]}],
+        "request": {"method": "POST", "url": "https://shop.example/checkout/pay", "headers": {"User-Agent": "Firefox"}},
+        "user": {"id": 1187, "email": "ann@example.com", "username": "ann"},
+        "breadcrumbs": [
+            crumb("navigation", "info", "opened /cart", json!(null)),
+            crumb("http", "warning", "GET /prices", json!({"status": 504, "ms": 5000})),
+            crumb("shop.cart", "error", "no price for tea", json!(null)),
+        ],
+        "details": {"cart": {"tea": 2}},
+    })
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn the_first_screen_of_an_event_has_what_a_developer_needs() {
+    let server = Server::start(&[]);
+    let tab = Tab::open(&server.url("/"));
+    tab.until("live", LIVE);
+    server.client().post("/api/monitoring/errors", &thrown()).expect(201);
+    tab.until("listed", "document.querySelectorAll('.error-row').length === 1");
+    tab.click(".error-row button");
+    tab.until("the rest has come", "document.querySelector('.event .crumb') !== null");
+    for (selector, text) in [
+        (".event-title", "KeyError: 'tea'"),
+        (".event-message", "Checkout failed"),
+        (".event-culprit", "in total (shop/cart.py:42)"),
+        (".event-facts", "POST https://shop.example/checkout/pay"),
+        (".event-facts", "1187 · ann · ann@example.com"),
+        (".event-facts", "shop@1.4.2 · production"),
+        (".event-facts", "E-1"),
+    ] {
+        assert!(tab.text(selector).contains(text), "{selector}: {}", tab.text(selector));
+    }
+    let stack = "[...document.querySelectorAll('.stack-frames')[0].children].map((one) => one.className + ('own' in one.dataset ? ' own' : ''))";
+    assert_eq!(
+        tab.value(stack),
+        json!(["fold", "frame own", "fold"]),
+        "libraries are folded"
+    );
+    let line = "document.querySelector('.source-line[data-here]').textContent.trim()";
+    assert_eq!(tab.value(line), json!("42    sum += prices[article] * <b>1</b>"));
+    let seen = "document.querySelector('.source-line[data-here]').checkVisibility()";
+    assert_eq!(tab.value(seen), json!(true), "the own frame's source is open");
+    let crumbs = "[...document.querySelectorAll('.crumb')].map((one) => one.querySelector('.crumb-text').textContent)";
+    let expected = ["opened /cart", "GET /prices status=504 ms=5000", "no price for tea"];
+    assert_eq!(tab.value(crumbs), json!(expected));
+    assert!(
+        tab.text(".event")
+            .contains("Caused by TimeoutError: prices did not answer")
+    );
+    for (width, height) in [(320, 640), (375, 812), (1280, 900)] {
+        for scheme in ["light", "dark"] {
+            tab.screen(width, height, scheme);
+            let wide = tab.value("document.documentElement.scrollWidth");
+            assert!(wide.as_i64() <= Some(width), "{wide} wide on a screen of {width}");
+            tab.picture(&format!("first-screen-{width}-{scheme}"));
+        }
+    }
+    tab.close();
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn the_list_goes_on_over_a_restart_without_a_gap() {
+    let mut server = Server::start(&[("ROCKET_PORT", "0")]);
+    let port = server.url("").rsplit_once(':').expect("a port").1.to_owned();
+    let report = |server: &Server, number: u32| {
+        let event = json!({"message": format!("event {number}"), "fingerprint": [number.to_string()]});
+        server.client().post("/api/monitoring/errors", &event).expect(201);
+    };
+    let tab = Tab::open(&server.url("/"));
+    tab.until("live", LIVE);
+    let tailing = "performance.getEntriesByType('resource').some((one) => one.name.includes('errors/tail'))";
+    tab.until("the tail is followed", tailing);
+    report(&server, 0);
+    let listed = |count: u32| format!("document.querySelectorAll('.error-row').length === {count}");
+    tab.until("the first is listed", &listed(1));
+    server.kill();
+    server.set("ROCKET_PORT", &port);
+    server.restart();
+    (1..60).for_each(|number| report(&server, number));
+    tab.until("all are listed, more than a page", &listed(60));
+    // Its own connections break while the server is away; nothing else may be wrong.
+    let faults = tab.faults();
+    assert!(faults.iter().all(|fault| fault.contains("ERR_")), "{faults:?}");
+}

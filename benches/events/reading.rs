@@ -37,7 +37,9 @@ fn events(q: &str) -> List {
         after: None,
         limit: 50,
         count: false,
-        histogram: None,
+        histogram: false,
+        // Nothing is muted there; the histogram alone wants an end.
+        now_ms: 0,
     }
 }
 
@@ -98,7 +100,8 @@ const ASKED: [(&str, Ask); 19] = [
     (
         "histogram of 30 days",
         Ask::Events(|_, now| List {
-            histogram: Some(now),
+            histogram: true,
+            now_ms: now,
             ..events("")
         }),
     ),

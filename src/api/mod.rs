@@ -10,6 +10,7 @@ pub mod dashboard;
 mod data;
 mod databases;
 mod errors;
+mod grouping;
 mod groups;
 mod health;
 mod pool;
@@ -21,6 +22,7 @@ mod sentry;
 mod session;
 mod stats;
 mod stream;
+mod tail;
 
 pub use health::Draining;
 
@@ -37,7 +39,9 @@ pub fn routes() -> Vec<rocket::Route> {
         alerts::routes(),
         stream::routes(),
         errors::routes(),
+        tail::routes(),
         groups::routes(),
+        grouping::routes(),
         purges::routes(),
         sentry::routes(),
         data::routes(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::clock::SharedClock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::db::{Database, Migration, Observer, OpenError, Options, Unobserved, inspect};
+use crate::events::tail;
 use crate::http::Databases;
 use crate::{events, records};
 
@@ -85,6 +86,17 @@ pub(super) fn open_events(settings: &Settings, clock: SharedClock) -> Result<Dat
     let options = EVENTS.options(&settings.storage.data_dir, &settings.database);
     inspect(&options.path, EVENTS.application_id, EVENTS.migrations)?;
     Database::open(options, clock, Arc::new(Unobserved))
+}
+
+/// What is to be done with an events.db that lacks acknowledged commits, before anything is stored in it.
+pub(super) async fn after_gap(events: &Database, waiting: u64) {
+    if let Err(error) = tail::rename(events).await {
+        tracing::warn!(%error, "readers of the live tail can't be told that events.db is an older copy");
+    }
+    tracing::info!(
+        waiting,
+        "commits of events.db are missing: what the spool still has of them is replayed again"
+    );
 }
 
 /// Looks at both files without changing them: what is there, or what is wrong.

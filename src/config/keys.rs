@@ -5,6 +5,7 @@
 
 mod ingest;
 mod retention;
+mod tail;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -273,6 +274,8 @@ pub const KEYS: &[Key] = &[
     retention::MAX_DISK_PERCENT,
     ingest::PER_SOURCE,
     ingest::PER_GROUP,
+    tail::READERS,
+    tail::PATIENCE,
     number(
         "MAINSTAY_SLOW_REQUEST_MS",
         "1000",

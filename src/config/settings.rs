@@ -185,6 +185,24 @@ impl Default for IngestSettings {
     }
 }
 
+/// What bounds the live tail of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TailSettings {
+    /// MAINSTAY_TAIL_READERS: most readers at once.
+    pub readers: u32,
+    /// MAINSTAY_TAIL_PATIENCE: a reader that takes nothing for so long is let go.
+    pub patience: Duration,
+}
+
+impl Default for TailSettings {
+    fn default() -> Self {
+        Self {
+            readers: 32,
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What the HTTP skin wants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpSettings {
@@ -214,6 +232,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// Limits of reported events.
     pub ingest: IngestSettings,
+    /// The live tail of events.
+    pub tail: TailSettings,
     /// The HTTP skin.
     pub http: HttpSettings,
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::group::is_shown_as_own;
 use super::model::{Exception, Frame, UserId};
 
 /// Most breadcrumbs of one event; older ones are left out.
@@ -112,8 +113,11 @@ pub fn culprit(exception: &Exception) -> Option<String> {
     let frames = &exception.frames;
     let own = frames.iter().rev().find(|frame| frame.in_app == Some(true));
     // Who marks none of them may not know; who marks some as foreign means the others.
-    let unmarked = || frames.iter().rev().find(|frame| frame.in_app.is_none());
-    own.or_else(unmarked).or(frames.last()).and_then(place)
+    let unmarked = || frames.iter().rev().filter(|frame| frame.in_app.is_none());
+    own.or_else(|| unmarked().find(|frame| is_shown_as_own(frame)))
+        .or_else(|| unmarked().next())
+        .or(frames.last())
+        .and_then(place)
 }
 
 fn place(frame: &Frame) -> Option<String> {
@@ -161,6 +165,15 @@ mod tests {
         assert_eq!(
             of(vec![frame("main", None), frame("send", foreign)]).as_deref(),
             Some("main (main.py:7)")
+        );
+        let library = Frame {
+            file: Some("/app/vendor/x/y.py".to_owned()),
+            ..frame("call", None)
+        };
+        assert_eq!(
+            of(vec![frame("main", None), library]).as_deref(),
+            Some("main (main.py:7)"),
+            "known by its place"
         );
         assert_eq!(of(vec![frame("send", foreign)]).as_deref(), Some("send (send.py:7)"));
     }

@@ -32,14 +32,15 @@ mod template;
 mod unions;
 mod words;
 
-pub use engine::{Engine, MOST_HOLES, MOST_KEYS};
+pub use engine::{Engine, MOST_HOLES, MOST_KEYS, THRESHOLDS};
 pub use explain::{Change, Explained, KeyShown, explain};
 pub use family::{aliases, family, root, touched};
+pub(in crate::events) use frames::is_shown_as_own;
 #[cfg(test)]
 pub(super) use hands::recount;
 pub use hands::{Act, Done, Refused, Selection, merge, parse_key, split, undo};
-pub use modes::{Mode, all as modes, set_mode};
-pub use preview::{Preview, Regrouped, preview, template_of, workspace};
+pub use modes::{Choice, MOST_CHOICES, Mode, choices, choose, set_mode};
+pub use preview::{Otherwise, Preview, Regrouped, preview, preview_of, template_of, workspace};
 pub use subject::Subject;
 pub use words::Masked;
 

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! Capture ──channel──▶ worker ─┐                ┌─▶ events.db ─▶ query, summary
-//! POST … ─▶ parse ─▶ EventLog ─┴─▶ pipeline ────┤      ▲
+//! POST … ─▶ parse ─▶ EventLog ─┴─▶ pipeline ────┤      ▲   └──▶ tail
 //!             (limits by source)                └─▶ spool ─replay─┘
 //! a file ─▶ parse ─▶ import ─▶ events.db
 //! ```
 //!
 //! What must stay true: accepted = stored + spooled + dropped + in flight ([`LedgerSnapshot`]); an acknowledged event is on
 //! disk; nothing in here reports its own failures as events. Floors above may use what is re-exported here, and `parse`,
-//! `query`, `life`, `group`, `remove` and `retention` for their functions.
+//! `query`, `life`, `group`, `remove`, `retention` and `tail` for their functions.
 
 mod capture;
 pub mod classify;
@@ -38,6 +38,7 @@ mod spool;
 mod store;
 mod storm;
 mod summary;
+pub mod tail;
 mod wire;
 mod worker;
 

@@ -29,10 +29,8 @@ use crate::rate::MinuteRate;
 pub(super) const BATCH: usize = 256;
 /// When to come back if nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-
 /// How long events.db may take for a batch once the log is being ended: what it has not taken by then is spooled.
 const AT_THE_END: Duration = Duration::from_millis(250);
-
 /// Most events whose outcome is remembered as unknown.
 const MOST_UNCERTAIN: usize = 100_000;
 
@@ -74,6 +72,8 @@ pub(super) struct Pipeline {
     pub(super) clock: SharedClock,
     pub(super) rate: MinuteRate,
     pub(super) live: broadcast::Sender<Arc<LoggedEvent>>,
+    /// Marked whenever events became part of events.db.
+    pub(super) stored: watch::Sender<()>,
     /// What the text index doesn't know yet.
     pub(super) backlog: Arc<Backlog>,
     /// The spool was empty and no longer is.
@@ -101,6 +101,7 @@ impl Pipeline {
             clock,
             rate,
             live,
+            stored: watch::Sender::new(()),
             backlog: Backlog::new(),
             filled: Notify::new(),
             recovered: Notify::new(),
@@ -247,6 +248,7 @@ impl Pipeline {
 
     /// Tells whoever listens which events are new in events.db.
     pub(super) fn tell_live(&self, batch: &[Prepared], inserted: &[Inserted]) {
+        self.stored.send_replace(());
         if self.live.receiver_count() == 0 {
             return;
         }

@@ -25,7 +25,7 @@ pub use cursor::Position;
 pub use export::{Stretch, stretch};
 pub use filter::{Filter, GroupStatus, Sought};
 use find::Finder;
-use rows::Rows;
+pub(super) use rows::Rows;
 pub(super) use tally::count;
 pub use tally::{Histogram, Tally};
 
@@ -59,8 +59,10 @@ pub struct List {
     pub limit: u32,
     /// Whether to count what matches.
     pub count: bool,
-    /// Whether to count it by time, up to this moment where the filter has no end; milliseconds since the epoch.
-    pub histogram: Option<i64>,
+    /// Whether to count it by time, up to the present where the filter has no end.
+    pub histogram: bool,
+    /// The present time, milliseconds since the epoch.
+    pub now_ms: i64,
 }
 
 /// Reads one page. It may hold fewer events than the limit and still have a next one.
@@ -68,7 +70,7 @@ pub struct List {
 /// # Errors
 /// Those of the database layer.
 pub async fn list(database: &Database, list: List) -> Result<Page, DbError> {
-    let counts = list.count || list.histogram.is_some();
+    let counts = list.count || list.histogram;
     let short = list.limit <= SHORT_LIST && !counts && list.filter.statuses.is_empty() && !list.filter.needs_index();
     let operation = match (short, list.filter.needs_index()) {
         (true, _) => Operation::point("events.list"),
@@ -93,28 +95,29 @@ pub async fn get(database: &Database, id: Uuid) -> Result<Option<LoggedEvent>, D
 pub(super) fn page(connection: &Connection, list: &List) -> rusqlite::Result<Page> {
     let limit = list.limit as usize;
     let mut events = Vec::with_capacity(limit);
-    let next = walk(connection, &list.filter, list.after, limit, |event| {
+    let next = walk(connection, &list.filter, (list.after, list.now_ms), limit, |event| {
         events.push(event);
         events.len() < limit
     })?;
-    let tally = match (list.count, list.histogram) {
-        (false, None) => None,
-        (_, now_ms) => Some(tally::tally(connection, &list.filter, now_ms)?),
+    let tally = if list.count || list.histogram {
+        Some(tally::tally(connection, &list.filter, list.now_ms, list.histogram)?)
+    } else {
+        None
     };
     Ok(Page { events, next, tally })
 }
 
 /// Hands events to `take` as long as that has room for one more, of at most `limit`; where the next page starts, `None`
-/// at the end.
+/// at the end. Groups stand as they do at `now_ms`.
 fn walk(
     connection: &Connection,
     filter: &Filter,
-    after: Option<Position>,
+    (after, now_ms): (Option<Position>, i64),
     limit: usize,
     mut take: impl FnMut(LoggedEvent) -> bool,
 ) -> rusqlite::Result<Option<Position>> {
     let finder = Finder::new(filter);
-    let mut rows = Rows::new(connection, filter)?;
+    let mut rows = Rows::new(connection, filter, now_ms)?;
     let (first, mut before) = filter.span(after);
     // One more tells whether there is a next page.
     let mut chunk = if finder.must_compare() {
@@ -143,22 +146,22 @@ fn walk(
 }
 
 /// The places of the next events that match before this one, newest first, out of the next `most` that an index names;
-/// and where to go on from, `None` at the end.
+/// and where to go on from, `None` at the end. Groups stand as they do at `now_ms`.
 ///
 /// # Errors
 /// Those of SQLite.
 pub(super) fn places(
     connection: &Connection,
     filter: &Filter,
-    before: i64,
-    most: usize,
+    (before, most): (i64, usize),
+    now_ms: i64,
 ) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
     let finder = Finder::new(filter);
     let (first, until) = filter.span(None);
     let mut found = finder.places(connection, first, before.min(until), most)?;
     let next = found.last().copied().filter(|_| found.len() == most);
     if finder.must_compare() || filter.needs_index() {
-        let mut rows = Rows::new(connection, filter)?;
+        let mut rows = Rows::new(connection, filter, now_ms)?;
         let mut matching = Vec::with_capacity(found.len());
         for place in found {
             if rows.matching(place)?.is_some() {

@@ -44,6 +44,16 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "fewer segments of the text index",
         sql: include_str!("schema/008_merging.sql"),
     },
+    Migration {
+        version: 9,
+        name: "the order of storing",
+        sql: include_str!("schema/009_tail.sql"),
+    },
+    Migration {
+        version: 10,
+        name: "who chose a mode of grouping",
+        sql: include_str!("schema/010_modes.sql"),
+    },
 ];
 
 #[cfg(test)]

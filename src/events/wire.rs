@@ -6,6 +6,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::context::culprit;
+use super::group::is_shown_as_own;
 use super::model::ErrorEvent;
 use crate::clock::{from_epoch_ms, rfc3339_ms};
 
@@ -31,6 +32,15 @@ impl LoggedEvent {
         extras.causes.clear();
         let frames = extras.exception.iter_mut().flat_map(|exception| &mut exception.frames);
         frames.for_each(|frame| frame.context = None);
+    }
+
+    /// Says of each frame whose sender didn't whether it is the application's own, by its place.
+    pub fn mark_own_frames(&mut self) {
+        let extras = &mut self.event.extras;
+        let thrown = extras.exception.iter_mut().chain(&mut extras.causes);
+        for frame in thrown.flat_map(|exception| &mut exception.frames) {
+            frame.in_app = Some(is_shown_as_own(frame));
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Code {
     ShuttingDown,
     /// Neither the event database nor the spool could take the event.
     EventsNotAccepted,
+    /// The live tail has as many readers as it may have.
+    TooManyReaders,
     /// The request's body did not arrive in time.
     RequestTimeout,
     /// The operation was stopped at its deadline.
@@ -60,7 +62,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation and its test.
-    pub const ALL: [Code; 25] = [
+    pub const ALL: [Code; 26] = [
         Code::InvalidRequest,
         Code::ValidationFailed,
         Code::Unauthorized,
@@ -84,6 +86,7 @@ impl Code {
         Code::OutcomeUnknown,
         Code::ShuttingDown,
         Code::EventsNotAccepted,
+        Code::TooManyReaders,
         Code::Timeout,
         Code::RequestTimeout,
     ];
@@ -128,6 +131,7 @@ impl Code {
             Code::OutcomeUnknown => ("outcome_unknown", 503, "It is not known whether the change was saved"),
             Code::ShuttingDown => ("shutting_down", 503, "The service is shutting down"),
             Code::EventsNotAccepted => ("events_not_accepted", 503, "The events could not be stored"),
+            Code::TooManyReaders => ("too_many_readers", 429, "Too many readers"),
             Code::Timeout => ("timeout", 504, "The operation took too long"),
         }
     }
@@ -168,6 +172,9 @@ impl Code {
             Code::ShuttingDown => "The service is ending. Nothing was done; come back when it runs again.",
             Code::EventsNotAccepted => {
                 "Neither the event database nor the spool took the events; send them again later."
+            }
+            Code::TooManyReaders => {
+                "The live tail has all the readers that it may have; come back later, or read the list."
             }
             Code::Timeout => "It ran longer than its deadline and was stopped. Nothing was changed.",
         }

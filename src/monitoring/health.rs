@@ -19,6 +19,7 @@ use crate::clock::{SharedClock, rfc3339_ms};
 use crate::db::disk::Space;
 use crate::db::{Database, DatabaseStatus};
 use crate::events::retention::Retention;
+use crate::events::tail::Tails;
 use crate::events::{DropReason, EventLog};
 
 /// The verdict.
@@ -76,6 +77,8 @@ pub struct Monitor {
     pub began: Instant,
     /// The bounds of the event log.
     pub retention: Retention,
+    /// Readers of the live tail.
+    pub tails: Tails,
     /// Events behind the breakers' states.
     pub evidence: Arc<Evidence>,
     /// Since when the status is what it is.
@@ -86,7 +89,7 @@ impl Monitor {
     /// Healthy from now on, until somebody looks.
     pub fn new(
         (app, events): (Database, Database),
-        (log, retention): (EventLog, Retention),
+        (log, retention, tails): (EventLog, Retention, Tails),
         requests: Arc<Requests>,
         data_dir: PathBuf,
         clock: SharedClock,
@@ -103,6 +106,7 @@ impl Monitor {
             clock,
             began,
             retention,
+            tails,
             evidence,
             since,
         }

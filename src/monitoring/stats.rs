@@ -43,6 +43,7 @@ impl Monitor {
             "retention": self.retention_view(),
             "rateLimited": self.log.refused(),
             "storms": self.log.storms(),
+            "tail": self.tails.counts(),
             "clients": self.log.clients().counts(),
             "spool": spool_view(&self.log.spool_status()),
             "disk": {

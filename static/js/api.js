@@ -79,3 +79,6 @@ export function errors(filter) {
   for (const [name, value] of Object.entries(filter)) if (value) query.set(name, value);
   return call("GET", `api/monitoring/errors?${query}`);
 }
+
+/** One error event with all that is known of it. */
+export const error = (id) => call("GET", `api/monitoring/errors/${encodeURIComponent(id)}`);

@@ -32,7 +32,7 @@ const live = new Live({
     if (view.breakers.length) history.follow(view.breakers);
     draw(view);
   },
-  error: (event) => errors.arrived(event),
+  error: (event) => errors.streamed(event),
   resume: () => errors.refresh(),
   denied: (refused) => {
     errors.clear();
@@ -42,7 +42,9 @@ const live = new Live({
 
 async function restart() {
   await live.start();
-  if (!live.denied) access.welcome();
+  if (live.denied) return;
+  errors.follow();
+  access.welcome();
 }
 
 const access = session(restart);

@@ -39,7 +39,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn of(event: LoggedEvent, wanted: Uuid) -> Self {
+    pub(super) fn of(mut event: LoggedEvent, wanted: Uuid) -> Self {
+        event.mark_own_frames();
         let stands_for = (event.event.id != wanted).then_some(wanted);
         Self { event, stands_for }
     }

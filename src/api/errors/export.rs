@@ -13,6 +13,7 @@ use rocket::response::{self, Responder, Response};
 use rocket::{Shutdown, State, get};
 
 use super::params;
+use crate::clock::epoch_ms;
 use crate::db::Origin;
 use crate::events::query::{self, Filter};
 use crate::events::{EventLog, LoggedEvent};
@@ -87,12 +88,13 @@ pub(super) async fn export<'r>(
 ) -> ApiResult<Exporting<'r>> {
     params::only_filters_and(&parameters, &["format"])?;
     let format = Format::of(&parameters)?;
-    let filter = params::filter(&parameters, log.now())?;
+    let now = log.now();
+    let (filter, now_ms) = (params::filter(&parameters, now)?, epoch_ms(now));
     let pending = pending(&filter, log).await;
     // What can't even be begun is a problem like any other.
-    let first = query::stretch(&events.0, filter.clone(), None, format.write()).await?;
-    let name = format!("errors-{}.{}", log.now().strftime("%Y%m%dT%H%M%SZ"), format.name());
-    let flow = Flow::begin((events.0, filter), format, first, stands);
+    let first = query::stretch(&events.0, filter.clone(), (None, now_ms), format.write()).await?;
+    let name = format!("errors-{}.{}", now.strftime("%Y%m%dT%H%M%SZ"), format.name());
+    let flow = Flow::begin((events.0, filter, now_ms), format, first, stands);
     Ok(Exporting {
         format,
         name,

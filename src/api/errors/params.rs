@@ -42,7 +42,8 @@ pub(in crate::api) fn list(parameters: &Query, now: Timestamp) -> ApiResult<List
         after: parameters.text("cursor").map(cursor).transpose()?,
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
         count: truth("count")?,
-        histogram: truth("histogram")?.then(|| epoch_ms(now)),
+        histogram: truth("histogram")?,
+        now_ms: epoch_ms(now),
     })
 }
 

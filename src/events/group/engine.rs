@@ -20,6 +20,7 @@ use super::tables::{self, Known, Variant};
 use super::template::Key;
 
 mod miss;
+pub use miss::THRESHOLDS;
 
 /// Most keys that are remembered.
 pub const MOST_KEYS: usize = 100_000;
@@ -37,6 +38,8 @@ pub struct Engine {
     modes: HashMap<String, Mode>,
     epoch: Option<i64>,
     touched: bool,
+    /// Distinct words that make a place one of a value, where that isn't as the place's own kind asks for.
+    threshold: Option<usize>,
 }
 
 impl Default for Engine {
@@ -55,6 +58,16 @@ impl Engine {
             modes: HashMap::new(),
             epoch: None,
             touched: false,
+            threshold: None,
+        }
+    }
+
+    /// An engine that takes a place of words for one of a value after so many distinct ones, within [`THRESHOLDS`], whatever
+    /// kind of words they are: for previews.
+    pub fn with_threshold(threshold: usize) -> Self {
+        Self {
+            threshold: Some(threshold.clamp(THRESHOLDS.0, THRESHOLDS.1)),
+            ..Self::default()
         }
     }
 

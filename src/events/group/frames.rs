@@ -32,6 +32,31 @@ const FOREIGN_MODULES: &[&str] = &[
     "ActionController::", "ActiveSupport::", "Rack::", "Sidekiq::",
 ];
 
+/// Places that nobody's application lies at: PHP's own functions, extensions of browsers, Node's own files.
+const SHOWN_AS_FOREIGN: [&str; 6] = [
+    "[internal",
+    "chrome-extension://",
+    "moz-extension://",
+    "safari-web-extension://",
+    "native ",
+    "node:",
+];
+/// Go's packages have no place in their names.
+const STANDARD_OF_GO: [&str; 12] = [
+    "bufio",
+    "context",
+    "database/sql",
+    "encoding/json",
+    "fmt",
+    "io",
+    "net",
+    "net/http",
+    "os",
+    "runtime",
+    "sync",
+    "testing",
+];
+
 /// The frames that name the error, outermost first: the application's own, or all when none is.
 pub(super) fn frame_parts(frames: &[Frame]) -> Vec<String> {
     let any_own = frames.iter().any(is_own);
@@ -52,16 +77,32 @@ fn is_own(frame: &Frame) -> bool {
     frame.in_app.unwrap_or_else(|| !is_foreign(frame))
 }
 
+/// Whether a developer would call a frame their own. It knows more places than a key does: whatever a key looked at would
+/// make other keys of the groups that there are.
+pub(in crate::events) fn is_shown_as_own(frame: &Frame) -> bool {
+    let begins = |text: &str| SHOWN_AS_FOREIGN.iter().any(|known| text.starts_with(known));
+    let is_known = |text: &Option<String>| text.as_deref().is_some_and(begins);
+    let is_standard = |module: &String| STANDARD_OF_GO.contains(&module.as_str());
+    let by_place = frame.abs_path.as_deref().is_some_and(is_foreign_path);
+    frame.in_app.unwrap_or_else(|| {
+        let is_foreign = is_foreign(frame) || by_place || is_known(&frame.file) || is_known(&frame.abs_path);
+        !(is_foreign || frame.module.as_ref().is_some_and(is_standard))
+    })
+}
+
 fn is_foreign(frame: &Frame) -> bool {
     let begins = |text: &str| FOREIGN_MODULES.iter().any(|known| text.starts_with(known));
     let by_module = frame.module.as_deref().is_some_and(begins);
     let by_function = frame.module.is_none() && frame.function.as_deref().is_some_and(begins);
-    let by_file = frame.file.as_deref().is_some_and(|file| {
-        let file = file.replace('\\', "/").to_ascii_lowercase();
-        let rooted = format!("/{file}");
-        begins(&file) || FOREIGN_PATHS.iter().any(|known| rooted.contains(known))
-    });
+    let by_file = frame.file.as_deref().is_some_and(is_foreign_path);
     by_module || by_function || by_file
+}
+
+fn is_foreign_path(file: &str) -> bool {
+    let file = file.replace('\\', "/").to_ascii_lowercase();
+    let rooted = format!("/{file}");
+    FOREIGN_MODULES.iter().any(|known| file.starts_with(known))
+        || FOREIGN_PATHS.iter().any(|known| rooted.contains(known))
 }
 
 /// The module, or the file when there is none, and the function.

@@ -1,10 +1,17 @@
 //! Sources that want no learned grouping (floor 2).
+//!
+//! What must stay true: a choice is for events that come after it; those before stay where they are, and go on naming their
+//! groups. The engine reads the choices with the rest of its tables; handlers list and make them.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
 use super::tables;
+use crate::db::{Database, DbError, Effect, Operation};
+
+/// Most sources that have chosen: the engine holds all of them in memory.
+pub const MOST_CHOICES: i64 = 1000;
 
 /// How a source's events are grouped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -19,22 +26,98 @@ pub enum Mode {
     Fingerprint = 2,
 }
 
-/// Sets how a source's new events are grouped; `""` is the source of events that name none. Earlier events stay where they
-/// are. Runs inside the caller's transaction.
+impl Mode {
+    /// Every mode, by its number.
+    pub const ALL: [Mode; 3] = [Self::Learned, Self::Exact, Self::Fingerprint];
+
+    /// The word on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Learned => "learned",
+            Self::Exact => "exact",
+            Self::Fingerprint => "fingerprint",
+        }
+    }
+
+    /// The mode of a word on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+/// What one source has chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The source; `""` is that of events that name none.
+    pub source: String,
+    /// How its events are grouped.
+    pub mode: Mode,
+    /// Who chose; `None` where that was not kept.
+    pub actor: Option<String>,
+    /// When, milliseconds since the epoch.
+    pub at_ms: Option<i64>,
+}
+
+/// The sources that don't use the learned grouping, by their names.
+///
+/// # Errors
+/// Those of the database layer.
+pub async fn choices(database: &Database) -> Result<Vec<Choice>, DbError> {
+    database.read(Operation::scan("groups.modes"), listed).await
+}
+
+/// Makes a choice, on disk when this comes back; the choices then, or `None` where [`MOST_CHOICES`] sources have chosen
+/// already.
+///
+/// # Errors
+/// Those of the database layer.
+pub async fn choose(database: &Database, choice: Choice) -> Result<Option<Vec<Choice>>, DbError> {
+    let job = move |c: &Connection| {
+        set_mode(c, &choice)?;
+        let made = listed(c)?;
+        Ok(if made.len() as i64 > MOST_CHOICES {
+            Effect::Rollback(None)
+        } else {
+            Effect::Commit(Some(made))
+        })
+    };
+    database
+        .write(Operation::write("groups.choose_mode").idempotent(), job)
+        .await
+}
+
+/// Sets how a source's new events are grouped. Runs inside the caller's transaction.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn set_mode(c: &Connection, source: &str, mode: Mode) -> rusqlite::Result<()> {
+pub fn set_mode(c: &Connection, choice: &Choice) -> rusqlite::Result<()> {
     tables::touch(c)?;
-    if mode == Mode::Learned {
-        c.execute("DELETE FROM group_modes WHERE source = ?1", [source])?;
+    if choice.mode == Mode::Learned {
+        c.execute("DELETE FROM group_modes WHERE source = ?1", [&choice.source])?;
     } else {
         c.execute(
-            "INSERT OR REPLACE INTO group_modes (source, mode) VALUES (?1, ?2)",
-            params![source, mode as u8],
+            "INSERT OR REPLACE INTO group_modes (source, mode, actor, at) VALUES (?1, ?2, ?3, ?4)",
+            params![choice.source, choice.mode as u8, choice.actor, choice.at_ms],
         )?;
     }
     Ok(())
+}
+
+/// The same choices as [`all`], with who made them.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn listed(c: &Connection) -> rusqlite::Result<Vec<Choice>> {
+    c.prepare_cached("SELECT source, mode, actor, at FROM group_modes ORDER BY source")?
+        .query_map([], |row| {
+            Ok(Choice {
+                source: row.get(0)?,
+                mode: from_number(row.get(1)?),
+                actor: row.get(2)?,
+                at_ms: row.get(3)?,
+            })
+        })?
+        .collect()
 }
 
 /// The sources that don't use the learned grouping.
@@ -43,13 +126,14 @@ pub fn set_mode(c: &Connection, source: &str, mode: Mode) -> rusqlite::Result<()
 /// Those of SQLite.
 pub fn all(c: &Connection) -> rusqlite::Result<HashMap<String, Mode>> {
     c.prepare_cached("SELECT source, mode FROM group_modes")?
-        .query_map([], |row| {
-            let mode = if row.get::<_, u8>(1)? == Mode::Exact as u8 {
-                Mode::Exact
-            } else {
-                Mode::Fingerprint
-            };
-            Ok((row.get(0)?, mode))
-        })?
+        .query_map([], |row| Ok((row.get(0)?, from_number(row.get(1)?))))?
         .collect()
+}
+
+fn from_number(number: u8) -> Mode {
+    if number == Mode::Exact as u8 {
+        Mode::Exact
+    } else {
+        Mode::Fingerprint
+    }
 }

@@ -1,4 +1,4 @@
-//! What the present rules would make of stored events (floor 2): a replay in memory, before anybody relies on it.
+//! What the present rules, or others, would make of stored events (floor 2): a replay in memory, before anybody relies on it.
 //!
 //! What must stay true: it changes nothing; it runs the very engine that new events meet.
 
@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use super::engine::Engine;
 use super::family::root;
+use super::modes::{self, Choice, Mode, set_mode};
 use super::{scan, stored};
+use crate::db::{Database, DbError, Operation};
 use crate::events::schema;
 use crate::events::wire::group_name;
 
@@ -41,14 +43,40 @@ pub struct Regrouped {
     pub templates: Vec<String>,
 }
 
+/// In what a preview differs from the present rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Otherwise {
+    /// This source is grouped so; `""` is that of events that name none.
+    pub mode: Option<(String, Mode)>,
+    /// A place of words is one of a value after so many distinct ones, within [`super::THRESHOLDS`].
+    pub threshold: Option<usize>,
+}
+
 /// Groups the newest events anew, in memory, and compares.
 ///
 /// # Errors
+/// Those of the database layer.
+pub async fn preview_of(database: &Database, newest: u32, otherwise: Otherwise) -> Result<Preview, DbError> {
+    let read = move |c: &Connection| preview(c, newest, &otherwise);
+    database.read(Operation::scan("groups.preview"), read).await
+}
+
+/// The same inside a read.
+///
+/// # Errors
 /// Those of SQLite.
-pub fn preview(c: &Connection, newest: u32) -> rusqlite::Result<Preview> {
+pub fn preview(c: &Connection, newest: u32, otherwise: &Otherwise) -> rusqlite::Result<Preview> {
     let memory = workspace()?;
-    let mut engine = Engine::default();
+    let mut engine = otherwise.threshold.map_or_else(Engine::default, Engine::with_threshold);
     memory.execute_batch("BEGIN")?;
+    let chosen = modes::listed(c)?.into_iter();
+    let wanted = otherwise.mode.iter().map(|(source, mode)| Choice {
+        source: source.clone(),
+        mode: *mode,
+        actor: None,
+        at_ms: None,
+    });
+    chosen.chain(wanted).try_for_each(|choice| set_mode(&memory, &choice))?;
     engine.begin(&memory)?;
     let mut pairs: Vec<(i64, i64)> = Vec::new();
     stored::newest(c, i64::from(newest), |group, event| {

@@ -41,6 +41,15 @@ impl Status {
             .copied()
             .unwrap_or(Self::Unresolved)
     }
+
+    /// The status at this moment of a group with these columns. A mute whose time is over has ended, although nothing may
+    /// have written that down: the next event does, or the next hand.
+    pub fn at(number: i64, muted_until_ms: Option<i64>, now_ms: i64) -> Self {
+        match Self::from_number(number) {
+            Self::Muted if muted_until_ms.is_some_and(|until| until <= now_ms) => Self::Unresolved,
+            status => status,
+        }
+    }
 }
 
 /// Which events bring a resolved group back.

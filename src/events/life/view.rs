@@ -70,10 +70,7 @@ impl Brief {
 
     /// Its status at this moment.
     pub fn status(&self, now_ms: i64) -> Status {
-        match self.status {
-            Status::Muted if self.muted_until_ms.is_some_and(|until| until <= now_ms) => Status::Unresolved,
-            status => status,
-        }
+        Status::at(self.status as i64, self.muted_until_ms, now_ms)
     }
 
     /// Whether it was resolved, came back, and nobody has looked after it since.
@@ -190,7 +187,8 @@ fn everything(c: &Connection, id: i64, now_ms: i64) -> rusqlite::Result<Option<D
         after: None,
         limit: SAMPLES,
         count: false,
-        histogram: None,
+        histogram: false,
+        now_ms,
     };
     Ok(Some(Details {
         group: shown,

@@ -25,28 +25,29 @@ pub struct Stretch {
     pub next: Option<Position>,
 }
 
-/// Reads the next events after a position, whole, and has `write` append each.
+/// Reads the next events after a position, whole, and has `write` append each. Groups stand as they do at the moment that
+/// comes with the position, milliseconds since the epoch.
 ///
 /// # Errors
 /// Those of the database layer.
 pub async fn stretch(
     database: &Database,
     filter: Filter,
-    after: Option<Position>,
+    from: (Option<Position>, i64),
     write: fn(&LoggedEvent, &mut Vec<u8>),
 ) -> Result<Stretch, DbError> {
-    let read = move |connection: &Connection| written(connection, &filter, after, write);
+    let read = move |connection: &Connection| written(connection, &filter, from, write);
     database.read(Operation::scan("events.export"), read).await
 }
 
 fn written(
     connection: &Connection,
     filter: &Filter,
-    after: Option<Position>,
+    from: (Option<Position>, i64),
     write: fn(&LoggedEvent, &mut Vec<u8>),
 ) -> rusqlite::Result<Stretch> {
     let (mut bytes, mut events) = (Vec::new(), 0);
-    let next = walk(connection, filter, after, MOST_EVENTS, |event| {
+    let next = walk(connection, filter, from, MOST_EVENTS, |event| {
         write(&event, &mut bytes);
         events += 1;
         bytes.len() < ENOUGH_BYTES && events < MOST_EVENTS
@@ -83,7 +84,7 @@ mod tests {
         let large = |event: &LoggedEvent, out: &mut Vec<u8>| (0..10).for_each(|_| write(event, out));
         let (mut after, mut seen, mut reads) = (None, Vec::new(), 0);
         loop {
-            let read = written(&connection, &Filter::default(), after, large).unwrap();
+            let read = written(&connection, &Filter::default(), (after, 0), large).unwrap();
             assert!(read.bytes.len() < ENOUGH_BYTES + 81_000 && read.events <= 4);
             let text = String::from_utf8(read.bytes).unwrap();
             let numbers = text.split_whitespace().filter(|word| word.len() == 2);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Position, search};
 use crate::events::index::words::{self, Field};
+use crate::events::life::Status;
 use crate::events::model::{ErrorType, Severity};
 use crate::events::order::first_place;
 
@@ -42,13 +43,13 @@ impl GroupStatus {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Whether a group with these columns is in it.
-    pub(super) const fn holds(self, status: i64, regressed: bool) -> bool {
+    /// Whether a group that stands so is in it.
+    pub(super) fn holds(self, status: Status, regressed: bool) -> bool {
         match self {
-            Self::Unresolved => status == 0,
-            Self::Resolved => status == 1,
-            Self::Muted => status == 2,
-            Self::Regressed => status == 0 && regressed,
+            Self::Unresolved => status == Status::Unresolved,
+            Self::Resolved => status == Status::Resolved,
+            Self::Muted => status == Status::Muted,
+            Self::Regressed => status == Status::Unresolved && regressed,
         }
     }
 }
@@ -116,14 +117,14 @@ impl Filter {
     }
 
     /// The places of the span of time, older than `after`: from the first to before the second.
-    pub(super) fn span(&self, after: Option<Position>) -> (i64, i64) {
+    pub(in crate::events) fn span(&self, after: Option<Position>) -> (i64, i64) {
         let first = self.since_ms.map_or(i64::MIN, first_place);
         let until = self.until_ms.map_or(i64::MAX, first_place);
         (first, after.map_or(until, |after| until.min(after.0)))
     }
 
     /// What the text index is asked for; `None` where it isn't needed.
-    pub(super) fn match_text(&self) -> Option<String> {
+    pub(in crate::events) fn match_text(&self) -> Option<String> {
         if !self.needs_index() {
             return None;
         }

@@ -1,7 +1,7 @@
 //! Rows of events (floor 2): read by their place, and compared with the whole filter.
 //!
 //! What must stay true: what an index found is an event of the list only if its row says so too: the text index knows
-//! values by their hashes, and nothing of groups.
+//! values by their hashes, and nothing of groups. A group's status is that of the moment of the question.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Filter;
 use crate::events::classify::Class;
 use crate::events::index::words::Field;
+use crate::events::life::Status;
 use crate::events::model::{ErrorEvent, ErrorType, Extras, Severity, UserId};
 use crate::events::wire::LoggedEvent;
 
@@ -26,22 +27,24 @@ pub struct Rows<'c> {
 /// Whether groups have a wanted status; each is looked up once.
 struct Groups<'c> {
     status: CachedStatement<'c>,
+    now_ms: i64,
     known: HashMap<i64, bool>,
 }
 
 impl<'c> Rows<'c> {
-    /// For this filter.
+    /// For this filter at this moment, milliseconds since the epoch.
     ///
     /// # Errors
     /// Those of SQLite.
-    pub fn new(connection: &'c Connection, filter: &'c Filter) -> rusqlite::Result<Self> {
+    pub fn new(connection: &'c Connection, filter: &'c Filter, now_ms: i64) -> rusqlite::Result<Self> {
         Ok(Self {
             filter,
             whole: connection.prepare_cached(concat!(include_str!("columns.sql"), " WHERE at = ?1"))?,
             brief: connection.prepare_cached("SELECT type, severity, group_id FROM events WHERE at = ?1")?,
             groups: Groups {
                 status: connection
-                    .prepare_cached("SELECT status, regressed_at IS NOT NULL FROM groups WHERE id = ?1")?,
+                    .prepare_cached("SELECT status, regressed_at IS NOT NULL, muted_until FROM groups WHERE id = ?1")?,
+                now_ms,
                 known: HashMap::new(),
             },
         })
@@ -83,7 +86,8 @@ impl Groups<'_> {
         if let Some(known) = self.known.get(&id) {
             return Ok(*known);
         }
-        let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?));
+        let now_ms = self.now_ms;
+        let columns = |row: &Row<'_>| Ok((Status::at(row.get(0)?, row.get(2)?, now_ms), row.get::<_, bool>(1)?));
         let found = self.status.query_row([id], columns).optional()?;
         let wanted =
             found.is_some_and(|(status, regressed)| filter.statuses.iter().any(|s| s.holds(status, regressed)));

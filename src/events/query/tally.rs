@@ -91,12 +91,12 @@ impl Histogram {
     }
 }
 
-/// Counts what matches; by time, too, with `now_ms` as the end where the filter has none.
+/// Counts what matches; by time, too, if wanted, with `now_ms` as the end where the filter has none.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn tally(connection: &Connection, filter: &Filter, now_ms: Option<i64>) -> rusqlite::Result<Tally> {
-    let mut histogram = now_ms.map(|now_ms| span(connection, filter, now_ms)).transpose()?;
+pub fn tally(connection: &Connection, filter: &Filter, now_ms: i64, by_time: bool) -> rusqlite::Result<Tally> {
+    let mut histogram = by_time.then(|| span(connection, filter, now_ms)).transpose()?;
     let (mut total, mut is_at_least) = (0, false);
     let is_of_kinds = !filter.needs_index() && filter.groups.is_empty() && filter.statuses.is_empty();
     match &mut histogram {
@@ -105,7 +105,7 @@ pub fn tally(connection: &Connection, filter: &Filter, now_ms: Option<i64>) -> r
             total = by_hours(connection, filter, |ms, count| histogram.add(ms, count))?;
         }
         _ => {
-            is_at_least = !walk(connection, filter, |ms, count| {
+            is_at_least = !walk(connection, filter, now_ms, |ms, count| {
                 total += count;
                 if let Some(histogram) = &mut histogram {
                     histogram.add(ms, count);
@@ -161,12 +161,17 @@ fn span(connection: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Resu
 }
 
 /// Tells each matching event's millisecond and occurrences; whether those were all.
-fn walk(connection: &Connection, filter: &Filter, mut each: impl FnMut(i64, u64)) -> rusqlite::Result<bool> {
+fn walk(
+    connection: &Connection,
+    filter: &Filter,
+    now_ms: i64,
+    mut each: impl FnMut(i64, u64),
+) -> rusqlite::Result<bool> {
     let finder = Finder::new(filter);
     let (first, before) = filter.span(None);
     let compares = finder.must_compare();
     let most = if compares { MOST_COMPARED } else { MOST_COUNTED };
-    let mut rows = Rows::new(connection, filter)?;
+    let mut rows = Rows::new(connection, filter, now_ms)?;
     let (sql, values) = finder.sql(first, before, most + 1);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut places = statement.query(rusqlite::params_from_iter(values))?;

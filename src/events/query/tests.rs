@@ -65,7 +65,8 @@ fn request(filter: Filter, after: Option<Position>, limit: u32) -> List {
         after,
         limit,
         count: true,
-        histogram: None,
+        histogram: false,
+        now_ms: NOW,
     }
 }
 

@@ -49,7 +49,7 @@ pub async fn preview(database: &Database, filter: &Filter, bound_ms: i64) -> Res
 }
 
 fn some(c: &Connection, filter: &Filter, before: i64, bound_ms: i64) -> rusqlite::Result<(Vec<Counted>, Option<i64>)> {
-    let (places, next) = query::places(c, filter, before, ROUND)?;
+    let (places, next) = query::places(c, filter, (before, ROUND), bound_ms)?;
     let mut row = c.prepare_cached(&format!(
         "SELECT type, severity, group_id, coalesce(ts, at >> 20), {TEXT_BYTES} FROM events WHERE at = ?1 AND received <= ?2"
     ))?;

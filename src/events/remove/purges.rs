@@ -218,7 +218,8 @@ impl Purges {
         let beside: super::Beside = Arc::new(move |c, taken, last| receipts::advance(c, id, taken, last));
         loop {
             let filter = filter.clone();
-            let read = move |c: &Connection| query::places(c, &filter, before, preview::ROUND);
+            let read =
+                move |c: &Connection| query::places(c, &filter, (before, preview::ROUND), terms.received_until_ms);
             let (places, next) = self.database.read(Operation::scan("events.purge_find"), read).await?;
             let operation = Operation::write("events.purge");
             let beside = Some(Arc::clone(&beside));

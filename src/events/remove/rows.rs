@@ -1,6 +1,7 @@
 //! Rows that leave, with every number that counts them (floor 2): the SQL of one removing job.
 //!
-//! What must stay true: what is deleted is what is counted, in one transaction; the text index follows by its trigger.
+//! What must stay true: what is deleted is what is counted, in one transaction; the text index follows by its trigger, and
+//! whoever follows the log is told that something left (`event_sequence`).
 //! Called inside a write job.
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -12,8 +13,8 @@ use crate::events::store::Hours;
 
 /// Removals between two looks at the clock.
 const LOOK_EVERY: usize = 8;
-/// What a row takes besides its texts: numbers, its id twice, its places in two indexes.
-const BYTES_BESIDE_TEXT: i64 = 140;
+/// What a row takes besides its texts: numbers, its id twice, its places in three indexes.
+const BYTES_BESIDE_TEXT: i64 = 160;
 
 /// The bytes of a row's texts, as SQL.
 pub(super) const TEXT_BYTES: &str = "octet_length(message) + coalesce(octet_length(body), 0)
@@ -32,15 +33,20 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
     let mut taken = Taken::default();
     let mut hours = Hours::default();
     let mut delete = c.prepare_cached(&format!(
-        "DELETE FROM events WHERE at = ?1 AND received <= ?2 RETURNING type, severity, group_id, coalesce(ts, at >> 20), {TEXT_BYTES}"
+        "DELETE FROM events WHERE at = ?1 AND received <= ?2 RETURNING type, severity, group_id, coalesce(ts, at >> 20),
+         {TEXT_BYTES}, coalesce(stored, 0)"
     ))?;
+    let mut newest = 0;
     for place in places {
         if taken.done % LOOK_EVERY == LOOK_EVERY - 1 && clock::since(began) >= terms.share {
             break;
         }
         taken.done += 1;
         if let Some(row) = delete
-            .query_row([*place, terms.received_until_ms], Counted::read)
+            .query_row([*place, terms.received_until_ms], |row| {
+                newest = newest.max(row.get(5)?);
+                Counted::read(row)
+            })
             .optional()?
         {
             hours.take(*place, row.kind, row.severity);
@@ -49,6 +55,8 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
         }
     }
     hours.write(c)?;
+    c.prepare_cached("UPDATE event_sequence SET removed = ?1 WHERE removed < ?1")?
+        .execute([newest])?;
     let mut fewer = c.prepare_cached("UPDATE groups SET removed = removed + ?2 WHERE id = ?1")?;
     for (group, count) in &taken.groups {
         fewer.execute((*group, *count))?;

@@ -90,10 +90,10 @@ impl Retention {
     /// One step of a walk, and a pause.
     async fn step(&self, walk: &mut Walk, tell: &mut impl FnMut(i64, u16)) -> Result<ControlFlow<()>, DbError> {
         let began = clock::now();
-        let after = walk.position();
+        let (after, now_ms) = (walk.position(), walk.now_ms());
         let step = self
             .database
-            .read(LOOK, move |c| walk::step(c, after, walk::STEP))
+            .read(LOOK, move |c| walk::step(c, after, walk::STEP, now_ms))
             .await?;
         if !walk.take(step, tell) {
             return Ok(ControlFlow::Break(()));

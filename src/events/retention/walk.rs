@@ -29,11 +29,11 @@ pub struct Step {
     facts: BTreeMap<i64, Facts>,
 }
 
-/// Reads the entries after one, at most `most` (not 0); none at the end.
+/// Reads the entries after one, at most `most` (not 0); none at the end. Groups stand as they do at `now_ms`.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn step(c: &Connection, after: Option<(i64, i64)>, most: usize) -> rusqlite::Result<Step> {
+pub fn step(c: &Connection, after: Option<(i64, i64)>, most: usize, now_ms: i64) -> rusqlite::Result<Step> {
     let mut entries: Vec<(i64, i64)> = Vec::with_capacity(most);
     if let Some((group, at)) = after {
         let mut rest = c.prepare_cached(REST_OF_GROUP)?;
@@ -58,7 +58,7 @@ pub fn step(c: &Connection, after: Option<(i64, i64)>, most: usize) -> rusqlite:
             end = number;
             break;
         }
-        let of = facts_of(c, *group)?;
+        let of = facts_of(c, *group, now_ms)?;
         looked_up += 1 + of.releases.len();
         facts.insert(*group, of);
     }
@@ -76,12 +76,14 @@ fn limit(most: usize) -> i64 {
 }
 
 /// What a group says of its events. A swallowed group's row has the status of the one that swallowed it.
-fn facts_of(c: &Connection, group: i64) -> rusqlite::Result<Facts> {
+fn facts_of(c: &Connection, group: i64, now_ms: i64) -> rusqlite::Result<Facts> {
     let known = c
-        .prepare_cached("SELECT severity, status FROM groups WHERE id = ?1")?
-        .query_row([group], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare_cached("SELECT severity, status, muted_until FROM groups WHERE id = ?1")?
+        .query_row([group], |row| {
+            Ok((row.get(0)?, Status::at(row.get(1)?, row.get(2)?, now_ms)))
+        })
         .optional()?;
-    let (severity, status) = known.unwrap_or((0, Status::Unresolved as i64));
+    let (severity, status) = known.unwrap_or((0, Status::Unresolved));
     let mut began = c.prepare_cached("SELECT release, first_seen FROM group_releases WHERE group_id = ?1")?;
     let mut first = c.prepare_cached(
         "SELECT at FROM events WHERE at >= ?1 AND at < ?2 AND group_id = ?3 AND release = ?4 ORDER BY at LIMIT 1",
@@ -97,7 +99,7 @@ fn facts_of(c: &Connection, group: i64) -> rusqlite::Result<Facts> {
     releases.sort_unstable();
     Ok(Facts {
         severity: Severity::from_number(severity),
-        status: Status::from_number(status),
+        status,
         releases,
     })
 }
@@ -121,6 +123,11 @@ impl Walk {
             facts: None,
             held: VecDeque::with_capacity(LATEST + 1),
         }
+    }
+
+    /// The moment by which it judges, milliseconds since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
     }
 
     /// The last entry that was taken: the next step begins after it.

@@ -1,7 +1,10 @@
-//! One event's row (floor 2): its place in the order of lists, and what is bound for its columns.
+//! One event's row (floor 2): its place in the order of lists, its number in the order of storing, and what is bound for its
+//! columns.
 //!
 //! What must stay true: an event takes the next free place of its millisecond, so those of one millisecond keep the order
-//! in which they came; its true time is kept apart where its place can't tell it. Called by the store's insert only.
+//! in which they came; its true time is kept apart where its place can't tell it. Numbers of storing only grow, whatever
+//! is removed, and are on disk with the rows that have them (`events/tail.rs` says what that is for). Called by the
+//! store's insert only.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -23,6 +26,8 @@ pub(super) struct Places {
     /// Whether every millisecond of the batch that isn't in `next` is empty.
     is_complete: bool,
     taken: Vec<i64>,
+    /// The number of storing that was given last.
+    last_stored: i64,
 }
 
 impl Places {
@@ -44,10 +49,14 @@ impl Places {
             next.clear();
         }
         let taken = Vec::with_capacity(batch.len());
+        let last_stored = connection
+            .prepare_cached("SELECT last FROM event_sequence")?
+            .query_row([], |row| row.get(0))?;
         Ok(Self {
             next,
             is_complete,
             taken,
+            last_stored,
         })
     }
 
@@ -66,9 +75,10 @@ impl Places {
             None if self.is_complete => wanted,
             None => free_from(connection, wanted)?,
         };
-        if !insert_row(connection, prepared, group_id, at)? {
+        if !insert_row(connection, prepared, group_id, (at, self.last_stored + 1))? {
             return Ok(None);
         }
+        self.last_stored += 1;
         self.next.insert(wanted, at + 1);
         if ms_of(at) != ms_of(wanted) {
             // What was known of the milliseconds up to there is no longer so.
@@ -79,7 +89,7 @@ impl Places {
         Ok(Some(at))
     }
 
-    /// Hands the new events to the text index, all with one statement.
+    /// Keeps the number that was given last, and hands the new events to the text index, all with one statement.
     pub(super) fn hand_over(mut self, connection: &Connection) -> rusqlite::Result<()> {
         if self.taken.is_empty() {
             return Ok(());
@@ -89,6 +99,9 @@ impl Places {
         connection
             .prepare_cached("INSERT INTO to_index SELECT value FROM json_each(?1)")?
             .execute([places])?;
+        connection
+            .prepare_cached("UPDATE event_sequence SET last = ?1")?
+            .execute([self.last_stored])?;
         Ok(())
     }
 }
@@ -107,8 +120,13 @@ fn free_from(connection: &Connection, mut wanted: i64) -> rusqlite::Result<i64> 
     }
 }
 
-/// Whether the event was new.
-fn insert_row(connection: &Connection, prepared: &Prepared, group_id: i64, at: i64) -> rusqlite::Result<bool> {
+/// Whether the event was new; it has this place and this number of storing.
+fn insert_row(
+    connection: &Connection,
+    prepared: &Prepared,
+    group_id: i64,
+    (at, stored): (i64, i64),
+) -> rusqlite::Result<bool> {
     let event = &prepared.event;
     let (number, text) = match &event.user_id {
         Some(UserId::Number(number)) => (Some(*number), None),
@@ -139,6 +157,7 @@ fn insert_row(connection: &Connection, prepared: &Prepared, group_id: i64, at: i
             event.message,
             prepared.body,
             prepared.occurrences(),
+            stored,
         ])?;
     Ok(changed == 1)
 }

@@ -7,12 +7,13 @@ import { stopwatch, serverNow } from "../clock.js";
 import { count, instant, plural } from "../format.js";
 import { Filter } from "./filter.js";
 import { errorRow } from "./row.js";
+import { Tail } from "./tail.js";
 
 const PAGE = 25;
 const MOST_ROWS = 500;
 const HANDS_OFF_MS = 3000;
 
-/** The list; `arrived` takes live events, `refresh` asks for the newest page. */
+/** The list; `follow` lets it live, `streamed` takes events of the page's stream, `refresh` asks for the newest page. */
 export class ErrorList {
   constructor() {
     this.body = byId("errors-body");
@@ -25,6 +26,7 @@ export class ErrorList {
     this.asked = 0;
     this.sinceMove = null;
     this.filter = new Filter(() => this.reload());
+    this.tail = new Tail((event) => this.arrived(event), () => this.refresh());
     byId("errors-more").addEventListener("click", () => this.more());
     byId("errors-held").addEventListener("click", () => this.release());
     this.body.addEventListener("pointermove", () => (this.sinceMove = stopwatch()));
@@ -35,11 +37,18 @@ export class ErrorList {
   /** Starts over with the present filter. */
   reload() {
     this.clear();
+    this.follow();
     return this.refresh();
   }
 
-  /** Forgets everything. */
+  /** Takes events live from now on. */
+  follow() {
+    this.tail.follow(this.filter.parameters());
+  }
+
+  /** Forgets everything, and follows nothing. */
   clear() {
+    this.tail.stop();
     this.drop();
     this.held.clear();
     this.restart = null;
@@ -98,6 +107,11 @@ export class ErrorList {
   continueWith(place) {
     this.older = place;
     show(byId("errors-more"), place !== null);
+  }
+
+  /** An event of the page's stream, which is wanted while the tail doesn't deliver. */
+  streamed(event) {
+    if (!this.tail.delivers) this.arrived(event);
   }
 
   /** A live event. */

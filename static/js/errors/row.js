@@ -1,14 +1,10 @@
-// One error event as a table row that opens to its details. Everything in an event came from outside: text, never markup.
-import { el, setAttr } from "../dom.js";
+// One error event as a table row that opens to its first screen. Everything in an event came from outside: text, never markup.
+import * as api from "../api.js";
+import { el, setAttr, setText } from "../dom.js";
 import { icon } from "../icons.js";
 import { exactTime, instant, NONE, plural } from "../format.js";
 import { severityMark, timeMark } from "../parts.js";
-
-const DETAILS = [
-  ["id", "Id"], ["userMessage", "Told the user"], ["suggestion", "Suggestion"], ["type", "Type"], ["severity", "Severity"],
-  ["path", "Path"], ["requestId", "Request id"], ["userId", "User"], ["ip", "Address"], ["groupId", "Group"], ["source", "Source"],
-  ["release", "Release"], ["environment", "Environment"], ["retryable", "Worth a retry"], ["fingerprint", "Fingerprint"],
-];
+import { eventView } from "./event.js";
 
 /** `{node, detail, event, close}` for an event; `toggled()` is called when it opens or closes. */
 export function errorRow(event, now, toggled) {
@@ -76,42 +72,16 @@ function shortId(id) {
   return text.length > 12 ? `…${text.slice(-8)}` : text;
 }
 
+/** What the list knows at once, and the whole event as soon as it comes. */
 function detailRow(event, id) {
-  const list = el("dl", "detail-list");
-  const add = (label, value) => list.append(el("dt", "", label), el("dd", "", value));
-  add("Time", exactTime(instant(event.timestamp)));
-  add("Message", String(event.message ?? NONE));
-  for (const [name, label] of DETAILS) {
-    if (event[name] !== undefined && event[name] !== null && event[name] !== "") add(label, plain(event[name]));
-  }
-  const tags = Object.entries(event.tags ?? {});
-  if (tags.length) add("Tags", tags.map(([name, value]) => `${name}=${plain(value)}`).join("\n"));
-  if (event.exception) add("Exception", el("pre", "", stack(event.exception)));
-  if (event.details !== undefined && event.details !== null) add("Details", el("pre", "", JSON.stringify(event.details, null, 2)));
-  const node = cell("", list);
+  const node = cell("", eventView(event, false));
   node.colSpan = 7;
   const row = el("tr", "error-detail", node);
   row.setAttribute("role", "row");
   row.id = id;
+  api.error(event.id).then(
+    (whole) => node.replaceChildren(eventView({ ...event, ...whole }, true)),
+    (refusal) => setText(node.querySelector(".event-note"), `The rest could not be loaded. ${refusal.message}`),
+  );
   return row;
-}
-
-function plain(value) {
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-function stack(exception) {
-  const head = [exception.type, exception.value].filter(Boolean).join(": ");
-  const frames = Array.isArray(exception.frames) ? exception.frames : [];
-  const lines = frames.map((frame) => (typeof frame === "object" && frame !== null ? `  at ${place(frame)}` : `  at ${frame}`));
-  return [head, ...lines].join("\n");
-}
-
-function place(frame) {
-  const file = frame.filename ?? frame.file ?? frame.module ?? "";
-  const line = frame.lineno ?? frame.line;
-  const where = [file, line].filter((part) => part !== undefined && part !== "").join(":");
-  const name = frame.function ?? frame.name;
-  return name ? `${name}${where ? ` (${where})` : ""}` : where || JSON.stringify(frame);
 }

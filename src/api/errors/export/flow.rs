@@ -25,6 +25,8 @@ const TO_THE_WIRE: Duration = Duration::from_millis(100);
 pub struct Flow<'r> {
     database: Database,
     filter: Filter,
+    /// When it was begun: groups stand as they did then.
+    now_ms: i64,
     format: Format,
     first: Stretch,
     stands: Stands<'r>,
@@ -33,11 +35,17 @@ pub struct Flow<'r> {
 
 impl<'r> Flow<'r> {
     /// After its first page was read.
-    pub fn begin((database, filter): (Database, Filter), format: Format, first: Stretch, stands: Stands<'r>) -> Self {
+    pub fn begin(
+        (database, filter, now_ms): (Database, Filter, i64),
+        format: Format,
+        first: Stretch,
+        stands: Stands<'r>,
+    ) -> Self {
         Self {
             told: Told::new(Arc::clone(&stands.context.0)),
             database,
             filter,
+            now_ms,
             format,
             first,
             stands,
@@ -88,7 +96,7 @@ impl<'r> Flow<'r> {
                 "The token is no longer good for this.",
             ));
         }
-        let read = query::stretch(&self.database, self.filter.clone(), Some(after), self.format.write());
+        let read = query::stretch(&self.database, self.filter.clone(), (Some(after), self.now_ms), self.format.write());
         let read = tokio::select! {
             read = read => read,
             () = &mut self.stands.end => {

@@ -18,6 +18,8 @@ use crate::events::group::words::Class;
 const MOST_VARIANTS: usize = 16;
 /// Distinct words at a place where one of them is a plain word.
 const PLAIN_MOST: usize = 5;
+/// Fewest and most distinct words that can be asked for instead: one is no variation, and more are not kept.
+pub const THRESHOLDS: (usize, usize) = (2, MOST_VARIANTS);
 
 impl Engine {
     #[cold]
@@ -130,6 +132,7 @@ impl Engine {
         group: i64,
         subject: &Subject<'_>,
     ) -> rusqlite::Result<i64> {
+        let threshold = self.threshold;
         for candidate in candidates {
             let new = Variant {
                 word: candidate.variant,
@@ -143,7 +146,7 @@ impl Engine {
             seen.push(new);
             let enough = candidate
                 .most
-                .is_some_and(|most| seen.len() >= most.max(strictest(seen, most)));
+                .is_some_and(|most| seen.len() >= threshold.unwrap_or_else(|| most.max(strictest(seen, most))));
             if !enough {
                 tables::add_variant(c, candidate.key, new)?;
                 continue;

@@ -185,7 +185,7 @@ fn the_explanation_says_what_was_masked_and_what_was_united() {
 
 #[test]
 fn a_source_can_opt_out() {
-    use crate::events::group::{Mode, set_mode};
+    use crate::events::group::{Choice, Mode, set_mode};
     let mut log = Log::new();
     let add = |log: &mut Log, message: &str, fingerprint: &[&str]| {
         let json = serde_json::json!({ "message": message, "source": "shop", "fingerprint": fingerprint }).to_string();
@@ -195,8 +195,17 @@ fn a_source_can_opt_out() {
             _ => panic!("not new"),
         }
     };
+    let choose = |log: &Log, mode| {
+        let choice = Choice {
+            source: "shop".to_owned(),
+            mode,
+            actor: None,
+            at_ms: None,
+        };
+        set_mode(&log.c, &choice).unwrap();
+    };
     assert_eq!([add(&mut log, "a 1", &[]), add(&mut log, "a 2", &[])], [1, 1]);
-    set_mode(&log.c, "shop", Mode::Exact).unwrap();
+    choose(&log, Mode::Exact);
     assert_eq!(
         [
             add(&mut log, "a 1", &[]),
@@ -205,7 +214,7 @@ fn a_source_can_opt_out() {
         ],
         [2, 3, 3]
     );
-    set_mode(&log.c, "shop", Mode::Fingerprint).unwrap();
+    choose(&log, Mode::Fingerprint);
     assert_eq!(
         [
             add(&mut log, "a 1", &[]),
@@ -214,6 +223,6 @@ fn a_source_can_opt_out() {
         ],
         [4, 4, 5]
     );
-    set_mode(&log.c, "shop", Mode::Learned).unwrap();
+    choose(&log, Mode::Learned);
     assert_eq!(add(&mut log, "a 3", &[]), 1);
 }

@@ -245,3 +245,28 @@ fn random_searches_agree_with_a_plain_loop() {
         );
     }
 }
+
+#[test]
+fn a_mute_that_is_over_is_searched_as_unresolved_from_that_moment_on() {
+    let connection = schema::connection();
+    let group = put(&connection, &serde_json::json!({ "message": "muted for a while" })).group_id;
+    put(&connection, &serde_json::json!({ "message": "another" }));
+    connection
+        .execute(
+            "UPDATE groups SET status = 2, muted_until = ?2 WHERE id = ?1",
+            [group.unwrap(), NOW + 1000],
+        )
+        .unwrap();
+    let found = |q: &str, now_ms| {
+        let mut list = request(asked(q), None, 5);
+        (list.now_ms, list.histogram) = (now_ms, true);
+        let page = page(&connection, &list).unwrap();
+        let tally = page.tally.unwrap();
+        let by_time: u64 = tally.histogram.unwrap().counts.iter().sum();
+        (page.events.len(), tally.total, by_time)
+    };
+    for (q, before, after) in [("is:unresolved", 1, 2), ("is:muted", 1, 0), ("is:regressed", 0, 0)] {
+        assert_eq!(found(q, NOW + 999), (before, before as u64, before as u64), "{q}");
+        assert_eq!(found(q, NOW + 1000), (after, after as u64, after as u64), "{q}");
+    }
+}

@@ -50,7 +50,7 @@ impl Rows {
     /// Group, place and rank of each event, in steps of so many entries.
     fn ranks(&self, most: usize) -> Vec<(i64, u16)> {
         let (mut walk, mut told) = (Walk::new(NOW), Vec::new());
-        while walk.take(step(&self.0, walk.position(), most).expect("read"), |at, rank| {
+        while walk.take(step(&self.0, walk.position(), most, NOW).expect("read"), |at, rank| {
             told.push((at, rank))
         }) {}
         told

@@ -74,7 +74,8 @@ impl Bench {
             after: None,
             limit: 1,
             count: true,
-            histogram: Some(NOW + 1),
+            histogram: true,
+            now_ms: NOW + 1,
         };
         let tally = query::page(&self.connection, &list).unwrap().tally.unwrap();
         (tally.total, tally.histogram.unwrap().counts.iter().sum())
