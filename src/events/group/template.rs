@@ -6,6 +6,7 @@
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::pieces::{Piece, Pieces, render, render_key};
+use super::rendered::Rendered;
 use super::words::{Class, Kind, Masked};
 
 /// A group's key: XXH3, 128 bits, of the bytes that [`Template::key`] and `parts::key` lay out.
@@ -38,13 +39,29 @@ pub(super) struct Candidate {
     /// The key of the wider template.
     pub key: Key,
     /// The pieces that are masked in it.
-    pub places: Vec<usize>,
+    pub places: Places,
     /// What the words are.
     pub class: Class,
-    /// A hash of the words.
-    pub variant: i64,
     /// How many distinct variants make one group; `None`: they are only counted.
     pub most: Option<usize>,
+}
+
+/// Places of pieces, in order.
+#[derive(Debug, Clone)]
+pub(super) enum Places {
+    One([usize; 1]),
+    Two([usize; 2]),
+    Many(Vec<usize>),
+}
+
+impl Places {
+    pub(super) fn all(&self) -> &[usize] {
+        match self {
+            Self::One(place) => place,
+            Self::Two(places) => places,
+            Self::Many(places) => places,
+        }
+    }
 }
 
 impl<'t> Template<'t> {
@@ -59,8 +76,16 @@ impl<'t> Template<'t> {
     }
 
     pub(super) fn key(&self) -> Key {
-        let mut bytes = self.prefix.clone();
-        render_key(&self.pieces, &mut bytes);
+        let mut bytes = Vec::with_capacity(self.prefix.len() + self.text.len() + self.pieces.len());
+        bytes.extend_from_slice(&self.prefix);
+        render_key(self.text, &self.pieces, &mut bytes);
+        xxh3_128(&bytes)
+    }
+
+    /// The same, when nothing else is wanted.
+    pub(super) fn into_key(self) -> Key {
+        let mut bytes = self.prefix;
+        render_key(self.text, &self.pieces, &mut bytes);
         xxh3_128(&bytes)
     }
 
@@ -136,24 +161,11 @@ impl<'t> Template<'t> {
         }
     }
 
-    /// The wider templates, in the order of the words; all names at once last.
-    pub(super) fn candidates(&self) -> Vec<Candidate> {
+    /// The wider templates, in the order of the words; all names at once last. Each is made when it is asked for.
+    pub(super) fn candidates<'c>(&'c self, rendered: &'c Rendered) -> impl Iterator<Item = Candidate> + 'c {
         let plain = self.plain_words();
         let first = self.pieces.iter().position(|p| p.kind != Kind::Mark);
-        let words = self
-            .pieces
-            .iter()
-            .enumerate()
-            .filter_map(|(at, piece)| match piece.kind {
-                Kind::Word(class) => Some((at, class)),
-                _ => None,
-            });
-        let mut names = Vec::new();
-        let mut found = Vec::new();
-        for (at, class) in words.take(MOST_CANDIDATES) {
-            if class.is_weak() {
-                names.push(at);
-            }
+        let single = self.words().filter_map(move |(at, class)| {
             let left = plain - weight(&self.pieces[at]);
             let most = match class {
                 Class::Plain if Some(at) == first => (plain >= FIRST_NEEDS_WORDS).then_some(FIRST_MOST),
@@ -166,58 +178,89 @@ impl<'t> Template<'t> {
             } else {
                 2
             };
-            if left >= needed {
-                found.extend(self.candidate(vec![at], class, most));
-            }
-        }
-        if names.len() >= 2 && plain > 0 {
-            found.extend(self.candidate(names, Class::Value, Some(WORDS_MOST)));
-        }
-        found
+            (left >= needed).then_some(())?;
+            self.candidate(rendered, Places::One([at]), class, most)
+        });
+        let names = std::iter::once_with(move || {
+            let names: Vec<usize> = self.words().filter(|one| one.1.is_weak()).map(|one| one.0).collect();
+            (names.len() >= 2 && plain > 0).then_some(())?;
+            self.candidate(rendered, Places::Many(names), Class::Value, Some(WORDS_MOST))
+        });
+        single.chain(names.flatten())
     }
 
     /// The wider templates with two more words masked, which only ever join what is there.
-    pub(super) fn pairs(&self, candidates: &[Candidate]) -> impl Iterator<Item = Candidate> {
+    pub(super) fn pairs<'c>(
+        &'c self,
+        rendered: &'c Rendered,
+        candidates: &[Candidate],
+    ) -> impl Iterator<Item = Candidate> + 'c {
         let single: Vec<(usize, Class)> = candidates
             .iter()
-            .filter(|one| one.places.len() == 1)
+            .filter_map(|one| match one.places {
+                Places::One([at]) => Some((at, one.class)),
+                _ => None,
+            })
             .take(MOST_PAIRED)
-            .map(|one| (one.places[0], one.class))
             .collect();
         let plain = self.plain_words();
-        let pairs: Vec<(usize, usize)> = (0..single.len())
-            .flat_map(|i| (i + 1..single.len()).map(move |j| (i, j)))
-            .collect();
-        pairs.into_iter().filter_map(move |(i, j)| {
+        let pairs = (0..single.len()).flat_map({
+            let count = single.len();
+            move |i| (i + 1..count).map(move |j| (i, j))
+        });
+        pairs.filter_map(move |(i, j)| {
             let ((one, first), (other, second)) = (single[i], single[j]);
             let left = plain - weight(&self.pieces[one]) - weight(&self.pieces[other]);
-            if left < 2 {
-                None
-            } else {
-                self.candidate(vec![one, other], first.max(second), None)
-            }
+            (left >= 2).then_some(())?;
+            self.candidate(rendered, Places::Two([one, other]), first.max(second), None)
         })
+    }
+
+    /// The words whose places are watched.
+    fn words(&self) -> impl Iterator<Item = (usize, Class)> + '_ {
+        let words = self.pieces.iter().enumerate();
+        let words = words.filter_map(|(at, piece)| match piece.kind {
+            Kind::Word(class) => Some((at, class)),
+            _ => None,
+        });
+        words.take(MOST_CANDIDATES)
     }
 
     /// `None` when a mask there would become one with its neighbours, so that its words could no longer be told; what is in
     /// quotes is a value anyway.
-    fn candidate(&self, places: Vec<usize>, class: Class, most: Option<usize>) -> Option<Candidate> {
-        let wider = self.masked(&places);
-        if masks(&wider.pieces) <= masks(&self.pieces) && !places.iter().all(|&place| self.is_part_of_a_value(place)) {
-            return None;
-        }
+    fn candidate(&self, rendered: &Rendered, places: Places, class: Class, most: Option<usize>) -> Option<Candidate> {
+        let key = match rendered.key(&self.pieces, places.all()) {
+            Some(key) => key,
+            None => {
+                let wider = self.masked(places.all());
+                let merged = masks(&wider.pieces) <= masks(&self.pieces);
+                if merged && !places.all().iter().all(|&place| self.is_part_of_a_value(place)) {
+                    return None;
+                }
+                wider.key()
+            }
+        };
+        Some(Candidate {
+            key,
+            places,
+            class,
+            most,
+        })
+    }
+
+    /// A hash of the words at these places.
+    pub(super) fn variant(&self, places: &Places) -> i64 {
         let mut words = Vec::new();
-        for &place in &places {
+        for &place in places.all() {
             words.extend_from_slice(self.pieces[place].text.as_bytes());
             words.push(0);
         }
-        Some(Candidate {
-            key: wider.key(),
-            places,
-            class,
-            variant: xxh3_64(&words).cast_signed(),
-            most,
-        })
+        xxh3_64(&words).cast_signed()
+    }
+
+    /// The bytes of its key, for its wider templates' keys.
+    pub(super) fn rendered(&self) -> Rendered {
+        Rendered::new(&self.prefix, &self.pieces, self.masked(&[]).pieces == self.pieces)
     }
 
     fn plain_words(&self) -> usize {
