@@ -19,6 +19,7 @@ mod answer;
 mod body;
 mod bulk;
 mod hand;
+mod modes;
 mod params;
 mod together;
 
@@ -28,9 +29,11 @@ use hand::Hand;
 
 /// The routes, with their whole paths.
 pub fn routes() -> Vec<Route> {
-    routes![
+    let mut routes = routes![
         list, one, its_events, history, resolve, reopen, mute, merge, split, undo, in_bulk
-    ]
+    ];
+    routes.extend(modes::routes());
+    routes
 }
 
 #[get("/api/monitoring/groups")]

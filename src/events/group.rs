@@ -12,6 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod complete;
 mod engine;
 mod explain;
 mod family;
@@ -32,13 +33,13 @@ mod template;
 mod unions;
 mod words;
 
-pub use engine::{Engine, MOST_HOLES, MOST_KEYS};
+pub use engine::{Decision, Engine, MOST_HOLES, MOST_JOINED, MOST_KEYS};
 pub use explain::{Change, Explained, KeyShown, explain};
 pub use family::{aliases, family, root, touched};
 #[cfg(test)]
 pub(super) use hands::recount;
 pub use hands::{Act, Done, Refused, Selection, merge, parse_key, split, undo};
-pub use modes::{Mode, all as modes, set_mode};
+pub use modes::{MOST_MODES, Mode, all as modes, set_mode};
 pub use preview::{Preview, Regrouped, preview, template_of, workspace};
 pub use subject::Subject;
 pub use words::Masked;

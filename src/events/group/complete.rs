@@ -28,8 +28,8 @@ pub(super) struct Complete {
     room: usize,
     /// How many it took in.
     held: usize,
-    /// The last key that was read from the table; `None` before the first.
-    after: Option<Key>,
+    /// The last key that was read from the table.
+    read: Key,
     whole: bool,
 }
 
@@ -45,7 +45,7 @@ impl Complete {
             blocks: vec![Block([0; 8]); room * BITS / 512],
             room,
             held: 0,
-            after: None,
+            read: 0,
             whole: false,
         }
     }
@@ -68,12 +68,12 @@ impl Complete {
         self.held += usize::from(new);
     }
 
-    /// The key after which the table is to be read on; `None` when all of it was, and there is room.
+    /// The key from which the table is to be read on; `None` when all of it was, and there is room.
     pub(super) fn wants(&mut self) -> Option<Key> {
         if self.held > self.room && self.room * BITS / 8 < MOST_BYTES {
             *self = Self::with_room(self.room * 2);
         }
-        (!self.whole).then(|| self.after.unwrap_or(0))
+        (!self.whole).then_some(self.read)
     }
 
     /// Takes in what the table has next, in order; `last` says that this is the end of it.
@@ -81,7 +81,7 @@ impl Complete {
         for &key in keys {
             self.add(key);
         }
-        self.after = keys.last().copied().or(self.after);
+        self.read = keys.last().copied().unwrap_or(self.read);
         self.whole = last;
     }
 
@@ -115,9 +115,8 @@ mod tests {
 
     /// Fills it from a table, some keys at a time.
     fn fill(complete: &mut Complete, table: &std::collections::BTreeSet<Key>) {
-        use std::ops::Bound::{Excluded, Unbounded};
-        while let Some(after) = complete.wants() {
-            let next: Vec<Key> = table.range((Excluded(after), Unbounded)).take(7000).copied().collect();
+        while let Some(from) = complete.wants() {
+            let next: Vec<Key> = table.range(from..).take(7000).copied().collect();
             complete.take(&next, next.len() < 7000);
         }
     }
@@ -126,7 +125,10 @@ mod tests {
     fn it_lacks_nothing_that_is_there_and_little_else_is_asked_for() {
         let mut table: std::collections::BTreeSet<Key> = (0..150_000).map(key).collect();
         let mut complete = Complete::default();
-        assert!(!complete.lacks(key(1)) && !complete.lacks(key(1 << 40)), "nothing is known yet");
+        assert!(
+            !complete.lacks(key(1)) && !complete.lacks(key(1 << 40)),
+            "nothing is known yet"
+        );
         fill(&mut complete, &table);
         for number in 150_000..300_000 {
             complete.add(key(number));
@@ -136,7 +138,9 @@ mod tests {
             }
         }
         assert!((0..300_000).all(|number| !complete.lacks(key(number))));
-        let vain = (1 << 40..(1 << 40) + 100_000).filter(|number| !complete.lacks(key(*number))).count();
+        let vain = (1 << 40..(1 << 40) + 100_000)
+            .filter(|number| !complete.lacks(key(*number)))
+            .count();
         assert!(vain < 500, "{vain} of 100000");
         assert!(complete.room >= 300_000 && complete.blocks.len() * 64 <= MOST_BYTES);
     }

@@ -19,22 +19,32 @@ pub enum Mode {
     Fingerprint = 2,
 }
 
+/// Most sources that have a mode of their own: each is in memory.
+pub const MOST_MODES: usize = 1000;
+
 /// Sets how a source's new events are grouped; `""` is the source of events that name none. Earlier events stay where they
-/// are. Runs inside the caller's transaction.
+/// are. `false`, and nothing was done, when [`MOST_MODES`] other sources have one. Runs inside the caller's transaction.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn set_mode(c: &Connection, source: &str, mode: Mode) -> rusqlite::Result<()> {
-    tables::touch(c)?;
+pub fn set_mode(c: &Connection, source: &str, mode: Mode) -> rusqlite::Result<bool> {
     if mode == Mode::Learned {
+        tables::touch(c)?;
         c.execute("DELETE FROM group_modes WHERE source = ?1", [source])?;
-    } else {
-        c.execute(
-            "INSERT OR REPLACE INTO group_modes (source, mode) VALUES (?1, ?2)",
-            params![source, mode as u8],
-        )?;
+        return Ok(true);
     }
-    Ok(())
+    let others: i64 = c.query_row("SELECT count(*) FROM group_modes WHERE source <> ?1", [source], |row| {
+        row.get(0)
+    })?;
+    if others >= MOST_MODES as i64 {
+        return Ok(false);
+    }
+    tables::touch(c)?;
+    c.execute(
+        "INSERT OR REPLACE INTO group_modes (source, mode) VALUES (?1, ?2)",
+        params![source, mode as u8],
+    )?;
+    Ok(true)
 }
 
 /// The sources that don't use the learned grouping.

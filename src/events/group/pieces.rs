@@ -248,10 +248,8 @@ pub(super) fn render_key(text: &str, pieces: &[Piece<'_>], out: &mut Vec<u8>) {
     for (index, piece) in pieces.iter().enumerate() {
         let start = piece.text.as_ptr() as usize - base;
         let spaced = piece.spaced && index > 0;
-        let goes_on = from < to
-            && !piece.is_mask()
-            && start == to + usize::from(spaced)
-            && (!spaced || text[to] == b' ');
+        let goes_on =
+            from < to && !piece.is_mask() && start == to + usize::from(spaced) && (!spaced || text[to] == b' ');
         if goes_on {
             to = start + piece.text.len();
             continue;

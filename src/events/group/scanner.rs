@@ -187,13 +187,8 @@ impl<'t> Scanner<'_, 't> {
                 Byte::Quote if shapes::is_apostrophe(self.bytes, start, end) => {}
                 _ => break,
             }
-            let length = if self.bytes[end] < 0x80 {
-                1
-            } else {
-                shapes::char_length(self.bytes[end])
-            };
             make.add(self.bytes, end, start);
-            end += length;
+            end += shapes::char_length(self.bytes[end]);
         }
         end = self.trimmed(start, end);
         let run = &self.text[start..end];
@@ -275,7 +270,11 @@ impl<'t> Scanner<'_, 't> {
         if shapes::is_timelike(run, make) {
             return self.push(
                 run.len(),
-                Kind::Mask(if make.colons() > 1 { Masked::Address } else { Masked::Time }),
+                Kind::Mask(if make.colons() > 1 {
+                    Masked::Address
+                } else {
+                    Masked::Time
+                }),
             );
         }
         if is_path(run, make) && run.starts_with(['/', '.', '~']) {

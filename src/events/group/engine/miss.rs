@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::Engine;
 use crate::events::group::pieces::Piece;
 use crate::events::group::subject::{Read, Subject};
-use crate::events::group::tables::{self, How, Known, NewGroup, NewKey, Variant};
+use crate::events::group::tables::{self, How, NewGroup, NewKey, Variant};
 use crate::events::group::template::{Candidate, Key, Template};
 use crate::events::group::unions::{self, What};
 use crate::events::group::words::Class;
@@ -19,38 +19,78 @@ const MOST_VARIANTS: usize = 16;
 /// Distinct words at a place where one of them is a plain word.
 const PLAIN_MOST: usize = 5;
 
+/// What becomes of a key that no group has.
+pub(super) enum Miss<'e> {
+    /// It leads to this group from now on.
+    Joins(Key, i64),
+    /// It begins a group.
+    Begins(Box<Beginning<'e>>),
+}
+
+/// The event that a group begins with.
+pub(super) struct Beginning<'e> {
+    key: Key,
+    read: Read<'e>,
+    /// Its wider templates, of which none is there.
+    candidates: Vec<Candidate>,
+}
+
 impl Engine {
+    /// Whether the key joins a group; only reads.
     #[cold]
-    pub(super) fn miss(&mut self, c: &Connection, key: Key, subject: &Subject<'_>) -> rusqlite::Result<i64> {
-        self.touch(c)?;
+    pub(super) fn judge<'e>(&mut self, c: &Connection, key: Key, subject: &Subject<'e>) -> rusqlite::Result<Miss<'e>> {
         let read = subject.read(self.mode(subject.source));
-        let Read::Template { template, .. } = &read else {
-            return self.create(c, key, subject, &read);
-        };
-        let mut candidates = template.candidates();
-        if let Some((_, group)) = self.wider(c, &mut candidates)? {
-            return self.lead(c, key, group, How::Joined, None, subject);
+        let mut candidates = Vec::new();
+        if let Read::Template { template, .. } = &read
+            && let Some(group) = self.wider(c, template, &mut candidates)?
+        {
+            return Ok(Miss::Joins(key, group));
         }
-        for pair in template.pairs(&candidates) {
-            if let Some(known) = self.lookup(c, pair.key)?
-                && !known.barred
-            {
-                return self.lead(c, key, known.group, How::Joined, None, subject);
-            }
-        }
-        let mut group = self.create(c, key, subject, &read)?;
-        group = self.absorb(c, key, template, group, subject)?;
-        self.count(c, template, &candidates, group, subject)
+        Ok(Miss::Begins(Box::new(Beginning { key, read, candidates })))
     }
 
-    /// The first of the wider templates that is there; those that a hand has barred are taken out.
-    fn wider(&mut self, c: &Connection, candidates: &mut Vec<Candidate>) -> rusqlite::Result<Option<(Candidate, i64)>> {
-        let mut at = 0;
-        while let Some(candidate) = candidates.get(at) {
-            match self.lookup(c, candidate.key)? {
-                Some(known) if known.barred => drop(candidates.remove(at)),
-                Some(known) => return Ok(Some((candidate.clone(), known.group))),
-                None => at += 1,
+    /// Writes it down; the event's group.
+    #[cold]
+    pub(super) fn learn(&mut self, c: &Connection, miss: Miss<'_>, subject: &Subject<'_>) -> rusqlite::Result<i64> {
+        let beginning = match miss {
+            Miss::Joins(key, group) if self.memory.may_join(c, group)? => {
+                self.memory.touch(c)?;
+                return self.lead(c, key, group, How::Joined, None, subject);
+            }
+            Miss::Joins(_, group) => return Ok(group),
+            Miss::Begins(beginning) => *beginning,
+        };
+        self.memory.touch(c)?;
+        let Beginning { key, read, candidates } = beginning;
+        let mut group = self.create(c, key, subject, &read)?;
+        if let Read::Template { template, .. } = &read {
+            group = self.absorb(c, key, template, group, subject)?;
+            group = self.count(c, template, &candidates, group, subject)?;
+        }
+        Ok(group)
+    }
+
+    /// The group of the first of the wider templates that is there, with one more mask or two; those with one that aren't
+    /// there are handed out. Those that a hand has barred are left out.
+    fn wider(
+        &mut self,
+        c: &Connection,
+        template: &Template<'_>,
+        candidates: &mut Vec<Candidate>,
+    ) -> rusqlite::Result<Option<i64>> {
+        let rendered = template.rendered();
+        for candidate in template.candidates(&rendered) {
+            match self.memory.key(c, candidate.key)? {
+                Some(known) if known.barred => {}
+                Some(known) => return Ok(Some(known.group)),
+                None => candidates.push(candidate),
+            }
+        }
+        for pair in template.pairs(&rendered, candidates) {
+            if let Some(known) = self.memory.key(c, pair.key)?
+                && !known.barred
+            {
+                return Ok(Some(known.group));
             }
         }
         Ok(None)
@@ -87,6 +127,7 @@ impl Engine {
         template: Option<(&str, Option<i64>)>,
         subject: &Subject<'_>,
     ) -> rusqlite::Result<i64> {
+        self.memory.add_key(key, group);
         tables::add_key(
             c,
             &NewKey {
@@ -98,7 +139,6 @@ impl Engine {
                 shape: template.and_then(|(_, shape)| shape),
             },
         )?;
-        self.keys.insert(key, Known { group, barred: false });
         Ok(group)
     }
 
@@ -114,7 +154,7 @@ impl Engine {
         if !template.pieces().iter().any(Piece::is_mask) {
             return Ok(group);
         }
-        let seen = self.variants(c, key)?.clone();
+        let seen = self.memory.variants(c, key)?.clone();
         if seen.is_empty() {
             return Ok(group);
         }
@@ -132,11 +172,11 @@ impl Engine {
     ) -> rusqlite::Result<i64> {
         for candidate in candidates {
             let new = Variant {
-                word: candidate.variant,
+                word: template.variant(&candidate.places),
                 group,
                 class: tables::class_number(candidate.class),
             };
-            let seen = self.variants(c, candidate.key)?;
+            let seen = self.memory.variants(c, candidate.key)?;
             if seen.len() >= MOST_VARIANTS || seen.iter().any(|one| one.word == new.word) {
                 continue;
             }
@@ -145,13 +185,14 @@ impl Engine {
                 .most
                 .is_some_and(|most| seen.len() >= most.max(strictest(seen, most)));
             if !enough {
+                self.memory.add_hole(candidate.key);
                 tables::add_variant(c, candidate.key, new)?;
                 continue;
             }
             let seen = seen.clone();
             return self.widen(
                 c,
-                &template.masked(&candidate.places),
+                &template.masked(candidate.places.all()),
                 candidate.key,
                 group,
                 &seen,
@@ -230,7 +271,7 @@ impl Engine {
         subject: &Subject<'_>,
     ) -> rusqlite::Result<i64> {
         tables::forget_variants(c, key)?;
-        self.holes.remove(key);
+        self.memory.forget_hole(key);
         let groups: Vec<i64> = seen.iter().map(|one| one.group).collect();
         let record = unions::Record {
             what,
@@ -241,20 +282,11 @@ impl Engine {
         };
         let united = unions::unite(c, group, &groups, &record)?;
         for (from, into) in &united.moved {
-            self.merged.insert(*from, *into);
+            self.memory.swallowed(*from, *into);
         }
         let title = subject.title_of(template);
         tables::rename(c, united.root, &title, &template.shown())?;
         Ok(united.root)
-    }
-
-    fn variants(&mut self, c: &Connection, key: Key) -> rusqlite::Result<&mut Vec<Variant>> {
-        if self.holes.get(key).is_none() {
-            let found = tables::variants(c, key)?;
-            self.holes.insert(key, found);
-        }
-        // Inserted above when it wasn't there.
-        Ok(self.holes.get(key).expect("just inserted"))
     }
 }
 

@@ -185,7 +185,7 @@ fn the_explanation_says_what_was_masked_and_what_was_united() {
 
 #[test]
 fn a_source_can_opt_out() {
-    use crate::events::group::{Mode, set_mode};
+    use crate::events::group::{MOST_MODES, Mode, set_mode};
     let mut log = Log::new();
     let add = |log: &mut Log, message: &str, fingerprint: &[&str]| {
         let json = serde_json::json!({ "message": message, "source": "shop", "fingerprint": fingerprint }).to_string();
@@ -216,4 +216,8 @@ fn a_source_can_opt_out() {
     );
     set_mode(&log.c, "shop", Mode::Learned).unwrap();
     assert_eq!(add(&mut log, "a 3", &[]), 1);
+    for source in 0..MOST_MODES {
+        assert!(set_mode(&log.c, &source.to_string(), Mode::Exact).unwrap());
+    }
+    assert!(!set_mode(&log.c, "one more", Mode::Exact).unwrap() && set_mode(&log.c, "0", Mode::Fingerprint).unwrap());
 }

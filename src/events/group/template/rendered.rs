@@ -6,12 +6,13 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::pieces::{FURTHEST_REPEATED, Piece, RENDERED_MASK};
-use super::template::Key;
-use super::words::Kind;
+use super::Key;
+use crate::events::group::pieces::{FURTHEST_REPEATED, Piece, RENDERED_MASK};
+
+use crate::events::group::words::Kind;
 
 /// The bytes of a template's key.
-pub(super) struct Rendered {
+pub(in crate::events::group) struct Rendered {
     bytes: Vec<u8>,
     /// Where each piece ends in them.
     ends: Vec<usize>,
@@ -82,7 +83,8 @@ impl Rendered {
             && !next(before.iter().rev().find(|piece| !piece.joins()))
             && !next(after.iter().find(|piece| !piece.joins()))
             && !(2..=FURTHEST_REPEATED).any(|apart| {
-                let masked = |other: Option<usize>| other.and_then(|other| pieces.get(other)).is_some_and(Piece::is_mask);
+                let masked =
+                    |other: Option<usize>| other.and_then(|other| pieces.get(other)).is_some_and(Piece::is_mask);
                 (masked(at.checked_add(apart)) && repeats(pieces, at, at + apart))
                     || (masked(at.checked_sub(apart)) && repeats(pieces, at - apart, at))
             })
