@@ -116,7 +116,7 @@ fn quantile(figures: &mut [f64], share: f64) -> f64 {
 
 /// The medians over rounds of p50 and p99; p50 is given back.
 fn print(what: &str, rounds: Vec<Vec<f64>>, goal: &str) -> f64 {
-    let mut of = |share| {
+    let of = |share| {
         let mut each: Vec<f64> = rounds
             .iter()
             .filter(|figures| !figures.is_empty())

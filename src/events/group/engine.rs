@@ -11,13 +11,14 @@
 
 use rusqlite::Connection;
 
+use self::judge::Miss;
 use self::memory::Memory;
-use self::miss::Miss;
 use super::Scanned;
 use super::modes::Mode;
 use super::subject::Subject;
 use super::template::Key;
 
+mod judge;
 mod memory;
 mod miss;
 

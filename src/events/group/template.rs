@@ -11,6 +11,7 @@ use super::words::{Kind, Masked};
 mod rendered;
 mod wider;
 
+pub(super) use rendered::Rendered;
 pub(super) use wider::Candidate;
 
 /// A group's key: XXH3, 128 bits, of the bytes that [`Template::into_key`] and `Read::into_key` lay out.

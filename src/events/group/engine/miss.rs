@@ -1,12 +1,12 @@
-//! What happens to a key that no group has (floor 2): it joins, or a new group counts its words.
+//! What is written down of a key that no group has (floor 2): it joined, or a new group counts its words.
 //!
-//! What must stay true: an existing wider template is joined and nothing is counted; words are counted at every place of a
-//! new message; whatever is united keeps the oldest id. Called by the engine alone, on about one event in twenty of a mixed
-//! stream.
+//! What must stay true: of a key that joins nothing else is written, and nothing is counted; words are counted at every
+//! place of a new message; whatever is united keeps the oldest id. Called by the engine alone, with what it judged.
 
 use rusqlite::Connection;
 
 use super::Engine;
+use super::judge::{Beginning, Miss};
 use crate::events::group::pieces::Piece;
 use crate::events::group::subject::{Read, Subject};
 use crate::events::group::tables::{self, How, NewGroup, NewKey, Variant};
@@ -19,36 +19,7 @@ const MOST_VARIANTS: usize = 16;
 /// Distinct words at a place where one of them is a plain word.
 const PLAIN_MOST: usize = 5;
 
-/// What becomes of a key that no group has.
-pub(super) enum Miss<'e> {
-    /// It leads to this group from now on.
-    Joins(Key, i64),
-    /// It begins a group.
-    Begins(Box<Beginning<'e>>),
-}
-
-/// The event that a group begins with.
-pub(super) struct Beginning<'e> {
-    key: Key,
-    read: Read<'e>,
-    /// Its wider templates, of which none is there.
-    candidates: Vec<Candidate>,
-}
-
 impl Engine {
-    /// Whether the key joins a group; only reads.
-    #[cold]
-    pub(super) fn judge<'e>(&mut self, c: &Connection, key: Key, subject: &Subject<'e>) -> rusqlite::Result<Miss<'e>> {
-        let read = subject.read(self.mode(subject.source));
-        let mut candidates = Vec::new();
-        if let Read::Template { template, .. } = &read
-            && let Some(group) = self.wider(c, template, &mut candidates)?
-        {
-            return Ok(Miss::Joins(key, group));
-        }
-        Ok(Miss::Begins(Box::new(Beginning { key, read, candidates })))
-    }
-
     /// Writes it down; the event's group.
     #[cold]
     pub(super) fn learn(&mut self, c: &Connection, miss: Miss<'_>, subject: &Subject<'_>) -> rusqlite::Result<i64> {
@@ -68,32 +39,6 @@ impl Engine {
             group = self.count(c, template, &candidates, group, subject)?;
         }
         Ok(group)
-    }
-
-    /// The group of the first of the wider templates that is there, with one more mask or two; those with one that aren't
-    /// there are handed out. Those that a hand has barred are left out.
-    fn wider(
-        &mut self,
-        c: &Connection,
-        template: &Template<'_>,
-        candidates: &mut Vec<Candidate>,
-    ) -> rusqlite::Result<Option<i64>> {
-        let rendered = template.rendered();
-        for candidate in template.candidates(&rendered) {
-            match self.memory.key(c, candidate.key)? {
-                Some(known) if known.barred => {}
-                Some(known) => return Ok(Some(known.group)),
-                None => candidates.push(candidate),
-            }
-        }
-        for pair in template.pairs(&rendered, candidates) {
-            if let Some(known) = self.memory.key(c, pair.key)?
-                && !known.barred
-            {
-                return Ok(Some(known.group));
-            }
-        }
-        Ok(None)
     }
 
     fn create(&mut self, c: &Connection, key: Key, subject: &Subject<'_>, read: &Read<'_>) -> rusqlite::Result<i64> {
@@ -222,14 +167,14 @@ impl Engine {
             subject,
         )?;
         group = self.gather(c, key, wider, group, subject)?;
-        let mut candidates = wider.candidates();
-        if let Some((candidate, joined)) = self.wider(c, &mut candidates)? {
+        let mut candidates = Vec::new();
+        if let Some((candidate, joined)) = self.wider(c, wider, &wider.rendered(), &mut candidates)? {
             let joined = [Variant {
                 word: 0,
                 group: joined,
                 class: 0,
             }];
-            let widest = wider.masked(&candidate.places);
+            let widest = wider.masked(candidate.places.all());
             return self.unite(c, What::Absorbed, candidate.key, &widest, group, &joined, subject);
         }
         self.count(c, wider, &candidates, group, subject)

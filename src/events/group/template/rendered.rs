@@ -8,7 +8,6 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Key;
 use crate::events::group::pieces::{FURTHEST_REPEATED, Piece, RENDERED_MASK};
-
 use crate::events::group::words::Kind;
 
 /// The bytes of a template's key.
