@@ -12,6 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod complete;
 mod engine;
 mod explain;
 mod family;
@@ -32,7 +33,7 @@ mod template;
 mod unions;
 mod words;
 
-pub use engine::{Engine, MOST_HOLES, MOST_KEYS, THRESHOLDS};
+pub use engine::{Decision, Engine, MOST_HOLES, MOST_JOINED, MOST_KEYS, THRESHOLDS};
 pub use explain::{Change, Explained, KeyShown, explain};
 pub use family::{aliases, family, root, touched};
 pub(in crate::events) use frames::is_shown_as_own;

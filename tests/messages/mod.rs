@@ -7,6 +7,7 @@ use fastrand::Rng;
 
 pub const TUNED: &str = include_str!("../data/messages/tuned.txt");
 pub const HELD_OUT: &str = include_str!("../data/messages/held_out.txt");
+pub const BLIND: &str = include_str!("../data/messages/blind.txt");
 
 /// A message and the number of its template.
 #[derive(Debug, Clone)]

@@ -6,19 +6,20 @@
 //! store calls it.
 //!
 //! Memory: at most [`MOST_KEYS`] keys (about 48 bytes each) and [`MOST_HOLES`] places of words (about 48 bytes, and 24 for
-//! each of their few words): below 5 MB and 60 MB, when that many are in use.
-
-use std::collections::HashMap;
+//! each of their few words): below 5 MB and 60 MB, when that many are in use. Beside them two filters tell what the tables
+//! certainly don't have, so that a new key needs no question: 128 KiB each at first, 8 MiB at most.
 
 use rusqlite::Connection;
 
+use self::judge::Miss;
+use self::memory::Memory;
 use super::Scanned;
-use super::modes::{self, Mode};
-use super::recent::Recent;
+use super::modes::Mode;
 use super::subject::Subject;
-use super::tables::{self, Known, Variant};
 use super::template::Key;
 
+mod judge;
+mod memory;
 mod miss;
 pub use miss::THRESHOLDS;
 
@@ -26,38 +27,40 @@ pub use miss::THRESHOLDS;
 pub const MOST_KEYS: usize = 100_000;
 /// Most places of words that are remembered.
 pub const MOST_HOLES: usize = 500_000;
-/// Most swallowed groups that memory redirects before it begins anew.
-const MOST_MERGED: usize = 100_000;
+/// Most keys that join one group and are stored with it. Further words where its template has a mask are found through the
+/// template each time: what a program writes there must not fill the disk.
+pub const MOST_JOINED: usize = 10_000;
 
 /// Gives each event its group.
+#[derive(Default)]
 pub struct Engine {
-    keys: Recent<Known>,
-    holes: Recent<Vec<Variant>>,
-    /// Groups that were swallowed since their keys were read.
-    merged: HashMap<i64, i64>,
-    modes: HashMap<String, Mode>,
-    epoch: Option<i64>,
-    touched: bool,
+    memory: Memory,
     /// Distinct words that make a place one of a value, where that isn't as the place's own kind asks for.
     threshold: Option<usize>,
 }
 
-impl Default for Engine {
-    fn default() -> Self {
-        Self::remembering(MOST_KEYS, MOST_HOLES)
+/// What an event comes to, before anything is written.
+pub struct Decision<'e>(Decided<'e>);
+
+enum Decided<'e> {
+    Known(i64),
+    Miss(Miss<'e>),
+}
+
+impl Decision<'_> {
+    /// Whether there is nothing to write: its key was known.
+    pub fn is_known(&self) -> bool {
+        matches!(self.0, Decided::Known(_))
     }
 }
 
 impl Engine {
-    /// An engine that remembers at most so many keys and places.
-    pub fn remembering(keys: usize, holes: usize) -> Self {
+    /// An engine that remembers at most so many keys and places, and reads so many rows at the beginning of each job until
+    /// it knows which keys there are.
+    #[cfg(test)]
+    fn remembering(keys: usize, holes: usize, rows_a_job: u16) -> Self {
         Self {
-            keys: Recent::new(keys),
-            holes: Recent::new(holes),
-            merged: HashMap::new(),
-            modes: HashMap::new(),
-            epoch: None,
-            touched: false,
+            memory: Memory::of(keys, holes, rows_a_job),
             threshold: None,
         }
     }
@@ -71,23 +74,13 @@ impl Engine {
         }
     }
 
-    /// Begins a job: drops a memory that isn't of the tables' present state. Must be called in every transaction or savepoint
-    /// before the first event.
+    /// Begins a job: drops a memory that isn't of the tables' present state, and takes in a little more of what there is,
+    /// until it knows all keys. Must be called in every write transaction or savepoint before the first event.
     ///
     /// # Errors
     /// Those of SQLite.
     pub fn begin(&mut self, c: &Connection) -> rusqlite::Result<()> {
-        let epoch = tables::epoch(c)?;
-        if self.epoch != Some(epoch) || self.merged.len() > MOST_MERGED {
-            self.epoch = None;
-            self.keys.clear();
-            self.holes.clear();
-            self.merged = HashMap::new();
-            self.modes = modes::all(c)?;
-            self.epoch = Some(epoch);
-        }
-        self.touched = false;
-        Ok(())
+        self.memory.begin(c)
     }
 
     /// The group of an event whose key is known; asking changes nothing.
@@ -97,7 +90,7 @@ impl Engine {
     #[inline]
     pub fn known(&mut self, c: &Connection, scanned: &Scanned, subject: &Subject<'_>) -> rusqlite::Result<Option<i64>> {
         let key = self.key_by_mode(scanned, subject);
-        Ok(self.lookup(c, key)?.map(|known| known.group))
+        Ok(self.memory.key(c, key)?.map(|known| known.group))
     }
 
     /// The group of an event: the known one, one that it joins, or a new one.
@@ -106,27 +99,54 @@ impl Engine {
     /// Those of SQLite; the caller rolls back then.
     #[inline]
     pub fn resolve(&mut self, c: &Connection, scanned: &Scanned, subject: &Subject<'_>) -> rusqlite::Result<i64> {
+        let decision = self.decide(c, scanned, subject)?;
+        self.settle(c, decision, subject)
+    }
+
+    /// The first half of [`Self::resolve`], which only reads, and asks the tables for what memory let go alone.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    #[inline]
+    pub fn decide<'e>(
+        &mut self,
+        c: &Connection,
+        scanned: &Scanned,
+        subject: &Subject<'e>,
+    ) -> rusqlite::Result<Decision<'e>> {
         let key = self.key_by_mode(scanned, subject);
-        match self.lookup(c, key)? {
-            Some(known) => Ok(known.group),
-            None => self.miss(c, key, subject),
+        Ok(Decision(match self.memory.key(c, key)? {
+            Some(known) => Decided::Known(known.group),
+            None => Decided::Miss(self.judge(c, key, subject)?),
+        }))
+    }
+
+    /// The second half: writes what the event brings that is new, and gives its group. Nothing may be resolved in between.
+    ///
+    /// # Errors
+    /// Those of SQLite; the caller rolls back then.
+    #[inline]
+    pub fn settle(&mut self, c: &Connection, decision: Decision<'_>, subject: &Subject<'_>) -> rusqlite::Result<i64> {
+        match decision.0 {
+            Decided::Known(group) => Ok(group),
+            Decided::Miss(miss) => self.learn(c, miss, subject),
         }
     }
 
     /// Where a group's events are by now: itself, or the one that swallowed it in this job.
     pub fn root(&self, group: i64) -> i64 {
-        let mut group = group;
-        while let Some(&into) = self.merged.get(&group) {
-            group = into;
-        }
-        group
+        self.memory.root(group)
     }
 
     fn mode(&self, source: Option<&str>) -> Mode {
-        if self.modes.is_empty() {
+        if self.memory.modes.is_empty() {
             return Mode::Learned;
         }
-        self.modes.get(source.unwrap_or_default()).copied().unwrap_or_default()
+        self.memory
+            .modes
+            .get(source.unwrap_or_default())
+            .copied()
+            .unwrap_or_default()
     }
 
     fn key_by_mode(&self, scanned: &Scanned, subject: &Subject<'_>) -> Key {
@@ -134,34 +154,6 @@ impl Engine {
             Mode::Learned => scanned.key,
             mode => subject.key_in(mode),
         }
-    }
-
-    #[inline]
-    fn lookup(&mut self, c: &Connection, key: Key) -> rusqlite::Result<Option<Known>> {
-        if let Some(known) = self.keys.get(key).copied() {
-            let group = if self.merged.is_empty() {
-                known.group
-            } else {
-                self.root(known.group)
-            };
-            return Ok(Some(Known { group, ..known }));
-        }
-        let found = tables::key(c, key)?;
-        if let Some(known) = found {
-            self.keys.insert(key, known);
-        }
-        Ok(found)
-    }
-
-    /// Before the first change of a job.
-    fn touch(&mut self, c: &Connection) -> rusqlite::Result<()> {
-        if !self.touched {
-            // Memory is of no known state until the write has succeeded.
-            self.epoch = None;
-            self.epoch = Some(tables::touch(c)?);
-            self.touched = true;
-        }
-        Ok(())
     }
 }
 

@@ -81,22 +81,95 @@ const VERBS: &[&str] = &[
 ];
 
 /// Most bytes of a word of these lists.
-const LONGEST: usize = 16;
+const LONGEST: usize = 15;
 
-/// Whether the word, in any case, is in the list.
-fn among(list: &[&str], word: &str) -> bool {
-    if word.len() > LONGEST {
-        return false;
+/// A list's words as numbers, so that a word is found by one look or two: each place holds the number of a word or 0.
+struct Words<const PLACES: usize>([u128; PLACES]);
+
+impl<const PLACES: usize> Words<PLACES> {
+    const fn of(lists: &[&[&str]]) -> Self {
+        let mut places = [0; PLACES];
+        let mut list = 0;
+        while list < lists.len() {
+            let mut at = 0;
+            while at < lists[list].len() {
+                let number = number(lists[list][at]);
+                let mut place = place(number, PLACES);
+                while places[place] != 0 {
+                    place = (place + 1) % PLACES;
+                }
+                places[place] = number;
+                at += 1;
+            }
+            list += 1;
+        }
+        Self(places)
     }
-    let mut lower = [0; LONGEST];
-    let lower = &mut lower[..word.len()];
-    lower.copy_from_slice(word.as_bytes());
-    lower.make_ascii_lowercase();
-    list.iter().any(|known| known.as_bytes() == lower)
+
+    /// Whether the word is in the list as it is written.
+    fn has(&self, word: &str) -> bool {
+        word.len() <= LONGEST && self.has_number(number(word))
+    }
+
+    /// Whether the word, in any case, is in the list.
+    fn has_any_case(&self, word: &str) -> bool {
+        word.len() <= LONGEST && self.has_number(lower(number(word)))
+    }
+
+    fn has_number(&self, number: u128) -> bool {
+        let mut place = place(number, PLACES);
+        // Half of the places are empty at least.
+        while self.0[place] != 0 {
+            if self.0[place] == number {
+                return true;
+            }
+            place = (place + 1) % PLACES;
+        }
+        false
+    }
 }
 
+const fn place(number: u128, places: usize) -> usize {
+    let mixed = (number as u64 ^ ((number >> 64) as u64).rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 40) as usize % places
+}
+
+/// The bytes of a word of at most [`LONGEST`] and its length: never 0.
+const fn number(word: &str) -> u128 {
+    let bytes = word.as_bytes();
+    let length = bytes.len();
+    let text = if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        u64::from_le_bytes(*first) as u128 | ((u64::from_le_bytes(*last) as u128) << (8 * (length - 8)))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        u32::from_le_bytes(*first) as u128 | ((u32::from_le_bytes(*last) as u128) << (8 * (length - 4)))
+    } else if length > 0 {
+        let middle = (bytes[length / 2] as u128) << (8 * (length / 2));
+        bytes[0] as u128 | middle | ((bytes[length - 1] as u128) << (8 * (length - 1)))
+    } else {
+        0
+    };
+    text | ((length as u128 + 1) << 120)
+}
+
+/// The number of the word in small letters: each capital of ASCII gets the bit that makes it one.
+const fn lower(number: u128) -> u128 {
+    const ONES: u128 = u128::MAX / 255;
+    let low = number & (0x7f * ONES);
+    let (from_a, beyond_z) = (low + 0x3f * ONES, low + 0x25 * ONES);
+    number | ((from_a & !beyond_z & !number & (0x80 * ONES)) >> 2)
+}
+
+static CONSTANT_WORDS: Words<32> = Words::of(&[CONSTANTS]);
+static NAMED_WORDS: Words<512> = Words::of(&[NAMED]);
+static NOT_NAME_WORDS: Words<512> = Words::of(&[NOT_NAMES]);
+static UNIT_WORDS: Words<128> = Words::of(&[UNITS]);
+static DATED_WORDS: Words<128> = Words::of(&[MONTHS, WEEKDAYS]);
+static ZONE_WORDS: Words<64> = Words::of(&[ZONES]);
+static VERB_WORDS: Words<32> = Words::of(&[VERBS]);
+static TLD_WORDS: Words<128> = Words::of(&[TLDS]);
+
 pub(super) fn is_constant(word: &str) -> bool {
-    matches!(word.as_bytes()[0] | 0x20, b't' | b'f' | b'n' | b'u') && among(CONSTANTS, word)
+    matches!(word.as_bytes()[0] | 0x20, b't' | b'f' | b'n' | b'u') && CONSTANT_WORDS.has_any_case(word)
 }
 
 /// The lengths, as bits, that the words of [`NAMED`] with a first letter have: most words of a text are told by it.
@@ -114,45 +187,33 @@ static NAMED_LENGTHS: [u32; 26] = {
 pub(super) fn names_something(word: &str) -> bool {
     let letter = (word.as_bytes()[0] | 0x20).wrapping_sub(b'a');
     let lengths = NAMED_LENGTHS.get(usize::from(letter)).copied().unwrap_or(0);
-    word.len() <= LONGEST && lengths & (1 << word.len()) != 0 && sorted_has(NAMED, word)
+    word.len() <= LONGEST && lengths & (1 << word.len()) != 0 && NAMED_WORDS.has_any_case(word)
 }
 
 /// Whether the word can be a name where one is expected.
 pub(super) fn can_be_name(word: &str) -> bool {
     let participle = word.len() > 4 && (word.ends_with("ed") || word.ends_with("ing"));
-    !participle && !sorted_has(NOT_NAMES, word)
+    !participle && !NOT_NAME_WORDS.has_any_case(word)
 }
 
 pub(super) fn is_unit(word: &str) -> bool {
-    sorted_has(UNITS, word)
+    UNIT_WORDS.has_any_case(word)
 }
 
 pub(super) fn is_tld(part: &str) -> bool {
-    TLDS.binary_search(&part).is_ok()
+    TLD_WORDS.has(part)
 }
 
 pub(super) fn is_day_or_month(word: &str) -> bool {
-    matches!(word.len(), 3..=9) && (MONTHS.contains(&word) || WEEKDAYS.contains(&word))
+    DATED_WORDS.has(word)
 }
 
 pub(super) fn is_zone(word: &str) -> bool {
-    word.len() <= 4 && ZONES.contains(&word)
+    ZONE_WORDS.has(word)
 }
 
 pub(super) fn is_verb(word: &str) -> bool {
-    word.len() <= 7 && VERBS.contains(&word)
-}
-
-/// The same as [`among`] for a list in order.
-fn sorted_has(list: &[&str], word: &str) -> bool {
-    if word.len() > LONGEST {
-        return false;
-    }
-    let mut lower = [0; LONGEST];
-    let lower = &mut lower[..word.len()];
-    lower.copy_from_slice(word.as_bytes());
-    lower.make_ascii_lowercase();
-    list.binary_search_by(|known| known.as_bytes().cmp(lower)).is_ok()
+    VERB_WORDS.has(word)
 }
 
 #[cfg(test)]
@@ -160,10 +221,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lists_that_are_searched_by_halves_are_in_order() {
-        for list in [NAMED, NOT_NAMES, UNITS, TLDS] {
-            assert!(list.is_sorted(), "{:?}", list.windows(2).find(|w| w[0] >= w[1]));
+    fn every_word_of_a_list_is_found_and_no_other() {
+        fn check<const PLACES: usize>(words: &Words<PLACES>, list: &[&str]) {
+            assert!(list.len() * 2 <= PLACES, "half of the places must be empty");
+            for word in list {
+                assert!(words.has(word), "{word}");
+                assert!(!words.has(&format!("{word}\0")) && !words.has(&format!("{word}x")));
+            }
+            assert!(!words.has("") && !words.has("qqqq") && !words.has_any_case("a word longer than any"));
         }
+        check(&CONSTANT_WORDS, CONSTANTS);
+        check(&NAMED_WORDS, NAMED);
+        check(&NOT_NAME_WORDS, NOT_NAMES);
+        check(&UNIT_WORDS, UNITS);
+        check(&DATED_WORDS, &[MONTHS, WEEKDAYS].concat());
+        check(&ZONE_WORDS, ZONES);
+        check(&VERB_WORDS, VERBS);
+        check(&TLD_WORDS, TLDS);
         assert!(names_something("User") && !names_something("denied") && is_unit("KB") && is_tld("org"));
+        assert!(is_constant("NaN") && !is_constant("Nan\u{e9}") && !is_day_or_month("jan") && is_zone("am"));
+    }
+
+    #[test]
+    fn small_letters_are_made_of_the_capitals_of_ascii_alone() {
+        for byte in 0..=127_u8 {
+            let text = char::from(byte).to_string();
+            assert_eq!(lower(number(&text)), number(&text.to_ascii_lowercase()), "{byte}");
+        }
+        for text in ["É", "ÀZé", "[{@`Z", "ABCDEFGHIJKLMNO", "zZ\u{7f}Aé"] {
+            assert_eq!(lower(number(text)), number(&text.to_ascii_lowercase()), "{text}");
+        }
     }
 }

@@ -9,9 +9,11 @@ use super::words::{Kind, Masked};
 /// What stands for a value, for people.
 pub(super) const MASK: &str = "<*>";
 /// The same in the bytes of a key: no text of a message holds it, because control characters count as spaces.
-const MASK_BYTE: u8 = 1;
+pub(super) const RENDERED_MASK: u8 = 1;
 /// Longest repetition that is looked for, in pieces.
 const LONGEST_REPEATED: usize = 8;
+/// How far apart a piece and its repetition are at most: a mark may stand between.
+pub(super) const FURTHEST_REPEATED: usize = LONGEST_REPEATED + 1;
 /// Most pieces between the brackets of a list that is looked at.
 const LONGEST_LIST: usize = 64;
 
@@ -40,12 +42,16 @@ impl Piece<'_> {
         matches!(self.kind, Kind::Word(_) | Kind::Constant)
     }
 
-    fn same(&self, other: &Self) -> bool {
+    pub(super) fn same(&self, other: &Self) -> bool {
         self.kind == other.kind && (self.is_mask() || self.text == other.text) || (self.is_mask() && other.is_mask())
     }
 
+    pub(super) fn is_quote(&self) -> bool {
+        self.kind == Kind::Mark && matches!(self.text, "\"" | "'" | "`")
+    }
+
     /// A mark between two values of a list.
-    fn joins(&self) -> bool {
+    pub(super) fn joins(&self) -> bool {
         self.kind == Kind::Mark
             && self.text.bytes().all(|b| {
                 matches!(
@@ -207,19 +213,14 @@ impl<'p, 't> Pieces<'p, 't> {
 /// Drops the repetition of what begins at `at`, with a mark between or without; whether there was one.
 fn shorten(out: &mut Vec<Piece<'_>>, at: usize) -> bool {
     let most = LONGEST_REPEATED.min((out.len() - at) / 2);
-    for length in 2..=most {
-        for gap in 0..=1 {
-            let again = at + length + gap;
-            let Some(second) = out.get(again..again + length) else {
-                continue;
-            };
-            let first = &out[at..at + length];
-            if !first[0].same(&second[0]) || (gap == 1 && !out[at + length].joins()) {
-                continue;
-            }
-            let masked = first.iter().any(Piece::is_mask) && first.iter().any(Piece::is_word);
-            if masked && first.iter().zip(second).all(|(a, b)| a.same(b)) {
-                out.drain(at + length..again + length);
+    for apart in 2..=most + 1 {
+        if !out.get(at + apart).is_some_and(|again| out[at].same(again)) {
+            continue;
+        }
+        // One mark may stand between the two.
+        for length in [apart - 1, apart] {
+            if (2..=most).contains(&length) && is_repeated(out, at, length, apart) {
+                out.drain(at + length..at + apart + length);
                 return true;
             }
         }
@@ -227,18 +228,44 @@ fn shorten(out: &mut Vec<Piece<'_>>, at: usize) -> bool {
     false
 }
 
-/// The bytes of a key: texts, one space where there was any, a byte for each mask.
-pub(super) fn render_key(pieces: &[Piece<'_>], out: &mut Vec<u8>) {
+/// Whether so many pieces at `at` come again `apart` from there, with a mask and a word among them.
+fn is_repeated(out: &[Piece<'_>], at: usize, length: usize, apart: usize) -> bool {
+    let first = &out[at..at + length];
+    let Some(second) = out.get(at + apart..at + apart + length) else {
+        return false;
+    };
+    (apart == length || out[at + length].joins())
+        && first.iter().any(Piece::is_mask)
+        && first.iter().any(Piece::is_word)
+        && first.iter().zip(second).all(|(a, b)| a.same(b))
+}
+
+/// The bytes of a key: texts, one space where there was any, a byte for each mask. The pieces are parts of `text`; what
+/// stands in it as it stands in the key is copied as a whole.
+pub(super) fn render_key(text: &str, pieces: &[Piece<'_>], out: &mut Vec<u8>) {
+    let (text, base) = (text.as_bytes(), text.as_ptr() as usize);
+    let (mut from, mut to) = (0, 0);
     for (index, piece) in pieces.iter().enumerate() {
-        if piece.spaced && index > 0 {
+        let start = piece.text.as_ptr() as usize - base;
+        let spaced = piece.spaced && index > 0;
+        let goes_on =
+            from < to && !piece.is_mask() && start == to + usize::from(spaced) && (!spaced || text[to] == b' ');
+        if goes_on {
+            to = start + piece.text.len();
+            continue;
+        }
+        out.extend_from_slice(&text[from..to]);
+        (from, to) = (0, 0);
+        if spaced {
             out.push(b' ');
         }
         if piece.is_mask() {
-            out.push(MASK_BYTE);
+            out.push(RENDERED_MASK);
         } else {
-            out.extend_from_slice(piece.text.as_bytes());
+            (from, to) = (start, start + piece.text.len());
         }
     }
+    out.extend_from_slice(&text[from..to]);
 }
 
 /// The template as people read it.

@@ -57,6 +57,20 @@ impl<V> Recent<V> {
         self.newer.get_mut(&key)
     }
 
+    /// A copy of the value, which counts as used now.
+    #[inline]
+    pub(super) fn copied(&mut self, key: Key) -> Option<V>
+    where
+        V: Copy,
+    {
+        if let Some(value) = self.newer.get(&key) {
+            return Some(*value);
+        }
+        let value = self.older.remove(&key)?;
+        self.insert(key, value);
+        Some(value)
+    }
+
     pub(super) fn insert(&mut self, key: Key, value: V) {
         if self.newer.len() >= self.half && !self.newer.contains_key(&key) {
             self.older = std::mem::take(&mut self.newer);
@@ -90,7 +104,7 @@ mod tests {
         for key in 0..1000 {
             recent.insert(key, key);
             assert!(recent.len() <= 10);
-            assert_eq!(recent.get(0).copied(), Some(0), "used all along, at {key}");
+            assert_eq!(recent.copied(0), Some(0), "used all along, at {key}");
         }
         assert_eq!((recent.get(999).copied(), recent.get(1).copied()), (Some(999), None));
         recent.insert(7, 1);

@@ -187,17 +187,12 @@ impl<'t> Scanner<'_, 't> {
                 Byte::Quote if shapes::is_apostrophe(self.bytes, start, end) => {}
                 _ => break,
             }
-            let length = if self.bytes[end] < 0x80 {
-                1
-            } else {
-                shapes::char_length(self.bytes[end])
-            };
             make.add(self.bytes, end, start);
-            end += length;
+            end += shapes::char_length(self.bytes[end]);
         }
         end = self.trimmed(start, end);
         let run = &self.text[start..end];
-        if make.colons > 0 && end > start {
+        if make.colons() > 0 && end > start {
             self.joined(run, make);
         } else {
             self.one(run, make);
@@ -221,7 +216,7 @@ impl<'t> Scanner<'_, 't> {
         match kind {
             Kind::Word(class) => kind = self.word_kind(word, class),
             Kind::Mask(Masked::Path) => length = shapes::path_length(&self.text[self.at..], word.len()),
-            Kind::Mask(Masked::Number) if make.letters == 0 => {
+            Kind::Mask(Masked::Number) if make.letters() == 0 => {
                 let unit = shapes::unit_length(&self.text[self.at + length..]);
                 if unit > 0 {
                     length += unit;
@@ -239,9 +234,9 @@ impl<'t> Scanner<'_, 't> {
         // Names of months, days and zones begin with a capital; `am` and `pm` follow a number.
         let dated = after_mask || word.as_bytes()[0].is_ascii_uppercase();
         if class == Class::Plain && word.len() <= 9 && dated {
-            let next = self.text[self.at + word.len()..].trim_start_matches([' ', ',', '.']);
-            let dated = after_mask || shapes::begins_dated(next);
-            if (dated && lists::is_day_or_month(word)) || (after_mask && lists::is_zone(word)) {
+            let next = || self.text[self.at + word.len()..].trim_start_matches([' ', ',', '.']);
+            let dated = || after_mask || shapes::begins_dated(next());
+            if (lists::is_day_or_month(word) && dated()) || (after_mask && lists::is_zone(word)) {
                 return Kind::Mask(Masked::Time);
             }
         }
@@ -256,7 +251,9 @@ impl<'t> Scanner<'_, 't> {
 
     /// A run with `:` in it.
     fn joined(&mut self, run: &'t str, make: Make) {
-        if let Some(at) = run.find("://") {
+        if make.slashes() >= 2
+            && let Some(at) = run.find("://")
+        {
             let length = shapes::url_length(&self.text[self.at..]);
             // `jdbc:mysql://host/db` and `url:http://…` alike.
             if run[..at]
@@ -273,7 +270,11 @@ impl<'t> Scanner<'_, 't> {
         if shapes::is_timelike(run, make) {
             return self.push(
                 run.len(),
-                Kind::Mask(if make.colons > 1 { Masked::Address } else { Masked::Time }),
+                Kind::Mask(if make.colons() > 1 {
+                    Masked::Address
+                } else {
+                    Masked::Time
+                }),
             );
         }
         if is_path(run, make) && run.starts_with(['/', '.', '~']) {

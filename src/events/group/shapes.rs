@@ -97,7 +97,8 @@ fn of_quoted(inside: &str) -> Option<Kind> {
     let more = words.count();
     let masked = |word: &str| !word.contains(':') && matches!(kind_of(word, Make::of(word)), Kind::Mask(_));
     if more == 0 {
-        let varies = masked(inside) || inside.contains("://") || inside.bytes().any(|b| b.is_ascii_digit());
+        let url = || inside.contains(':') && inside.contains("://");
+        let varies = inside.bytes().any(|b| b.is_ascii_digit()) || masked(inside) || url();
         return Some(if varies {
             Kind::Mask(Masked::Quoted)
         } else {
@@ -214,13 +215,13 @@ pub(super) fn is_timelike(run: &str, make: Make) -> bool {
         b.is_ascii_digit() || matches!(b, b':' | b'.' | b'-' | b'/' | b'+' | b'T' | b'Z' | b'@' | b'_' | b'%')
     });
     let hex = || {
-        make.colons >= 2
+        make.colons() >= 2
             && run
                 .bytes()
                 .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'%' | b'/'))
     };
-    let mac = || make.colons == 5 && run.len() == 17 && run.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
-    (make.digits > 0 && (clock || hex())) || mac()
+    let mac = || make.colons() == 5 && run.len() == 17 && run.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
+    (make.digits() > 0 && (clock || hex())) || mac()
 }
 
 /// The length of a JSON object, or an array of objects, at the start; to the end of the text when it was cut.

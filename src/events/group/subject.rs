@@ -71,12 +71,12 @@ impl<'e> From<&'e ErrorEvent> for Subject<'e> {
 impl<'e> Subject<'e> {
     /// The key under the learned grouping.
     pub(super) fn key(&self) -> Key {
-        self.read(Mode::Learned).key(self)
+        self.read(Mode::Learned).into_key(self)
     }
 
     /// The key of a source that opted out.
     pub(super) fn key_in(&self, mode: Mode) -> Key {
-        self.read(mode).key(self)
+        self.read(mode).into_key(self)
     }
 
     pub(super) fn read(&self, mode: Mode) -> Read<'e> {
@@ -122,7 +122,8 @@ impl<'e> Subject<'e> {
     }
 
     fn read_text(&self, basis: Basis, thrown: Option<&'e str>, text: &'e str) -> Read<'e> {
-        let mut prefix = Vec::with_capacity(128);
+        // The rest of the key fits in behind it.
+        let mut prefix = Vec::with_capacity(128 + self.source.map_or(0, str::len) + text.len());
         self.begin(basis, &mut prefix);
         append(&mut prefix, thrown.unwrap_or_default());
         Read::Template {
@@ -181,14 +182,14 @@ impl<'e> Subject<'e> {
 }
 
 impl Read<'_> {
-    pub(super) fn key(&self, subject: &Subject<'_>) -> Key {
+    pub(super) fn into_key(self, subject: &Subject<'_>) -> Key {
         match self {
-            Read::Template { template, .. } => template.key(),
+            Read::Template { template, .. } => template.into_key(),
             Read::Parts { basis, parts } => {
                 let mut bytes = Vec::with_capacity(128);
-                subject.begin(*basis, &mut bytes);
+                subject.begin(basis, &mut bytes);
                 for part in parts {
-                    append(&mut bytes, part);
+                    append(&mut bytes, &part);
                 }
                 xxh3_128(&bytes)
             }

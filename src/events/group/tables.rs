@@ -2,6 +2,7 @@
 //!
 //! What must stay true: whoever changes a table of the grouping calls [`touch`] in the same transaction. Runs on the writer
 //! thread, inside its savepoint.
+//! The upper half of the epoch is the mark of who added keys last, the lower half changes with every change.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -58,12 +59,52 @@ pub(super) fn epoch(c: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
-/// Gives the tables a new epoch: nobody's memory of them holds any longer but the caller's.
+/// Gives the tables a new epoch: nobody's memory of them holds any longer but the caller's. Who knows all keys goes on to,
+/// because none is added by hand.
 pub(super) fn touch(c: &Connection) -> rusqlite::Result<i64> {
-    let epoch = fastrand::i64(..);
+    c.prepare_cached("UPDATE group_epoch SET epoch = (epoch & ~4294967295) | ?1 RETURNING epoch")?
+        .query_row([fastrand::u32(..)], |row| row.get(0))
+}
+
+/// The same, and says that whoever gave this mark took in all keys and places up to here, and adds the ones to come.
+pub(super) fn mark(c: &Connection, mark: u32) -> rusqlite::Result<i64> {
+    let epoch = (i64::from(mark) << 32) | i64::from(fastrand::u32(..));
     c.prepare_cached("UPDATE group_epoch SET epoch = ?1")?
         .execute([epoch])?;
     Ok(epoch)
+}
+
+/// The mark of an epoch.
+pub(super) fn mark_of(epoch: i64) -> u32 {
+    (epoch >> 32) as u32
+}
+
+/// The keys of groups from this one on, in order.
+pub(super) fn keys_from(c: &Connection, key: Key, most: u16) -> rusqlite::Result<Vec<Key>> {
+    hashes(
+        c,
+        "SELECT hash FROM group_keys WHERE hash >= ?1 ORDER BY hash LIMIT ?2",
+        key,
+        most,
+    )
+}
+
+/// The keys of the places from this one on, in order.
+pub(super) fn holes_from(c: &Connection, key: Key, most: u16) -> rusqlite::Result<Vec<Key>> {
+    hashes(
+        c,
+        "SELECT DISTINCT hash FROM group_holes WHERE hash >= ?1 ORDER BY hash LIMIT ?2",
+        key,
+        most,
+    )
+}
+
+fn hashes(c: &Connection, sql: &str, key: Key, most: u16) -> rusqlite::Result<Vec<Key>> {
+    c.prepare_cached(sql)?
+        .query_map(params![key.to_be_bytes(), i64::from(most)], |row| {
+            row.get(0).map(Key::from_be_bytes)
+        })?
+        .collect()
 }
 
 pub(super) fn key(c: &Connection, key: Key) -> rusqlite::Result<Option<Known>> {
@@ -102,6 +143,15 @@ pub(super) fn add_key(c: &Connection, new: &NewKey<'_>) -> rusqlite::Result<()> 
         new.shape
     ])?;
     Ok(())
+}
+
+/// How many keys joined a group, counted up to `most`.
+pub(super) fn joined(c: &Connection, group: i64, most: usize) -> rusqlite::Result<usize> {
+    c.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM group_keys WHERE group_id = ?1 AND how = 1 LIMIT ?2)")?
+        .query_row(params![group, i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+            row.get::<_, i64>(0)
+        })
+        .map(|count| usize::try_from(count).unwrap_or(most))
 }
 
 /// The templates of a shape that groups began with, each with its group; at most [`MOST_SIMILAR`].

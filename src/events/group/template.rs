@@ -1,50 +1,27 @@
-//! A message's template and its neighbours (floor 2, pure): the keys it would have with one more word masked.
+//! A message's template (floor 2, pure): its pieces, its key, and what it is with more words masked.
 //!
 //! What must stay true: a key depends on the rules' version, the source, the type, what decided and the normalised pieces,
-//! and on nothing else; a candidate is judged the same from whichever of its variants it is reached.
+//! and on nothing else.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::pieces::{Piece, Pieces, render, render_key};
-use super::words::{Class, Kind, Masked};
+use super::words::{Kind, Masked};
 
-/// A group's key: XXH3, 128 bits, of the bytes that [`Template::key`] and `parts::key` lay out.
+mod rendered;
+mod wider;
+
+pub(super) use rendered::Rendered;
+pub(super) use wider::Candidate;
+
+/// A group's key: XXH3, 128 bits, of the bytes that [`Template::into_key`] and `Read::into_key` lay out.
 pub(super) type Key = u128;
-
-/// Most words of one message whose places are watched.
-const MOST_CANDIDATES: usize = 32;
-/// Distinct words at one place that make it a value's place, by the class of the words.
-const QUOTED_MOST: usize = 2;
-const NAMES_MOST: usize = 3;
-const WORDS_MOST: usize = 5;
-/// The same for a message's first word, and the plain words that such a message must have.
-const FIRST_MOST: usize = 6;
-const FIRST_NEEDS_WORDS: usize = 3;
-/// Bytes from which a run of letters beyond ASCII counts as two words.
-const LONG_RUN: usize = 12;
-/// Most words of a message that are masked two at a time.
-const MOST_PAIRED: usize = 10;
 
 /// The pieces of a message behind what its key begins with.
 pub(super) struct Template<'t> {
     text: &'t str,
     prefix: Vec<u8>,
     pieces: Vec<Piece<'t>>,
-}
-
-/// A template with one more word masked, or all names.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    /// The key of the wider template.
-    pub key: Key,
-    /// The pieces that are masked in it.
-    pub places: Vec<usize>,
-    /// What the words are.
-    pub class: Class,
-    /// A hash of the words.
-    pub variant: i64,
-    /// How many distinct variants make one group; `None`: they are only counted.
-    pub most: Option<usize>,
 }
 
 impl<'t> Template<'t> {
@@ -58,9 +35,10 @@ impl<'t> Template<'t> {
         &self.pieces
     }
 
-    pub(super) fn key(&self) -> Key {
-        let mut bytes = self.prefix.clone();
-        render_key(&self.pieces, &mut bytes);
+    /// Its key.
+    pub(super) fn into_key(self) -> Key {
+        let mut bytes = self.prefix;
+        render_key(self.text, &self.pieces, &mut bytes);
         xxh3_128(&bytes)
     }
 
@@ -136,112 +114,6 @@ impl<'t> Template<'t> {
         }
     }
 
-    /// The wider templates, in the order of the words; all names at once last.
-    pub(super) fn candidates(&self) -> Vec<Candidate> {
-        let plain = self.plain_words();
-        let first = self.pieces.iter().position(|p| p.kind != Kind::Mark);
-        let words = self
-            .pieces
-            .iter()
-            .enumerate()
-            .filter_map(|(at, piece)| match piece.kind {
-                Kind::Word(class) => Some((at, class)),
-                _ => None,
-            });
-        let mut names = Vec::new();
-        let mut found = Vec::new();
-        for (at, class) in words.take(MOST_CANDIDATES) {
-            if class.is_weak() {
-                names.push(at);
-            }
-            let left = plain - weight(&self.pieces[at]);
-            let most = match class {
-                Class::Plain if Some(at) == first => (plain >= FIRST_NEEDS_WORDS).then_some(FIRST_MOST),
-                Class::Plain | Class::Value | Class::Camel => Some(WORDS_MOST),
-                Class::Keyed | Class::Compound => Some(NAMES_MOST),
-                Class::Quoted => Some(QUOTED_MOST),
-            };
-            let needed = if class.is_weak() || self.is_alone_in_brackets(at) {
-                1
-            } else {
-                2
-            };
-            if left >= needed {
-                found.extend(self.candidate(vec![at], class, most));
-            }
-        }
-        if names.len() >= 2 && plain > 0 {
-            found.extend(self.candidate(names, Class::Value, Some(WORDS_MOST)));
-        }
-        found
-    }
-
-    /// The wider templates with two more words masked, which only ever join what is there.
-    pub(super) fn pairs(&self, candidates: &[Candidate]) -> impl Iterator<Item = Candidate> {
-        let single: Vec<(usize, Class)> = candidates
-            .iter()
-            .filter(|one| one.places.len() == 1)
-            .take(MOST_PAIRED)
-            .map(|one| (one.places[0], one.class))
-            .collect();
-        let plain = self.plain_words();
-        let pairs: Vec<(usize, usize)> = (0..single.len())
-            .flat_map(|i| (i + 1..single.len()).map(move |j| (i, j)))
-            .collect();
-        pairs.into_iter().filter_map(move |(i, j)| {
-            let ((one, first), (other, second)) = (single[i], single[j]);
-            let left = plain - weight(&self.pieces[one]) - weight(&self.pieces[other]);
-            if left < 2 {
-                None
-            } else {
-                self.candidate(vec![one, other], first.max(second), None)
-            }
-        })
-    }
-
-    /// `None` when a mask there would become one with its neighbours, so that its words could no longer be told; what is in
-    /// quotes is a value anyway.
-    fn candidate(&self, places: Vec<usize>, class: Class, most: Option<usize>) -> Option<Candidate> {
-        let wider = self.masked(&places);
-        if masks(&wider.pieces) <= masks(&self.pieces) && !places.iter().all(|&place| self.is_part_of_a_value(place)) {
-            return None;
-        }
-        let mut words = Vec::new();
-        for &place in &places {
-            words.extend_from_slice(self.pieces[place].text.as_bytes());
-            words.push(0);
-        }
-        Some(Candidate {
-            key: wider.key(),
-            places,
-            class,
-            variant: xxh3_64(&words).cast_signed(),
-            most,
-        })
-    }
-
-    fn plain_words(&self) -> usize {
-        self.pieces.iter().map(weight).sum()
-    }
-
-    /// What is in quotes is a value anyway; a name right at a mask is a part of one: `name[17]`.
-    fn is_part_of_a_value(&self, at: usize) -> bool {
-        let piece = &self.pieces[at];
-        let touches = || {
-            let before = !piece.spaced && at > 0 && self.pieces[at - 1].is_mask();
-            before
-                || self
-                    .pieces
-                    .get(at + 1)
-                    .is_some_and(|next| next.is_mask() && !next.spaced)
-        };
-        match piece.kind {
-            Kind::Word(Class::Quoted) => true,
-            Kind::Word(class) => class.is_weak() && touches(),
-            _ => false,
-        }
-    }
-
     /// `(word)`
     fn is_alone_in_brackets(&self, at: usize) -> bool {
         let is = |index: Option<usize>, mark: &str| {
@@ -251,17 +123,4 @@ impl<'t> Template<'t> {
         };
         is(at.checked_sub(1), "(") && is(Some(at + 1), ")")
     }
-}
-
-/// How many plain words a piece is; scripts without spaces write several in one.
-fn weight(piece: &Piece<'_>) -> usize {
-    match piece.kind {
-        Kind::Word(Class::Plain) | Kind::Constant if piece.text.len() >= LONG_RUN && !piece.text.is_ascii() => 2,
-        Kind::Word(Class::Plain) | Kind::Constant => 1,
-        _ => 0,
-    }
-}
-
-fn masks(pieces: &[Piece<'_>]) -> usize {
-    pieces.iter().filter(|p| p.is_mask()).count()
 }

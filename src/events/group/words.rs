@@ -76,49 +76,76 @@ pub(super) enum Kind {
 }
 
 /// What the bytes of a word are made of.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Default, Clone, Copy)]
 pub(super) struct Make {
-    pub digits: u16,
-    pub letters: u16,
-    pub colons: u16,
-    pub slashes: u16,
-    pub backslashes: u16,
-    pub dots: u16,
-    pub ats: u16,
-    pub joints: u16,
-    pub capitals: u16,
-    pub humps: u16,
-    pub not_hex: bool,
+    /// Digits, letters, capitals and colons, 16 bits each: a text has fewer bytes than they can count.
+    counts: u64,
+    slashes: u16,
+    dots: u16,
+    signs: u8,
 }
+
+const DIGIT: u64 = 1;
+const LETTER: u64 = 1 << 16;
+const CAPITAL: u64 = 1 << 32;
+const COLON: u64 = 1 << 48;
+
+/// Something that no hexadecimal number has.
+const NOT_HEX: u8 = 1;
+const BACKSLASH: u8 = 2;
+const AT: u8 = 4;
+/// A capital after a small letter.
+const HUMP: u8 = 8;
+/// `_`, `-` or `$` between other characters.
+const JOINT: u8 = 16;
+/// What it is depends on the bytes around it.
+const LOOK: u8 = 32;
+
+/// What each byte adds to the counts, and what it is a sign of.
+static ADDED: [(u64, u8); 256] = {
+    let mut table = [(0, NOT_HEX); 256];
+    let mut at = 0;
+    while at < 256 {
+        table[at] = match at as u8 {
+            b'0'..=b'9' => (DIGIT, 0),
+            b'a'..=b'f' => (LETTER, 0),
+            b'g'..=b'z' | 0x80.. => (LETTER, NOT_HEX),
+            b'A'..=b'F' => (LETTER + CAPITAL, LOOK),
+            b'G'..=b'Z' => (LETTER + CAPITAL, LOOK | NOT_HEX),
+            b':' => (COLON, 0),
+            b'/' | b'.' | b'-' => (0, LOOK),
+            b'_' | b'$' => (0, LOOK | NOT_HEX),
+            b'\\' => (0, BACKSLASH),
+            b'@' => (0, AT),
+            _ => (0, NOT_HEX),
+        };
+        at += 1;
+    }
+    table
+};
 
 impl Make {
     /// Takes in the byte at `at`.
     #[inline]
     pub(super) fn add(&mut self, bytes: &[u8], at: usize, start: usize) {
+        let (count, signs) = ADDED[usize::from(bytes[at])];
+        self.counts += count;
+        self.signs |= signs;
+        if signs & LOOK != 0 {
+            self.look(bytes, at, start);
+        }
+    }
+
+    #[inline]
+    fn look(&mut self, bytes: &[u8], at: usize, start: usize) {
+        // Only between other characters: a sentence's end is no part of a name.
+        let between = || at > start && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric);
         match bytes[at] {
-            b'0'..=b'9' => self.digits += 1,
-            b'a'..=b'f' => self.letters += 1,
-            b'g'..=b'z' | 0x80.. => {
-                self.letters += 1;
-                self.not_hex = true;
-            }
-            upper @ b'A'..=b'Z' => {
-                self.letters += 1;
-                self.capitals += 1;
-                self.not_hex |= upper > b'F';
-                self.humps += u16::from(at > start && bytes[at - 1].is_ascii_lowercase());
-            }
-            b':' => self.colons += 1,
             b'/' => self.slashes += 1,
-            b'\\' => self.backslashes += 1,
-            // Only between other characters: a sentence's end is no part of a name.
-            b'.' => self.dots += u16::from(at > start && bytes.get(at + 1).is_some_and(|b| b.is_ascii_alphanumeric())),
-            b'@' => self.ats += 1,
-            b'_' | b'-' | b'$' => {
-                self.joints += u16::from(at > start && bytes.get(at + 1).is_some_and(|b| b.is_ascii_alphanumeric()));
-                self.not_hex |= bytes[at] != b'-';
-            }
-            _ => self.not_hex = true,
+            b'.' => self.dots += u16::from(between()),
+            b'_' | b'-' | b'$' => self.signs |= if between() { JOINT } else { 0 },
+            _ if at > start && bytes[at - 1].is_ascii_lowercase() => self.signs |= HUMP,
+            _ => {}
         }
     }
 
@@ -130,11 +157,35 @@ impl Make {
         }
         make
     }
+
+    pub(super) fn digits(self) -> u16 {
+        self.counts as u16
+    }
+
+    pub(super) fn letters(self) -> u16 {
+        (self.counts >> 16) as u16
+    }
+
+    fn capitals(self) -> u16 {
+        (self.counts >> 32) as u16
+    }
+
+    pub(super) fn colons(self) -> u16 {
+        (self.counts >> 48) as u16
+    }
+
+    pub(super) fn slashes(self) -> u16 {
+        self.slashes
+    }
+
+    fn has(self, sign: u8) -> bool {
+        self.signs & sign != 0
+    }
 }
 
 /// What a word without `:` is.
 pub(super) fn kind_of(word: &str, make: Make) -> Kind {
-    if make.ats > 0
+    if make.has(AT)
         && word
             .rsplit_once('@')
             .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
@@ -144,10 +195,10 @@ pub(super) fn kind_of(word: &str, make: Make) -> Kind {
     if is_path(word, make) {
         return Kind::Mask(Masked::Path);
     }
-    if make.digits > 0 {
+    if make.digits() > 0 {
         return Kind::Mask(masked_digits(word, make));
     }
-    if make.letters == 0 {
+    if make.letters() == 0 {
         return Kind::Mark;
     }
     if lists::is_constant(word) || is_thrown(word) {
@@ -156,16 +207,16 @@ pub(super) fn kind_of(word: &str, make: Make) -> Kind {
     if make.dots > 0 && is_place(word, make) {
         return Kind::Mask(Masked::Host);
     }
-    if word.len() >= 8 && !make.not_hex && make.dots + make.slashes + make.ats == 0 {
+    if word.len() >= 8 && !make.has(NOT_HEX | AT) && make.dots + make.slashes == 0 {
         return Kind::Mask(Masked::Hex);
     }
     // `I/O`, `TCP/IP`
-    if make.slashes == 1 && make.capitals == make.letters {
+    if make.slashes == 1 && make.capitals() == make.letters() {
         return Kind::Word(Class::Plain);
     }
-    Kind::Word(if make.dots + make.joints + make.slashes + make.ats > 0 {
+    Kind::Word(if make.has(JOINT | AT) || make.dots + make.slashes > 0 {
         Class::Compound
-    } else if make.humps > 0 && make.capitals < make.letters {
+    } else if make.has(HUMP) && make.capitals() < make.letters() {
         Class::Camel
     } else {
         Class::Plain
@@ -175,7 +226,9 @@ pub(super) fn kind_of(word: &str, make: Make) -> Kind {
 fn masked_digits(word: &str, make: Make) -> Masked {
     if make.dots >= 2 {
         Masked::Address
-    } else if make.letters > 0 && (word.starts_with("0x") || (!make.not_hex && make.letters + make.digits >= 8)) {
+    } else if make.letters() > 0
+        && (word.starts_with("0x") || (!make.has(NOT_HEX) && make.letters() + make.digits() >= 8))
+    {
         Masked::Hex
     } else {
         Masked::Number
@@ -198,12 +251,12 @@ fn is_place(word: &str, make: Make) -> bool {
 
 /// `/a`, `./a`, `~/a`, `C:\a`, `a\b`, `a/b/c`, `a/b.c`.
 pub(super) fn is_path(word: &str, make: Make) -> bool {
-    if make.slashes + make.backslashes == 0 {
+    if make.slashes == 0 && !make.has(BACKSLASH) {
         return false;
     }
     let bytes = word.as_bytes();
-    if make.backslashes > 0 {
-        return bytes.len() > 2 && make.letters + make.digits > 0;
+    if make.has(BACKSLASH) {
+        return bytes.len() > 2 && make.letters() + make.digits() > 0;
     }
     let rooted = bytes[0] == b'/' && bytes.len() > 1 && bytes[1] != b'/';
     let relative = word.starts_with("./") || word.starts_with("../") || word.starts_with("~/");
@@ -211,7 +264,8 @@ pub(super) fn is_path(word: &str, make: Make) -> bool {
         word.rsplit('/')
             .next()
             .is_some_and(|last| last.contains('.') || last.is_empty())
-            && make.dots * make.letters > 0
+            && make.dots > 0
+            && make.letters() > 0
     };
-    rooted || relative || (make.slashes >= 2 && make.letters > 0) || file()
+    rooted || relative || (make.slashes >= 2 && make.letters() > 0) || file()
 }

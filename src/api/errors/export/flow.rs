@@ -96,7 +96,12 @@ impl<'r> Flow<'r> {
                 "The token is no longer good for this.",
             ));
         }
-        let read = query::stretch(&self.database, self.filter.clone(), (Some(after), self.now_ms), self.format.write());
+        let read = query::stretch(
+            &self.database,
+            self.filter.clone(),
+            (Some(after), self.now_ms),
+            self.format.write(),
+        );
         let read = tokio::select! {
             read = read => read,
             () = &mut self.stands.end => {

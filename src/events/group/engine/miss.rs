@@ -1,15 +1,15 @@
-//! What happens to a key that no group has (floor 2): it joins, or a new group counts its words.
+//! What is written down of a key that no group has (floor 2): it joined, or a new group counts its words.
 //!
-//! What must stay true: an existing wider template is joined and nothing is counted; words are counted at every place of a
-//! new message; whatever is united keeps the oldest id. Called by the engine alone, on about one event in twenty of a mixed
-//! stream.
+//! What must stay true: of a key that joins nothing else is written, and nothing is counted; words are counted at every
+//! place of a new message; whatever is united keeps the oldest id. Called by the engine alone, with what it judged.
 
 use rusqlite::Connection;
 
 use super::Engine;
+use super::judge::{Beginning, Miss};
 use crate::events::group::pieces::Piece;
 use crate::events::group::subject::{Read, Subject};
-use crate::events::group::tables::{self, How, Known, NewGroup, NewKey, Variant};
+use crate::events::group::tables::{self, How, NewGroup, NewKey, Variant};
 use crate::events::group::template::{Candidate, Key, Template};
 use crate::events::group::unions::{self, What};
 use crate::events::group::words::Class;
@@ -22,40 +22,25 @@ const PLAIN_MOST: usize = 5;
 pub const THRESHOLDS: (usize, usize) = (2, MOST_VARIANTS);
 
 impl Engine {
+    /// Writes it down; the event's group.
     #[cold]
-    pub(super) fn miss(&mut self, c: &Connection, key: Key, subject: &Subject<'_>) -> rusqlite::Result<i64> {
-        self.touch(c)?;
-        let read = subject.read(self.mode(subject.source));
-        let Read::Template { template, .. } = &read else {
-            return self.create(c, key, subject, &read);
+    pub(super) fn learn(&mut self, c: &Connection, miss: Miss<'_>, subject: &Subject<'_>) -> rusqlite::Result<i64> {
+        let beginning = match miss {
+            Miss::Joins(key, group) if self.memory.may_join(c, group)? => {
+                self.memory.touch(c)?;
+                return self.lead(c, key, group, How::Joined, None, subject);
+            }
+            Miss::Joins(_, group) => return Ok(group),
+            Miss::Begins(beginning) => *beginning,
         };
-        let mut candidates = template.candidates();
-        if let Some((_, group)) = self.wider(c, &mut candidates)? {
-            return self.lead(c, key, group, How::Joined, None, subject);
-        }
-        for pair in template.pairs(&candidates) {
-            if let Some(known) = self.lookup(c, pair.key)?
-                && !known.barred
-            {
-                return self.lead(c, key, known.group, How::Joined, None, subject);
-            }
-        }
+        self.memory.touch(c)?;
+        let Beginning { key, read, candidates } = beginning;
         let mut group = self.create(c, key, subject, &read)?;
-        group = self.absorb(c, key, template, group, subject)?;
-        self.count(c, template, &candidates, group, subject)
-    }
-
-    /// The first of the wider templates that is there; those that a hand has barred are taken out.
-    fn wider(&mut self, c: &Connection, candidates: &mut Vec<Candidate>) -> rusqlite::Result<Option<(Candidate, i64)>> {
-        let mut at = 0;
-        while let Some(candidate) = candidates.get(at) {
-            match self.lookup(c, candidate.key)? {
-                Some(known) if known.barred => drop(candidates.remove(at)),
-                Some(known) => return Ok(Some((candidate.clone(), known.group))),
-                None => at += 1,
-            }
+        if let Read::Template { template, .. } = &read {
+            group = self.absorb(c, key, template, group, subject)?;
+            group = self.count(c, template, &candidates, group, subject)?;
         }
-        Ok(None)
+        Ok(group)
     }
 
     fn create(&mut self, c: &Connection, key: Key, subject: &Subject<'_>, read: &Read<'_>) -> rusqlite::Result<i64> {
@@ -89,6 +74,7 @@ impl Engine {
         template: Option<(&str, Option<i64>)>,
         subject: &Subject<'_>,
     ) -> rusqlite::Result<i64> {
+        self.memory.add_key(key, group);
         tables::add_key(
             c,
             &NewKey {
@@ -100,7 +86,6 @@ impl Engine {
                 shape: template.and_then(|(_, shape)| shape),
             },
         )?;
-        self.keys.insert(key, Known { group, barred: false });
         Ok(group)
     }
 
@@ -116,7 +101,7 @@ impl Engine {
         if !template.pieces().iter().any(Piece::is_mask) {
             return Ok(group);
         }
-        let seen = self.variants(c, key)?.clone();
+        let seen = self.memory.variants(c, key)?.clone();
         if seen.is_empty() {
             return Ok(group);
         }
@@ -135,11 +120,11 @@ impl Engine {
         let threshold = self.threshold;
         for candidate in candidates {
             let new = Variant {
-                word: candidate.variant,
+                word: template.variant(&candidate.places),
                 group,
                 class: tables::class_number(candidate.class),
             };
-            let seen = self.variants(c, candidate.key)?;
+            let seen = self.memory.variants(c, candidate.key)?;
             if seen.len() >= MOST_VARIANTS || seen.iter().any(|one| one.word == new.word) {
                 continue;
             }
@@ -148,13 +133,14 @@ impl Engine {
                 .most
                 .is_some_and(|most| seen.len() >= threshold.unwrap_or_else(|| most.max(strictest(seen, most))));
             if !enough {
+                self.memory.add_hole(candidate.key);
                 tables::add_variant(c, candidate.key, new)?;
                 continue;
             }
             let seen = seen.clone();
             return self.widen(
                 c,
-                &template.masked(&candidate.places),
+                &template.masked(candidate.places.all()),
                 candidate.key,
                 group,
                 &seen,
@@ -184,14 +170,14 @@ impl Engine {
             subject,
         )?;
         group = self.gather(c, key, wider, group, subject)?;
-        let mut candidates = wider.candidates();
-        if let Some((candidate, joined)) = self.wider(c, &mut candidates)? {
+        let mut candidates = Vec::new();
+        if let Some((candidate, joined)) = self.wider(c, wider, &wider.rendered(), &mut candidates)? {
             let joined = [Variant {
                 word: 0,
                 group: joined,
                 class: 0,
             }];
-            let widest = wider.masked(&candidate.places);
+            let widest = wider.masked(candidate.places.all());
             return self.unite(c, What::Absorbed, candidate.key, &widest, group, &joined, subject);
         }
         self.count(c, wider, &candidates, group, subject)
@@ -233,7 +219,7 @@ impl Engine {
         subject: &Subject<'_>,
     ) -> rusqlite::Result<i64> {
         tables::forget_variants(c, key)?;
-        self.holes.remove(key);
+        self.memory.forget_hole(key);
         let groups: Vec<i64> = seen.iter().map(|one| one.group).collect();
         let record = unions::Record {
             what,
@@ -244,20 +230,11 @@ impl Engine {
         };
         let united = unions::unite(c, group, &groups, &record)?;
         for (from, into) in &united.moved {
-            self.merged.insert(*from, *into);
+            self.memory.swallowed(*from, *into);
         }
         let title = subject.title_of(template);
         tables::rename(c, united.root, &title, &template.shown())?;
         Ok(united.root)
-    }
-
-    fn variants(&mut self, c: &Connection, key: Key) -> rusqlite::Result<&mut Vec<Variant>> {
-        if self.holes.get(key).is_none() {
-            let found = tables::variants(c, key)?;
-            self.holes.insert(key, found);
-        }
-        // Inserted above when it wasn't there.
-        Ok(self.holes.get(key).expect("just inserted"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tests of the engine: groups are the same whatever happens between two events.
 
+mod whatever;
+
 use proptest::prelude::*;
 use rusqlite::Connection;
 
@@ -105,36 +107,15 @@ fn message() -> impl Strategy<Value = String> {
     (frame, word.clone(), word).prop_map(|(frame, one, two)| frame.replacen("{}", one, 1).replacen("{}", two, 1))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Between {
-    Nothing,
-    NewJob,
-    Restart,
-    RolledBackJob,
-    RolledBackSavepoint,
-    OtherEngine,
-}
-
-fn between() -> impl Strategy<Value = Between> {
-    prop::sample::select(vec![
-        Between::Nothing,
-        Between::Nothing,
-        Between::NewJob,
-        Between::Restart,
-        Between::RolledBackJob,
-        Between::RolledBackSavepoint,
-        Between::OtherEngine,
-    ])
-}
-
 /// Everything that the tables know, in order.
 fn state(c: &Connection) -> Vec<String> {
     let mut lines = Vec::new();
     for sql in [
-        "SELECT id, parent, title, template FROM groups ORDER BY id",
+        "SELECT id, parent, title, template, explanation, apart FROM groups ORDER BY id",
         "SELECT hex(hash), group_id, how, template FROM group_keys ORDER BY hash",
         "SELECT hex(hash), variant, group_id, class FROM group_holes ORDER BY hash, variant",
-        "SELECT id, what, group_id, variants FROM group_changes ORDER BY id",
+        "SELECT id, what, group_id, variants, undone FROM group_changes ORDER BY id",
+        "SELECT change_id, group_id, hex(hash), was, became FROM group_moves ORDER BY 1, 2, 3",
     ] {
         let mut statement = c.prepare(sql).unwrap();
         let columns = statement.column_count();
@@ -152,60 +133,6 @@ fn state(c: &Connection) -> Vec<String> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn restarts_batches_and_rollbacks_change_nothing(
-        stream in prop::collection::vec((message(), between(), message()), 1..60),
-    ) {
-        let plain = schema::connection();
-        let mut engine = Engine::default();
-        engine.begin(&plain).unwrap();
-        let expected: Vec<i64> = stream.iter().map(|(m, _, _)| of(&plain, &mut engine, m)).collect();
-
-        let c = schema::connection();
-        // So small a memory forgets all the time.
-        let mut engine = Engine::remembering(6, 6);
-        let mut other = Engine::default();
-        c.execute_batch("BEGIN").unwrap();
-        engine.begin(&c).unwrap();
-        let mut given = Vec::new();
-        for (message, between, stray) in &stream {
-            match between {
-                Between::Nothing => {}
-                Between::NewJob => {
-                    c.execute_batch("COMMIT; BEGIN").unwrap();
-                    engine.begin(&c).unwrap();
-                }
-                Between::Restart => {
-                    c.execute_batch("COMMIT; BEGIN").unwrap();
-                    engine = Engine::default();
-                    engine.begin(&c).unwrap();
-                }
-                Between::RolledBackJob => {
-                    c.execute_batch("COMMIT; BEGIN").unwrap();
-                    engine.begin(&c).unwrap();
-                    of(&c, &mut engine, stray);
-                    c.execute_batch("ROLLBACK; BEGIN").unwrap();
-                    engine.begin(&c).unwrap();
-                }
-                Between::RolledBackSavepoint => {
-                    c.execute_batch("SAVEPOINT job").unwrap();
-                    engine.begin(&c).unwrap();
-                    of(&c, &mut engine, stray);
-                    c.execute_batch("ROLLBACK TO job; RELEASE job").unwrap();
-                    engine.begin(&c).unwrap();
-                }
-                Between::OtherEngine => {
-                    std::mem::swap(&mut engine, &mut other);
-                    engine.begin(&c).unwrap();
-                }
-            }
-            given.push(of(&c, &mut engine, message));
-        }
-        c.execute_batch("COMMIT").unwrap();
-        prop_assert_eq!(given, expected);
-        prop_assert_eq!(state(&c), state(&plain));
-    }
 
     #[test]
     fn every_swallowed_group_has_a_root_and_every_count_is_kept(stream in prop::collection::vec(message(), 1..60)) {

@@ -1,0 +1,82 @@
+//! What becomes of a key that no group has (floor 2): whether a wider template is there that it joins.
+//!
+//! What must stay true: it only reads, and asks the tables for what memory let go alone; the first in the order of the words
+//! is joined; what a hand has barred never is. Called by the engine, on about one event in twenty of a mixed stream.
+
+use rusqlite::Connection;
+
+use super::Engine;
+use crate::events::group::subject::{Read, Subject};
+use crate::events::group::template::{Candidate, Key, Rendered, Template};
+
+/// What becomes of a key that no group has.
+pub(super) enum Miss<'e> {
+    /// It leads to this group from now on.
+    Joins(Key, i64),
+    /// It begins a group.
+    Begins(Box<Beginning<'e>>),
+}
+
+/// The event that a group begins with.
+pub(super) struct Beginning<'e> {
+    pub key: Key,
+    pub read: Read<'e>,
+    /// Its wider templates, of which none is there.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Engine {
+    /// Whether the key joins a group; only reads.
+    #[cold]
+    pub(super) fn judge<'e>(&mut self, c: &Connection, key: Key, subject: &Subject<'e>) -> rusqlite::Result<Miss<'e>> {
+        let read = subject.read(self.mode(subject.source));
+        let mut candidates = Vec::new();
+        if let Read::Template { template, .. } = &read
+            && let Some(group) = self.joined(c, template, &mut candidates)?
+        {
+            return Ok(Miss::Joins(key, group));
+        }
+        Ok(Miss::Begins(Box::new(Beginning { key, read, candidates })))
+    }
+
+    /// The group of the first of the wider templates that is there, with one more mask or two; those with one that aren't
+    /// there are handed out.
+    fn joined(
+        &mut self,
+        c: &Connection,
+        template: &Template<'_>,
+        candidates: &mut Vec<Candidate>,
+    ) -> rusqlite::Result<Option<i64>> {
+        let rendered = template.rendered();
+        if let Some((_, group)) = self.wider(c, template, &rendered, candidates)? {
+            return Ok(Some(group));
+        }
+        for pair in template.pairs(&rendered, candidates) {
+            if let Some(known) = self.memory.key(c, pair.key)?
+                && !known.barred
+            {
+                return Ok(Some(known.group));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of the wider templates that is there, and its group; those before it are handed out, without those that a
+    /// hand has barred.
+    pub(super) fn wider(
+        &mut self,
+        c: &Connection,
+        template: &Template<'_>,
+        rendered: &Rendered,
+        candidates: &mut Vec<Candidate>,
+    ) -> rusqlite::Result<Option<(Candidate, i64)>> {
+        for candidate in template.candidates(rendered) {
+            match self.memory.key(c, candidate.key)? {
+                Some(known) if known.barred => {}
+                Some(known) => return Ok(Some((candidate, known.group))),
+                None => candidates.push(candidate),
+            }
+        }
+        Ok(None)
+    }
+}
