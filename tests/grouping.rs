@@ -35,7 +35,7 @@ fn answers(output: &Output) -> Vec<(String, String)> {
 
 fn scored(messages: &[Message]) -> (Score, Vec<usize>) {
     let lines: String = messages.iter().map(|m| m.text.clone() + "\n").collect();
-    let groups: Vec<String> = answers(&group(&lines)).into_iter().map(|(id, _)| id).collect();
+    let groups: Vec<String> = answers(&group(lines)).into_iter().map(|(id, _)| id).collect();
     assert_eq!(groups.len(), messages.len());
     score(messages, &groups)
 }
@@ -91,7 +91,8 @@ fn programs_that_the_rules_were_not_made_for_too() {
 #[test]
 fn kinds_of_programs_that_the_rules_never_met_too() {
     let mean = each(BLIND, 13);
-    assert!(mean.accuracy >= 0.0 && mean.f1 >= 0.0, "{mean:?}");
+    // What they got at first sight; nothing was tuned to get more.
+    assert!(mean.accuracy >= 0.97 && mean.f1 >= 0.79, "{mean:?}");
 }
 
 /// What the rules of this version made of a stream when they came out: whatever makes them quicker changes none of it.
