@@ -19,7 +19,7 @@ use crate::events::{EventContext, NewEvent};
 use crate::http::{Code, Problem};
 
 /// What was written gets as long to be handed to the system before the connection is cut.
-const TO_THE_WIRE: Duration = Duration::from_millis(100);
+const TO_THE_WIRE: Duration = Duration::from_millis(500);
 
 /// An export that was begun.
 pub struct Flow<'r> {
