@@ -1,6 +1,7 @@
 //! Rows that leave, with every number that counts them (floor 2): the SQL of one removing job.
 //!
-//! What must stay true: what is deleted is what is counted, in one transaction; the text index follows by its trigger.
+//! What must stay true: what is deleted is what is counted, in one transaction, a sample of a storm as often as it occurred;
+//! the text index follows by its trigger.
 //! Called inside a write job.
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -32,7 +33,8 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
     let mut taken = Taken::default();
     let mut hours = Hours::default();
     let mut delete = c.prepare_cached(&format!(
-        "DELETE FROM events WHERE at = ?1 AND received <= ?2 RETURNING type, severity, group_id, coalesce(ts, at >> 20), {TEXT_BYTES}"
+        "DELETE FROM events WHERE at = ?1 AND received <= ?2 RETURNING type, severity, group_id, coalesce(ts, at >> 20), occurrences,
+         {TEXT_BYTES}"
     ))?;
     for place in places {
         if taken.done % LOOK_EVERY == LOOK_EVERY - 1 && clock::since(began) >= terms.share {
@@ -43,9 +45,9 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
             .query_row([*place, terms.received_until_ms], Counted::read)
             .optional()?
         {
-            hours.take(*place, row.kind, row.severity);
-            taken.removed.add(row.kind, row.severity, row.time_ms, row.bytes);
-            *taken.groups.entry(row.group).or_default() += 1;
+            hours.take(*place, row.kind, row.severity, row.occurrences);
+            taken.removed.add(&row);
+            *taken.groups.entry(row.group).or_default() += row.occurrences;
         }
     }
     hours.write(c)?;
@@ -62,18 +64,20 @@ pub(super) struct Counted {
     pub severity: Severity,
     pub group: i64,
     pub time_ms: i64,
+    pub occurrences: i64,
     pub bytes: u64,
 }
 
 impl Counted {
-    /// Reads type, severity, group, time and [`TEXT_BYTES`].
+    /// Reads type, severity, group, time, occurrences and [`TEXT_BYTES`].
     pub fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             kind: ErrorType::from_number(row.get(0)?),
             severity: Severity::from_number(row.get(1)?),
             group: row.get(2)?,
             time_ms: row.get(3)?,
-            bytes: (row.get::<_, i64>(4)? + BYTES_BESIDE_TEXT).unsigned_abs(),
+            occurrences: row.get(4)?,
+            bytes: (row.get::<_, i64>(5)? + BYTES_BESIDE_TEXT).unsigned_abs(),
         })
     }
 }
