@@ -39,7 +39,7 @@ pub use preview::{bound_of, preview, token};
 pub use purges::Purges;
 pub use receipts::{Asked, Counts, Kind, Receipt, Status};
 use rows::Counted;
-pub use rows::remove;
+pub use rows::{newest_received, remove};
 
 #[cfg(test)]
 mod recount;

@@ -58,6 +58,19 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
     Ok(taken)
 }
 
+/// When the event came in that is the newest by its time, milliseconds since the epoch: later than now where the clock has
+/// been set back.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn newest_received(c: &Connection) -> rusqlite::Result<i64> {
+    let newest = c
+        .prepare_cached("SELECT received FROM events ORDER BY at DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(newest.unwrap_or(i64::MIN))
+}
+
 /// What is counted of a row.
 pub(super) struct Counted {
     pub kind: ErrorType,
