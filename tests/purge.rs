@@ -454,6 +454,10 @@ fn a_purge_that_is_stopped_says_how_far_it_came() {
     report_many(&client, "load", 30_000);
     let begun = client.delete(&format!("{ERRORS}?source=load"));
     let id = begun.expect(202).json()["id"].clone();
+    eventually("some are removed", || {
+        let receipt = client.get(&format!("{PURGES}/{id}")).expect(200).json();
+        (receipt["events"].as_u64() > Some(0)).then_some(())
+    });
     let stopped = client
         .send("POST", &format!("{PURGES}/{id}/cancel"), None)
         .expect(200)

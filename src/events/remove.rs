@@ -38,7 +38,8 @@ pub use groups::remove_groups;
 pub use preview::{bound_of, preview, token};
 pub use purges::Purges;
 pub use receipts::{Asked, Counts, Kind, Receipt, Status};
-pub use rows::remove;
+use rows::Counted;
+pub use rows::{newest_received, remove};
 
 #[cfg(test)]
 mod recount;
@@ -65,7 +66,7 @@ impl Default for Terms {
     }
 }
 
-/// Events that left, or would, counted.
+/// Events that left, or would, counted as often as they occurred.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// How many.
@@ -79,13 +80,14 @@ pub struct Removed {
 }
 
 impl Removed {
-    /// One more.
-    pub(in crate::events) fn add(&mut self, kind: ErrorType, severity: Severity, time_ms: i64, bytes: u64) {
-        self.events += 1;
-        self.bytes += bytes;
-        self.kinds[usize::from(kind.number())][usize::from(severity.number())] += 1;
-        let (oldest, newest) = self.span_ms.unwrap_or((time_ms, time_ms));
-        self.span_ms = Some((oldest.min(time_ms), newest.max(time_ms)));
+    /// One more row.
+    fn add(&mut self, row: &Counted) {
+        let occurrences = row.occurrences.unsigned_abs();
+        self.events += occurrences;
+        self.bytes += row.bytes;
+        self.kinds[usize::from(row.kind.number())][usize::from(row.severity.number())] += occurrences;
+        let (oldest, newest) = self.span_ms.unwrap_or((row.time_ms, row.time_ms));
+        self.span_ms = Some((oldest.min(row.time_ms), newest.max(row.time_ms)));
     }
 
     /// Those of another part of the same removal.
@@ -109,7 +111,7 @@ pub struct Taken {
     pub done: usize,
     /// The events.
     pub removed: Removed,
-    /// The groups that their rows named, and how many of each.
+    /// The groups that their rows named, and how often those of each occurred.
     pub groups: BTreeMap<i64, i64>,
 }
 

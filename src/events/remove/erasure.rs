@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::rows::Wiping;
+use super::purges::user_of;
+use super::rows::{Wiping, newest_received};
+use super::{Asked, erased, receipts};
 use crate::db::{Checkpoint, Database, DbError, Effect, Operation};
 use crate::events::life;
 
@@ -26,14 +28,20 @@ const PAUSE: Duration = Duration::from_millis(5);
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 const LOG_TRIES: u32 = 40;
 
-/// The groups forget the user, and what the first of their events said where masks are now.
-pub(super) async fn leave_groups(database: &Database, user: &str) -> Result<(), DbError> {
+/// From now on nothing older of the user is taken in, and their receipt won't name them. Where the clock has been set back,
+/// what came before that goes too.
+pub(super) fn announce(c: &Connection, asked: &mut Asked) -> rusqlite::Result<()> {
+    let user = user_of(&asked.filter).unwrap_or_default();
+    let hash = erased::forget(c, user, asked.now_ms)?;
+    asked.shown = serde_json::json!({ "userHash": hash }).to_string();
+    asked.bound_ms = asked.bound_ms.max(newest_received(c)?);
+    Ok(())
+}
+
+/// The groups and the receipts forget the user, and what the first of their events said where masks are now.
+pub(super) async fn leave_groups(database: &Database, id: i64, user: &str) -> Result<(), DbError> {
     let wanted = user.to_owned();
-    let find = move |c: &Connection| {
-        c.prepare("SELECT group_id FROM group_users WHERE user = ?1")?
-            .query_map([&wanted], |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<i64>>>()
-    };
+    let find = move |c: &Connection| groups_of(c, id, &wanted);
     let groups = database.read(Operation::scan("events.erase_groups"), find).await?;
     for some in groups.chunks(GROUPS_AT_ONCE) {
         let (some, user) = (some.to_vec(), user.to_owned());
@@ -43,7 +51,20 @@ pub(super) async fn leave_groups(database: &Database, user: &str) -> Result<(), 
         };
         step(database, "events.erase_groups", job).await?;
     }
-    Ok(())
+    let user = user.to_owned();
+    let forget = move |c: &Connection| receipts::forget_user(c, &user).map(Effect::Commit);
+    step(database, "events.erase_groups", forget).await
+}
+
+/// The groups that name the user, and those that events of theirs left: a group names a thousand users at most.
+pub(super) fn groups_of(c: &Connection, id: i64, user: &str) -> rusqlite::Result<Vec<i64>> {
+    c.prepare(
+        "SELECT group_id FROM group_users WHERE user = ?2
+         UNION SELECT group_id FROM purge_groups WHERE purge_id = ?1
+         UNION SELECT g.id FROM purge_groups AS p JOIN groups AS g ON g.parent = p.group_id WHERE p.purge_id = ?1",
+    )?
+    .query_map((id, user), |row| row.get(0))?
+    .collect()
 }
 
 fn leave(c: &Connection, group: i64, user: &str) -> rusqlite::Result<()> {

@@ -30,7 +30,7 @@ pub async fn preview(database: &Database, filter: &Filter, bound_ms: i64) -> Res
         let read = move |c: &Connection| some(c, &filter, before, bound_ms);
         let (counted, next) = database.read(Operation::scan("events.purge_preview"), read).await?;
         for one in counted {
-            all.add(one.kind, one.severity, one.time_ms, one.bytes);
+            all.add(&one);
             groups.insert(one.group);
         }
         let Some(next) = next else { break };
@@ -51,7 +51,8 @@ pub async fn preview(database: &Database, filter: &Filter, bound_ms: i64) -> Res
 fn some(c: &Connection, filter: &Filter, before: i64, bound_ms: i64) -> rusqlite::Result<(Vec<Counted>, Option<i64>)> {
     let (places, next) = query::places(c, filter, (before, ROUND), bound_ms)?;
     let mut row = c.prepare_cached(&format!(
-        "SELECT type, severity, group_id, coalesce(ts, at >> 20), {TEXT_BYTES} FROM events WHERE at = ?1 AND received <= ?2"
+        "SELECT type, severity, group_id, coalesce(ts, at >> 20), occurrences, {TEXT_BYTES}
+         FROM events WHERE at = ?1 AND received <= ?2"
     ))?;
     let mut counted = Vec::with_capacity(places.len());
     for place in places {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::receipts::{self, Asked, Kind, Receipt, Status, Unfinished};
-use super::{Pace, Terms, erased, erasure, in_chunks, preview, remove};
+use super::{Pace, Terms, erasure, in_chunks, preview, remove};
 use crate::clock::epoch_ms;
 use crate::db::{Database, DbError, Effect, ErrorKind, Operation};
 use crate::events::index::words::Field;
@@ -64,9 +64,7 @@ impl Purges {
         let job = move |c: &Connection| {
             let mut asked = asked.clone();
             if asked.kind == Kind::Erasure {
-                let user = user_of(&asked.filter).unwrap_or_default();
-                let hash = erased::forget(c, user, asked.now_ms)?;
-                asked.shown = serde_json::json!({ "userHash": hash }).to_string();
+                erasure::announce(c, &mut asked)?;
             }
             receipts::begin(c, &asked).map(Effect::Commit)
         };
@@ -184,17 +182,12 @@ impl Purges {
     }
 
     /// What is left of it to do; something to tell besides.
-    async fn steps(&self, one: Unfinished) -> Result<Option<&'static str>, DbError> {
+    async fn steps(&self, mut one: Unfinished) -> Result<Option<&'static str>, DbError> {
         let id = one.id;
-        if let Some(filter) = &one.filter {
-            self.walk(&one, filter).await?;
-            if one.kind == Kind::Erasure {
-                erasure::leave_groups(&self.database, user_of(filter).unwrap_or_default()).await?;
+        if let Some(filter) = one.filter.take() {
+            while let Some(wider) = self.go_through(&one, &filter).await? {
+                (one.bound_ms, one.place) = (wider, i64::MAX);
             }
-            self.write("events.purge_walked", move |c| {
-                receipts::walked(c, id).map(Effect::Commit)
-            })
-            .await?;
         }
         let settle = move |c: &Connection| receipts::settle_groups(c, id, GROUPS_AT_ONCE).map(Effect::Commit);
         while !self.write("events.purge_groups", settle).await? {}
@@ -206,6 +199,17 @@ impl Purges {
         Ok(None)
     }
 
+    /// Removes what matches; a wider bound, where more is wanted by now.
+    async fn go_through(&self, one: &Unfinished, filter: &query::Filter) -> Result<Option<i64>, DbError> {
+        self.walk(one, filter).await?;
+        let (id, bound_ms) = (one.id, one.bound_ms);
+        if one.kind == Kind::Erasure {
+            erasure::leave_groups(&self.database, id, user_of(filter).unwrap_or_default()).await?;
+        }
+        let walked = move |c: &Connection| receipts::walked(c, id, bound_ms).map(Effect::Commit);
+        self.write("events.purge_walked", walked).await
+    }
+
     async fn walk(&self, one: &Unfinished, filter: &query::Filter) -> Result<(), DbError> {
         while filter.needs_index() && self.log.catch_up().await > 0 {
             tokio::time::sleep(PAUSE).await;
@@ -214,8 +218,8 @@ impl Purges {
             received_until_ms: one.bound_ms,
             ..Terms::default()
         };
-        let (id, mut pace, mut before) = (one.id, Pace::default(), one.place);
-        let beside: super::Beside = Arc::new(move |c, taken, last| receipts::advance(c, id, taken, last));
+        let (receipt, mut pace, mut before) = ((one.id, one.bound_ms), Pace::default(), one.place);
+        let beside: super::Beside = Arc::new(move |c, taken, last| receipts::advance(c, receipt, taken, last));
         loop {
             let filter = filter.clone();
             let read =
@@ -241,7 +245,7 @@ impl Purges {
 }
 
 /// The user of an erasure's filter.
-fn user_of(filter: &query::Filter) -> Option<&str> {
+pub(super) fn user_of(filter: &query::Filter) -> Option<&str> {
     filter
         .values
         .iter()
@@ -269,7 +273,7 @@ fn one_event(c: &Connection, id: Uuid, asked: &Asked) -> rusqlite::Result<Effect
     };
     let receipt = receipts::begin(c, asked)?;
     let taken = remove(c, &[place], Terms::default())?;
-    receipts::advance(c, receipt, &taken, place)?;
+    receipts::advance(c, (receipt, asked.bound_ms), &taken, place)?;
     receipts::settle_groups(c, receipt, GROUPS_AT_ONCE)?;
     receipts::end(c, receipt, Status::Done, asked.now_ms, None)?;
     receipts::one(c, receipt).map(Effect::Commit)

@@ -1,7 +1,8 @@
 //! Receipts of removals on purpose (floor 2): who removed what when, how far one that runs is, and how it ended.
 //!
 //! What must stay true: a receipt is written before the first event leaves, and moves in the transactions in which they do,
-//! so that its numbers are exact after a kill; one that has ended never changes, and holds nothing of an erased user.
+//! so that its numbers are exact after a kill; one that has ended never changes, but for the name of a user who is erased later:
+//! none holds anything of one.
 
 mod shown;
 
@@ -71,15 +72,22 @@ pub(super) struct Unfinished {
     pub place: i64,
 }
 
-/// Writes a new one down; the number of the same one where it runs already, or was begun with the same token.
+/// Writes a new one down; the number of the same one where it runs already, or was begun with the same token. An erasure
+/// that still looks for events goes through them anew up to now; one that doesn't is followed by another, and so is what
+/// was stopped.
 pub(super) fn begin(c: &Connection, asked: &Asked) -> rusqlite::Result<i64> {
     let known: Option<i64> = c
         .prepare_cached(
-            "SELECT id FROM purges WHERE token = ?1 OR (status = 0 AND kind = ?2 AND asked = ?3 AND ?1 IS NULL) LIMIT 1",
+            "SELECT id FROM purges WHERE token = ?1 OR (status = 0 AND kind = ?2 AND asked = ?3 AND ?1 IS NULL
+               AND error IS NOT 'cancelled' AND (kind <> 1 OR filter IS NOT NULL)) LIMIT 1",
         )?
         .query_row(params![asked.token, asked.kind as i64, asked.shown], |row| row.get(0))
         .optional()?;
     if let Some(known) = known {
+        if asked.kind == Kind::Erasure {
+            c.prepare_cached("UPDATE purges SET bound = ?2, place = ?3 WHERE id = ?1 AND bound < ?2")?
+                .execute([known, asked.bound_ms, i64::MAX])?;
+        }
         return Ok(known);
     }
     c.prepare_cached(
@@ -136,8 +144,8 @@ fn kind(number: i64) -> Kind {
     }
 }
 
-/// Adds a chunk, up to its last place; `false` when the removal was stopped.
-pub(super) fn advance(c: &Connection, id: i64, taken: &Taken, place: i64) -> rusqlite::Result<bool> {
+/// Adds a chunk, up to its last place of a walk with this bound; `false` when the removal was stopped.
+pub(super) fn advance(c: &Connection, (id, bound_ms): (i64, i64), taken: &Taken, place: i64) -> rusqlite::Result<bool> {
     let tally: Option<String> = c
         .prepare_cached("SELECT tally FROM purges WHERE id = ?1 AND filter IS NOT NULL")?
         .query_row([id], |row| row.get(0))
@@ -152,17 +160,52 @@ pub(super) fn advance(c: &Connection, id: i64, taken: &Taken, place: i64) -> rus
     for group in taken.groups.keys() {
         groups += note.execute([id, *group])?;
     }
-    c.prepare_cached("UPDATE purges SET place = ?2, tally = ?3, groups = groups + ?4 WHERE id = ?1")?
-        .execute(params![id, place, json(&all)?, i64::try_from(groups).unwrap_or(0)])?;
+    c.prepare_cached(
+        "UPDATE purges SET place = CASE bound WHEN ?5 THEN ?2 ELSE place END, tally = ?3,
+           groups = groups + ?4 WHERE id = ?1",
+    )?
+    .execute(params![
+        id,
+        place,
+        json(&all)?,
+        i64::try_from(groups).unwrap_or(0),
+        bound_ms
+    ])?;
     Ok(true)
 }
 
 /// Nothing more shall leave: all was gone through, or somebody stopped it. What was looked for is forgotten.
-pub(super) fn walked(c: &Connection, id: i64) -> rusqlite::Result<()> {
-    c.prepare_cached("UPDATE purges SET filter = NULL WHERE id = ?1 AND status = 0")?
-        .execute([id])
-        .map(drop)
+/// But where more is wanted since than was received by `bound_ms`, that bound: all is to be gone through anew.
+pub(super) fn walked(c: &Connection, id: i64, bound_ms: i64) -> rusqlite::Result<Option<i64>> {
+    let wider = c
+        .prepare_cached("SELECT bound FROM purges WHERE id = ?1 AND filter IS NOT NULL AND bound > ?2")?
+        .query_row([id, bound_ms], |row| row.get(0))
+        .optional()?;
+    if wider.is_none() {
+        c.prepare_cached("UPDATE purges SET filter = NULL WHERE id = ?1 AND status = 0")?
+            .execute([id])?;
+    }
+    Ok(wider)
 }
+
+/// No receipt of a removal that looked for this user's events names them any more.
+pub(super) fn forget_user(c: &Connection, user: &str) -> rusqlite::Result<()> {
+    c.execute(
+        "UPDATE purges SET asked = json_set(asked, '$.userId', 'erased')
+         WHERE CASE WHEN json_valid(asked) THEN json_extract(asked, '$.userId') = ?1 END",
+        [user],
+    )?;
+    c.execute(
+        "UPDATE purges SET asked = json_set(asked, '$.q', 'erased')
+         WHERE CASE WHEN json_valid(asked) THEN instr(json_extract(asked, '$.q'), 'userId:' || ?1)
+           + instr(json_extract(asked, '$.q'), 'userId:\"' || ?1) > 0 END",
+        [user],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
 
 /// Stops one that runs; whether there is one under this number. It ends soon after.
 pub(super) fn stop(c: &Connection, id: i64) -> rusqlite::Result<bool> {

@@ -35,14 +35,15 @@ pub fn recount(c: &Connection) {
         rows(c, "SELECT hour, type, severity, count FROM event_hours"),
         rows(
             c,
-            "SELECT ((at >> 20) - (((at >> 20) % 3600000) + 3600000) % 3600000) / 3600000, type, severity, count(*)
+            "SELECT ((at >> 20) - (((at >> 20) % 3600000) + 3600000) % 3600000) / 3600000, type, severity,
+             sum(occurrences)
              FROM events GROUP BY 1, 2, 3",
         ),
     );
     same(
         "event_totals",
         rows(c, "SELECT type, severity, count FROM event_totals WHERE count <> 0"),
-        rows(c, "SELECT type, severity, count(*) FROM events GROUP BY 1, 2"),
+        rows(c, "SELECT type, severity, sum(occurrences) FROM events GROUP BY 1, 2"),
     );
     same(
         "kept events of groups",
@@ -53,7 +54,7 @@ pub fn recount(c: &Connection) {
         ),
         rows(
             c,
-            "SELECT r.id, (SELECT count(*) FROM events WHERE group_id IN
+            "SELECT r.id, (SELECT coalesce(sum(occurrences), 0) FROM events WHERE group_id IN
                (SELECT id FROM groups m WHERE m.id = r.id OR m.parent = r.id)) FROM groups r WHERE r.parent IS NULL",
         ),
     );
@@ -109,7 +110,7 @@ fn seen(c: &Connection) {
     let mut counted: BTreeMap<(i64, i64), i64> = BTreeMap::new();
     for row in rows(
         c,
-        "SELECT group_id, ((at >> 20) - (((at >> 20) % 3600000) + 3600000) % 3600000) / 3600000, count(*)
+        "SELECT group_id, ((at >> 20) - (((at >> 20) % 3600000) + 3600000) % 3600000) / 3600000, sum(occurrences)
          FROM events GROUP BY 1, 2",
     ) {
         counted.insert((row[0], row[1]), row[2]);

@@ -1,7 +1,7 @@
 //! Rows that leave, with every number that counts them (floor 2): the SQL of one removing job.
 //!
-//! What must stay true: what is deleted is what is counted, in one transaction; the text index follows by its trigger, and
-//! whoever follows the log is told that something left (`event_sequence`).
+//! What must stay true: what is deleted is what is counted, in one transaction, a sample of a storm as often as it occurred;
+//! the text index follows by its trigger, and whoever follows the log is told that something left (`event_sequence`).
 //! Called inside a write job.
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -34,7 +34,7 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
     let mut hours = Hours::default();
     let mut delete = c.prepare_cached(&format!(
         "DELETE FROM events WHERE at = ?1 AND received <= ?2 RETURNING type, severity, group_id, coalesce(ts, at >> 20),
-         {TEXT_BYTES}, coalesce(stored, 0)"
+         occurrences, {TEXT_BYTES}, coalesce(stored, 0)"
     ))?;
     let mut newest = 0;
     for place in places {
@@ -44,14 +44,14 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
         taken.done += 1;
         if let Some(row) = delete
             .query_row([*place, terms.received_until_ms], |row| {
-                newest = newest.max(row.get(5)?);
+                newest = newest.max(row.get(6)?);
                 Counted::read(row)
             })
             .optional()?
         {
-            hours.take(*place, row.kind, row.severity);
-            taken.removed.add(row.kind, row.severity, row.time_ms, row.bytes);
-            *taken.groups.entry(row.group).or_default() += 1;
+            hours.take(*place, row.kind, row.severity, row.occurrences);
+            taken.removed.add(&row);
+            *taken.groups.entry(row.group).or_default() += row.occurrences;
         }
     }
     hours.write(c)?;
@@ -64,24 +64,39 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
     Ok(taken)
 }
 
+/// When the event came in that is the newest by its time, milliseconds since the epoch: later than now where the clock has
+/// been set back.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn newest_received(c: &Connection) -> rusqlite::Result<i64> {
+    let newest = c
+        .prepare_cached("SELECT received FROM events ORDER BY at DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(newest.unwrap_or(i64::MIN))
+}
+
 /// What is counted of a row.
 pub(super) struct Counted {
     pub kind: ErrorType,
     pub severity: Severity,
     pub group: i64,
     pub time_ms: i64,
+    pub occurrences: i64,
     pub bytes: u64,
 }
 
 impl Counted {
-    /// Reads type, severity, group, time and [`TEXT_BYTES`].
+    /// Reads type, severity, group, time, occurrences and [`TEXT_BYTES`].
     pub fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             kind: ErrorType::from_number(row.get(0)?),
             severity: Severity::from_number(row.get(1)?),
             group: row.get(2)?,
             time_ms: row.get(3)?,
-            bytes: (row.get::<_, i64>(4)? + BYTES_BESIDE_TEXT).unsigned_abs(),
+            occurrences: row.get(4)?,
+            bytes: (row.get::<_, i64>(5)? + BYTES_BESIDE_TEXT).unsigned_abs(),
         })
     }
 }

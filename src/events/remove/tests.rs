@@ -8,7 +8,8 @@ use super::*;
 use crate::clock::from_epoch_ms;
 use crate::events::group::{self, Engine, Selection};
 use crate::events::index::rows as index;
-use crate::events::store::{Prepared, insert};
+use crate::events::store::{Prepared, insert, insert_thinned};
+use crate::events::storm::Groups;
 use crate::events::{parse, schema};
 
 const NOW: i64 = 1_750_000_000_000;
@@ -17,6 +18,7 @@ const NOW: i64 = 1_750_000_000_000;
 struct Log {
     c: Connection,
     engine: Engine,
+    groups: Groups,
     chance: fastrand::Rng,
     number: u64,
 }
@@ -26,6 +28,7 @@ impl Log {
         Self {
             c: schema::connection(),
             engine: Engine::default(),
+            groups: Groups::new(u32::MAX, std::sync::Arc::default()),
             chance: fastrand::Rng::with_seed(seed),
             number: 0,
         }
@@ -59,7 +62,13 @@ impl Log {
                 Prepared::new(parse::event(&event.to_string(), from_epoch_ms(NOW)).expect("sound"))
             })
             .collect();
-        insert(&self.c, &batch, &mut self.engine).expect("stored");
+        insert_thinned(&self.c, &batch, &mut self.engine, &mut self.groups).expect("stored");
+    }
+
+    /// Groups are in a storm from so many events on.
+    fn thinned_from(mut self, limit: u32) -> Self {
+        self.groups = Groups::new(limit, std::sync::Arc::default());
+        self
     }
 
     fn index(&self, most: usize) {
@@ -111,7 +120,7 @@ impl Log {
 #[test]
 fn whatever_happens_every_number_is_that_of_a_recount() {
     for seed in 0..24 {
-        let mut log = Log::new(seed);
+        let mut log = Log::new(seed).thinned_from(if seed % 2 == 0 { 3 } else { u32::MAX });
         for _ in 0..40 {
             match log.chance.u8(..12) {
                 0..=3 => log.store(30),
@@ -162,6 +171,21 @@ fn what_was_seen_stays_and_what_is_kept_goes_down() {
     assert_eq!(log.count("SELECT sum(count) - sum(removed) FROM groups"), 1);
     let again = remove(&log.c, &places[1..], Terms::default()).expect("nothing to do");
     assert_eq!((again.done, again.removed), (places.len() - 1, Removed::default()));
+    recount(&log.c);
+}
+
+#[test]
+fn a_sample_of_a_storm_leaves_with_all_that_was_counted_on_it() {
+    let mut log = Log::new(8).thinned_from(3);
+    (0..20).for_each(|_| log.store(40));
+    let stored = log.count("SELECT sum(count) FROM groups");
+    let places = log.list("SELECT at FROM events ORDER BY at");
+    assert!((places.len() as i64) < stored, "some are counted on others");
+    recount(&log.c);
+    let taken = remove(&log.c, &places, Terms::default()).expect("removed");
+    assert_eq!(taken.removed.events as i64, stored);
+    assert_eq!(log.count("SELECT sum(count) FROM event_totals"), 0);
+    assert_eq!(log.count("SELECT sum(count - removed) FROM groups"), 0);
     recount(&log.c);
 }
 

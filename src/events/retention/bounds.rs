@@ -81,7 +81,7 @@ pub fn is_too_old(time_ms: i64, cutoff_ms: Option<i64>) -> bool {
 /// What there is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Measure {
-    /// Stored events.
+    /// Stored events, one a row: what a storm counts on its samples takes no room.
     pub events: u64,
     /// When the oldest of them happened, milliseconds since the epoch.
     pub oldest_ms: Option<i64>,

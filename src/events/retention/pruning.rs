@@ -143,7 +143,7 @@ impl Retention {
     async fn remove(&self, reason: Reason, places: &[i64], doing: &mut Doing) -> Result<u64, DbError> {
         let beside: Beside = Arc::new(move |c, taken, _| space::note_removed(c, reason, &taken.removed).map(|()| true));
         let terms = Terms {
-            received_until_ms: doing.now_ms,
+            received_until_ms: doing.received_until_ms,
             ..Terms::default()
         };
         let is_low = reason == Reason::Disk;

@@ -11,7 +11,7 @@ use super::{Retention, Run, State};
 use crate::clock;
 use crate::db::{DbError, Effect, Operation};
 use crate::events::occurrence::NewEvent;
-use crate::events::remove::{Pace, remove_groups};
+use crate::events::remove::{Pace, newest_received, remove_groups};
 
 /// Between two glances at whether something was stored.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -34,6 +34,8 @@ pub(super) const AIM: Duration = Duration::from_millis(25);
 pub(super) struct Doing {
     pub(super) run: Run,
     pub(super) now_ms: i64,
+    /// What came in later stays. Not before what came in already, though the clock may have been set back since.
+    pub(super) received_until_ms: i64,
     pub(super) pace: Pace,
     began: Instant,
 }
@@ -77,9 +79,11 @@ impl Retention {
 
     /// One look, and all that follows from it.
     async fn look(&self, with_groups: bool) -> Result<(), DbError> {
+        const NEWEST: Operation = Operation::point("retention.newest");
         let mut measure = self.measure().await?;
         self.keep_sample(&measure).await?;
-        let mut doing = self.begin();
+        let newest = self.database.read(NEWEST, newest_received).await?;
+        let mut doing = self.begin(newest);
         for _ in 0..MOST_ROUNDS {
             let Some(need) = self.bounds.need(&measure, doing.now_ms) else {
                 break;
@@ -100,7 +104,8 @@ impl Retention {
         Ok(())
     }
 
-    fn begin(&self) -> Doing {
+    fn begin(&self, newest_received_ms: i64) -> Doing {
+        let now_ms = self.now_ms();
         Doing {
             run: Run {
                 began: self.clock.wall(),
@@ -110,7 +115,8 @@ impl Retention {
                 given_back_bytes: 0,
                 longest_step: Duration::ZERO,
             },
-            now_ms: self.now_ms(),
+            now_ms,
+            received_until_ms: now_ms.max(newest_received_ms),
             pace: Pace::default(),
             began: clock::now(),
         }

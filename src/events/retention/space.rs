@@ -28,7 +28,8 @@ pub struct Left {
     pub bytes: u64,
 }
 
-/// Measures the file; the file system is looked at besides.
+/// Measures the file; the file system is looked at besides. The zeros of an erasure count as nothing: they are free pages
+/// that are being overwritten, and no event has to leave for them.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -42,12 +43,12 @@ pub fn measure(c: &Connection, path: &Path) -> rusqlite::Result<Measure> {
         bytes(number("PRAGMA page_count")?)?,
         bytes(number("PRAGMA freelist_count")?)?,
     );
+    let occurred = number("SELECT sum(count) FROM event_totals")?.unwrap_or(0);
+    let wiped = number("SELECT sum(length(zeros)) FROM wiped_pages")?.unwrap_or(0);
     Ok(Measure {
-        events: number("SELECT sum(count) FROM event_totals")?
-            .unwrap_or(0)
-            .unsigned_abs(),
+        events: (occurred - thinned_before(c, i64::MAX)?).unsigned_abs(),
         oldest_ms: number("SELECT min(at) FROM events")?.map(ms_of),
-        used_bytes: all.saturating_sub(free),
+        used_bytes: all.saturating_sub(free).saturating_sub(wiped.unsigned_abs()),
         free_bytes: free,
         gives_back: number("PRAGMA auto_vacuum")? == Some(INCREMENTAL),
         space: path
@@ -55,6 +56,16 @@ pub fn measure(c: &Connection, path: &Path) -> rusqlite::Result<Measure> {
             .filter(|folder| !folder.as_os_str().is_empty())
             .and_then(Space::of),
     })
+}
+
+/// How many occurrences before a place are counted on rows of others: so many fewer rows there are than events were
+/// counted. Reads the index of such rows, which are few.
+fn thinned_before(c: &Connection, end: i64) -> rusqlite::Result<i64> {
+    c.prepare_cached(
+        "SELECT coalesce(sum(occurrences - 1), 0) FROM events INDEXED BY events_thinned
+         WHERE occurrences > 1 AND at < ?1",
+    )?
+    .query_row([end], |row| row.get(0))
 }
 
 /// Counts what a job removed, beside it.
@@ -123,7 +134,7 @@ pub fn before(c: &Connection, end: i64, after: i64, most: usize) -> rusqlite::Re
         .collect()
 }
 
-/// How many events there are before a place: whole hours are known, the last one is counted.
+/// How many rows there are before a place: whole hours are known, the last one is counted.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -140,7 +151,7 @@ pub fn count_before(c: &Connection, end: i64) -> rusqlite::Result<u64> {
         [begins, end],
         |row| row.get(0),
     )?;
-    Ok((whole + rest).unsigned_abs())
+    Ok((whole - thinned_before(c, begins)? + rest).unsigned_abs())
 }
 
 /// Groups that are left, want nobody's attention and were last seen before a time, from the oldest on, after one of them.

@@ -26,10 +26,10 @@ impl Hours {
             .or_default() += i64::from(occurrences);
     }
 
-    /// The event of this place left.
-    pub fn take(&mut self, at: i64, kind: ErrorType, severity: Severity) {
+    /// The row of this place left, which stood for so many occurrences.
+    pub fn take(&mut self, at: i64, kind: ErrorType, severity: Severity, occurrences: i64) {
         let hour = ms_of(at).div_euclid(HOUR_MS);
-        *self.0.entry((hour, kind.number(), severity.number())).or_default() -= 1;
+        *self.0.entry((hour, kind.number(), severity.number())).or_default() -= occurrences;
     }
 
     /// Adds them to the counts.

@@ -126,7 +126,7 @@ impl Groups {
     /// One more was counted on a sample.
     pub fn counted(&mut self, group: i64, sample: &Sample) {
         let watch = self.watch(group);
-        if let Some(open) = watch.samples.iter_mut().find(|open| open.at == sample.at) {
+        if let Some(open) = watch.samples.iter_mut().find(|open| open.id == sample.id) {
             open.stands_for += 1;
         }
         if let Some((_, counted)) = &mut watch.storm {
@@ -136,7 +136,7 @@ impl Groups {
 
     /// A sample that isn't in events.db any more; what its next one is taken for.
     pub fn lost(&mut self, group: i64, sample: &Sample) -> u64 {
-        self.watch(group).samples.retain(|open| open.at != sample.at);
+        self.watch(group).samples.retain(|open| open.id != sample.id);
         sample.variant
     }
 

@@ -19,14 +19,22 @@ const KEPT_MS: i64 = 24 * 3_600_000;
 /// Most ids that one batch removes; more than one adds.
 const REMOVED_AT_ONCE: i64 = 512;
 
+/// A sample that is in events.db.
+struct Seen {
+    id: Uuid,
+    group: i64,
+    /// What this batch counted on it.
+    count: i64,
+}
+
 /// What a batch does with groups in a storm.
 pub struct Thinning<'c, 'g> {
     connection: &'c Connection,
     groups: &'g mut Groups,
     /// The number of the newest id that is kept; `None` where there is none.
     newest: Option<i64>,
-    /// Samples that are seen to be in events.db, with what was counted on them.
-    samples: BTreeMap<i64, i64>,
+    /// Samples that are seen to be in events.db, by their places.
+    samples: BTreeMap<i64, Seen>,
     storming: BTreeSet<i64>,
     received_ms: i64,
 }
@@ -84,22 +92,27 @@ impl<'c, 'g> Thinning<'c, 'g> {
     }
 
     fn is_there(&mut self, group: i64, sample: &Sample) -> rusqlite::Result<bool> {
-        if self.samples.contains_key(&sample.at) {
-            return Ok(true);
+        // A place may have another event now than the one that memory knows there.
+        if let Some(seen) = self.samples.get(&sample.at) {
+            return Ok((seen.id, seen.group) == (sample.id, group));
         }
         let found = self
             .connection
             .prepare_cached("SELECT 1 FROM events WHERE at = ?1 AND id = ?2 AND group_id = ?3")?
             .exists(params![sample.at, sample.id.as_bytes(), group])?;
         if found {
-            self.samples.insert(sample.at, 0);
+            self.see(sample.at, sample.id, group);
         }
         Ok(found)
     }
 
+    fn see(&mut self, at: i64, id: Uuid, group: i64) {
+        self.samples.insert(at, Seen { id, group, count: 0 });
+    }
+
     /// A row that others are to be counted on took this place.
     pub fn took(&mut self, group: i64, variant: u64, at: i64, event: &ErrorEvent) {
-        self.samples.insert(at, 0);
+        self.see(at, event.id, group);
         self.groups.took(group, variant, at, event.id);
     }
 
@@ -131,7 +144,9 @@ impl<'c, 'g> Thinning<'c, 'g> {
             return Ok(false);
         }
         self.newest = Some(number);
-        *self.samples.entry(sample.at).or_default() += 1;
+        if let Some(seen) = self.samples.get_mut(&sample.at) {
+            seen.count += 1;
+        }
         self.groups.counted(group, sample);
         Ok(true)
     }
@@ -144,8 +159,8 @@ impl<'c, 'g> Thinning<'c, 'g> {
         let mut add = self
             .connection
             .prepare_cached("UPDATE events SET occurrences = occurrences + ?2 WHERE at = ?1")?;
-        for (at, count) in self.samples.iter().filter(|(_, count)| **count > 0) {
-            add.execute([at, count])?;
+        for (at, seen) in self.samples.iter().filter(|(_, seen)| seen.count > 0) {
+            add.execute([*at, seen.count])?;
         }
         if let Some(newest) = self.newest {
             forget(self.connection, newest, self.received_ms)?;

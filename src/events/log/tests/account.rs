@@ -94,7 +94,10 @@ impl World {
 
     /// Somebody removes the folder; a new one is there at once or not.
     fn spool_folder_goes(&self) {
-        std::fs::remove_dir_all(self.folder.path()).unwrap();
+        // The spool may put a segment there at this very moment.
+        while self.folder.path().exists() {
+            let _ = std::fs::remove_dir_all(self.folder.path());
+        }
         std::fs::create_dir(self.folder.path()).unwrap();
     }
 

@@ -52,6 +52,26 @@ fn what_is_before_a_time_is_counted_exactly_without_reading_whole_hours() {
 }
 
 #[test]
+fn a_storm_counts_by_its_rows_and_pages_that_are_being_wiped_hold_nothing() {
+    let c = with_events(&[NOW - HOUR_MS, NOW - 5]);
+    c.execute_batch(
+        "UPDATE events SET occurrences = 5000;
+         UPDATE event_hours SET count = 5000 * count;
+         INSERT OR REPLACE INTO event_totals (type, severity, count) VALUES (0, 0, 10000)",
+    )
+    .expect("a storm");
+    let before = measure(&c, Path::new("")).expect("measured");
+    assert_eq!(before.events, 2);
+    for (cutoff, rows) in [(NOW, 2), (NOW - 5, 1), (NOW - HOUR_MS, 0)] {
+        assert_eq!(count_before(&c, first_place(cutoff)).expect("counted"), rows);
+    }
+    c.execute("INSERT INTO wiped_pages (zeros) VALUES (zeroblob(1000000))", [])
+        .expect("wiping");
+    let used = measure(&c, Path::new("")).expect("measured").used_bytes;
+    assert!(used < before.used_bytes + 50_000, "{used}");
+}
+
+#[test]
 fn what_left_is_added_up_by_reason_and_what_hands_removed_is_read_from_the_receipts() {
     let c = schema::connection();
     let removed = Removed {
