@@ -91,7 +91,8 @@ impl Reader {
         let mut message = Message::default();
         loop {
             let mut line = String::new();
-            if self.from.read_line(&mut line).ok()? == 0 {
+            // What a cut leaves of a message is none.
+            if self.from.read_line(&mut line).ok()? == 0 || !line.ends_with('\n') {
                 return None;
             }
             let line = line.trim_end_matches(['\r', '\n']);
@@ -280,7 +281,7 @@ fn a_slow_reader_is_let_go_and_a_quick_one_is_not_hurt() {
         Some(stats(&client)["tail"].clone()).filter(|tail| tail["droppedSlow"] == 1)
     });
     assert_eq!((&tail["readers"], &tail["limit"]), (&1.into(), &2.into()));
-    // Its seat is free, although its connection still stands.
+    // Its seat is free.
     let mut other = Reader::begun(&server, "", &[]);
     report(&client, "the end");
     assert_eq!(other.messages(1), ["the end"]);
@@ -290,7 +291,7 @@ fn a_slow_reader_is_let_go_and_a_quick_one_is_not_hurt() {
         "{}",
         got.len()
     );
-    // What was on the way to it is whole, and it goes on from there.
+    // What came of it is whole, and it goes on from there.
     let mut seen = 0;
     while slow.event().is_some() {
         seen += 1;
@@ -303,6 +304,24 @@ fn a_slow_reader_is_let_go_and_a_quick_one_is_not_hurt() {
     });
     let rest = again.messages(sent - seen + 1);
     assert_eq!(rest.last().expect("some"), "the end");
+}
+
+#[test]
+fn readers_that_take_nothing_and_stay_keep_nobody_out() {
+    let server = Server::start(&[("MAINSTAY_TAIL_PATIENCE", "1"), ("MAINSTAY_TAIL_READERS", "1")]);
+    let client = server.client();
+    let mut stalled = Vec::new();
+    for number in 1..=4 {
+        // The last one's connection is cut a moment after its seat is free.
+        stalled.push(eventually("a place", || {
+            Reader::try_ask(&server, "", &[]).filter(|reader| reader.status == 200)
+        }));
+        stalled[number - 1].named("state");
+        flood(&client);
+        eventually("it is let go", || {
+            (stats(&client)["tail"]["droppedSlow"] == number).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `GET /api/monitoring/errors/tail` (floor 6): the event log as it grows, by server-sent events that can be resumed.
 //!
 //! What must stay true: each message has an `id`, and sending it back as `Last-Event-ID` or `after` goes on behind it,
-//! without a skip or a repeat; the stream ends at shutdown, when its token is revoked or expires, and when nothing of it is
-//! taken for too long.
+//! without a skip or a repeat; the stream ends at shutdown, when its token is revoked or expires, and with its connection
+//! when nothing of it is taken for too long.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::access::Scope;
 use crate::events::EventLog;
 use crate::events::tail::{After, Gap, Position, State as LogState, Tail, Tails, Told, TooMany, What};
 use crate::http::guards::{MonitorRead, Needs, Standing};
-use crate::http::{ApiResult, Code, Door, Problem, Query};
+use crate::http::{ApiResult, Code, Connection, Door, Problem, Query};
 
 /// Between looks at the token of a reader that is told nothing.
 const LOOK_AT_TOKEN_EVERY: Duration = Duration::from_secs(2);
@@ -44,6 +44,7 @@ impl<'r> FromRequest<'r> for LastEventId<'r> {
 fn tail<'r>(
     _may: Needs<MonitorRead>,
     standing: Standing,
+    connection: Connection,
     door: &'r State<Door>,
     query: Query,
     last: LastEventId<'r>,
@@ -53,7 +54,9 @@ fn tail<'r>(
 ) -> ApiResult<EventStream![Event + 'r]> {
     params::only_filters_and(&query, &["after"])?;
     let filter = params::filter(&query, log.now())?;
-    let tail = tails.open(filter, after(&last, &query)?).map_err(full)?;
+    // Its messages may be stuck in the connection: that it ends is all that such a client can be told.
+    let cut = || drop(rocket::tokio::spawn(async move { connection.cut().await }));
+    let tail = tails.open(filter, after(&last, &query)?, cut).map_err(full)?;
     Ok(messages(tail, standing, door, end))
 }
 

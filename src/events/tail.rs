@@ -109,8 +109,7 @@ struct Shared {
     patience: Duration,
     limit: usize,
     seats: Arc<Semaphore>,
-    /// Connections: a reader that was let go leaves its seat at once, but its connection stays until its client takes what
-    /// is on the way or goes.
+    /// Connections: a reader that was let go leaves its seat at once, its connection ends a little later.
     lines: Arc<Semaphore>,
     dropped_slow: AtomicU64,
     refused: AtomicU64,
@@ -163,11 +162,17 @@ impl Tails {
     }
 
     /// Begins to read. Needs a runtime. Where it begins with what is stored from now on and the database can't be read,
-    /// that is from when it can.
+    /// that is from when it can. `let_go` is called, on the runtime, when nothing was taken for too long: whoever hands the
+    /// messages on may be stuck with one of them.
     ///
     /// # Errors
     /// [`TooMany`] readers are there.
-    pub fn open(&self, filter: Filter, after: After) -> Result<Tail, TooMany> {
+    pub fn open(
+        &self,
+        filter: Filter,
+        after: After,
+        let_go: impl FnOnce() + Send + Sync + 'static,
+    ) -> Result<Tail, TooMany> {
         let shared = &self.0;
         let places = Arc::clone(&shared.seats)
             .try_acquire_owned()
@@ -185,6 +190,7 @@ impl Tails {
             stored: shared.log.pipeline.stored.subscribe(),
             heard_removed: 0,
             heard: None,
+            let_go: Some(Box::new(let_go)),
             _seat: seat,
         };
         tokio::spawn(reader.run());

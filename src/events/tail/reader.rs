@@ -34,6 +34,8 @@ pub(super) struct Reader {
     pub heard_removed: i64,
     /// The state that it knows.
     pub heard: Option<State>,
+    /// Called when the other side is too slow.
+    pub let_go: Option<Box<dyn FnOnce() + Send + Sync>>,
     /// Its seat, given back at its end.
     pub _seat: OwnedSemaphorePermit,
 }
@@ -124,11 +126,14 @@ impl Reader {
     }
 
     /// Whether the other side took it in time.
-    async fn hand_over(&self, telling: Vec<Told>) -> bool {
+    async fn hand_over(&mut self, telling: Vec<Told>) -> bool {
         match tokio::time::timeout(self.shared.patience, self.to.send(telling)).await {
             Ok(taken) => taken.is_ok(),
             Err(_) => {
                 self.shared.count_slow();
+                if let Some(let_go) = self.let_go.take() {
+                    let_go();
+                }
                 false
             }
         }
