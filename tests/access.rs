@@ -5,21 +5,6 @@ mod common;
 use common::{Answer, Client, Server, eventually, mainstay, raw};
 use serde_json::{Value, json};
 
-/// `mainstay token …` beside the running server; gives what it wrote to standard output.
-fn token(server: &Server, arguments: &[&str]) -> String {
-    let run = mainstay(server.folder())
-        .arg("token")
-        .args(arguments)
-        .output()
-        .expect("it runs");
-    assert!(
-        run.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    String::from_utf8(run.stdout).expect("text").trim().to_owned()
-}
-
 fn bearing(server: &Server, token: &str) -> Client {
     server.client().with("Authorization", &format!("Bearer {token}"))
 }
@@ -27,10 +12,7 @@ fn bearing(server: &Server, token: &str) -> Client {
 /// A server with an admin's token in force.
 fn closed() -> (Server, Client) {
     let server = Server::start(&[]);
-    let admin = bearing(
-        &server,
-        &token(&server, &["create", "--scope", "admin", "--name", "me"]),
-    );
+    let admin = bearing(&server, &server.token(&["create", "--scope", "admin", "--name", "me"]));
     eventually("the token is noticed", || {
         (server.client().get("/api/session").json()["open"] == false).then_some(())
     });
@@ -136,13 +118,13 @@ fn a_token_is_noticed_while_the_server_runs_and_so_is_its_end() {
     anybody.get("/readyz").expect(200);
     anybody.get("/").expect(200);
 
-    let listed: Value = serde_json::from_str(&token(&server, &["list", "--json"])).expect("JSON");
+    let listed: Value = serde_json::from_str(&server.token(&["list", "--json"])).expect("JSON");
     assert!(!listed.to_string().contains("hash"), "{listed}");
     let id = listed["tokens"][0]["id"].as_str().expect("an id").to_owned();
-    token(&server, &["create", "--scope", "ingest"]);
+    server.token(&["create", "--scope", "ingest"]);
     let reader = admin.clone();
     let stream = std::thread::spawn(move || reader.try_send("GET", "/api/monitoring/stream", None));
-    token(&server, &["revoke", &id]);
+    server.token(&["revoke", &id]);
     eventually("the end is noticed", || {
         (admin.get("/api/data").status == 401).then_some(())
     });
@@ -156,7 +138,7 @@ fn a_scope_allows_what_it_says_and_a_refusal_names_the_one_needed() {
     let (server, admin) = closed();
     admin.put("/api/data/notes", &json!({})).expect(201);
     admin.put("/api/data/other", &json!({})).expect(201);
-    let make = |arguments: &[&str]| bearing(&server, &token(&server, &[&["create", "--scope"], arguments].concat()));
+    let make = |arguments: &[&str]| bearing(&server, &server.token(&[&["create", "--scope"], arguments].concat()));
     let narrow = make(&["data:write", "--collection", "notes"]);
     let (ingest, reader) = (make(&["ingest"]), make(&["monitor:read"]));
     // This asks without counting as a failed try.
@@ -204,7 +186,7 @@ fn the_pools_statements_and_indexes_are_for_those_who_may_monitor() {
         "databases/app/reindex",
     ];
     let (server, admin) = closed();
-    let make = |scope: &str| bearing(&server, &token(&server, &["create", "--scope", scope]));
+    let make = |scope: &str| bearing(&server, &server.token(&["create", "--scope", scope]));
     let (data, reader, writer) = (make("data:write"), make("monitor:read"), make("monitor:write"));
     eventually("the last token is noticed", || {
         (writer.get("/api/session").json()["authorized"] == true).then_some(())
@@ -240,7 +222,7 @@ fn an_expired_token_is_refused_and_leaves_the_door_closed() {
     let server = Server::start(&[]);
     let soon = bearing(
         &server,
-        &token(&server, &["create", "--scope", "admin", "--expires", "2s"]),
+        &server.token(&["create", "--scope", "admin", "--expires", "2s"]),
     );
     eventually("the token works", || {
         (server.client().get("/api/data").status == 401).then_some(())
@@ -259,7 +241,7 @@ fn an_expired_token_is_refused_and_leaves_the_door_closed() {
 #[test]
 fn the_dashboards_session_is_a_strict_cookie_that_other_sites_cannot_use() {
     let (server, _) = closed();
-    let secret = token(&server, &["create", "--scope", "admin"]);
+    let secret = server.token(&["create", "--scope", "admin"]);
     let session = json!({ "token": secret });
     let foreign = server.client().with("Origin", "http://example.org");
     assert_refused(&foreign.post("/api/session", &session), 403, "forbidden");
@@ -356,7 +338,7 @@ fn listening_elsewhere_needs_a_token_first() {
     );
 
     let mut server = Server::start(&[]);
-    let admin = token(&server, &["create", "--scope", "admin"]);
+    let admin = server.token(&["create", "--scope", "admin"]);
     assert!(server.stop().success());
     server.set("ROCKET_ADDRESS", "0.0.0.0");
     server.restart();

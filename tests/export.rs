@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::source::with_source;
 use common::transfer::{EXPORT, assert_all_once, exported, file, import, imported, lines, told};
 use common::work::{OtherProcess, all_events, await_empty_spool, be_the_other_process, member};
-use common::{Client, SHORT, Server, eventually, mainstay};
+use common::{Client, SHORT, Server, eventually};
 use serde_json::{Value, json};
 
 const ERRORS: &str = "/api/monitoring/errors";
@@ -87,13 +87,7 @@ fn it_gives_what_the_list_gives_and_refuses_what_it_does_not_know() {
 #[test]
 fn it_takes_the_scope_that_reads_events() {
     let server = Server::start(&[]);
-    let token = |scope: &str| {
-        let made = mainstay(server.folder())
-            .args(["token", "create", "--scope", scope])
-            .output()
-            .expect("runs");
-        String::from_utf8(made.stdout).expect("text").trim().to_owned()
-    };
+    let token = |scope: &str| server.token(&["create", "--scope", scope]);
     let (reads, reports) = (token("monitor:read"), token("ingest"));
     let with = |token: &str| server.client().with("Authorization", &format!("Bearer {token}"));
     eventually("the tokens are known", || {
@@ -596,22 +590,17 @@ fn the_end_of_the_service_ends_it() {
 #[test]
 fn a_token_that_is_revoked_ends_it() {
     let (server, _) = with_much();
-    let run = |arguments: &[&str]| {
-        let ran = mainstay(server.folder()).args(arguments).output().expect("runs");
-        assert!(ran.status.success(), "{ran:?}");
-        String::from_utf8(ran.stdout).expect("text").trim().to_owned()
-    };
-    let token = run(&["token", "create", "--scope", "admin"]);
+    let token = server.token(&["create", "--scope", "admin"]);
     let header = format!("Authorization: Bearer {token}");
     let with = server.client().with("Authorization", &format!("Bearer {token}"));
     let open = server.client();
     eventually("the token is known", || (open.get(ERRORS).status == 401).then_some(()));
     let (child, output) = curl(&server, "ndjson", &["-H", &header]);
-    let list = run(&["token", "list"]);
+    let list = server.token(&["list"]);
     let id = list.lines().nth(1).and_then(|row| row.split_whitespace().next());
     // The last one, or local use would be open again.
-    run(&["token", "create", "--scope", "ingest"]);
-    run(&["token", "revoke", id.expect("an id")]);
+    server.token(&["create", "--scope", "ingest"]);
+    server.token(&["revoke", id.expect("an id")]);
     eventually("it is revoked", || (with.get(ERRORS).status == 401).then_some(()));
     assert_eq!(ended_early(child, output)["code"], "unauthorized");
 }

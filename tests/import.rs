@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use common::transfer::{assert_all_once, exported, file, import, imported, line, told};
 use common::work::{OtherProcess, await_empty_spool, be_the_other_process, stats};
-use common::{SHORT, Server, eventually, mainstay};
+use common::{SHORT, Server, eventually};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -169,13 +169,7 @@ fn what_cannot_be_begun_is_said() {
 #[test]
 fn a_server_with_tokens_wants_one_that_may() {
     let server = Server::start(&[]);
-    let token = |scope: &str| {
-        let made = mainstay(server.folder())
-            .args(["token", "create", "--scope", scope])
-            .output()
-            .expect("runs");
-        String::from_utf8(made.stdout).expect("text").trim().to_owned()
-    };
+    let token = |scope: &str| server.token(&["create", "--scope", scope]);
     let (writes, reports) = (token("monitor:write"), token("ingest"));
     eventually("the tokens are known", || {
         (server.client().get("/api/monitoring/errors").status == 401).then_some(())

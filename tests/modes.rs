@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Client, Server, mainstay};
+use common::{Client, Server};
 use serde_json::{Value, json};
 
 const GROUPING: &str = "/api/monitoring/grouping";
@@ -138,11 +138,7 @@ fn what_is_wrong_is_refused_with_what_is_allowed() {
 #[test]
 fn choosing_wants_the_right_to_write() {
     let server = Server::start(&[]);
-    let made = mainstay(server.folder())
-        .args(["token", "create", "--scope", "monitor:read"])
-        .output()
-        .expect("runs");
-    let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
+    let token = server.token(&["create", "--scope", "monitor:read"]);
     let client = server.client().with("Authorization", &format!("Bearer {token}"));
     common::eventually("the token is known", || {
         (server.client().get(GROUPING).status == 401 && client.get(GROUPING).status == 200).then_some(())

@@ -483,13 +483,7 @@ fn what_left_before_it_was_read_is_told_first() {
 #[test]
 fn it_ends_with_its_token_and_with_the_server() {
     let mut server = Server::start(&[]);
-    let token = |name: &str| {
-        let made = mainstay(server.folder())
-            .args(["token", "create", "--scope", "monitor:read", "--name", name])
-            .output()
-            .expect("runs");
-        String::from_utf8(made.stdout).expect("text").trim().to_owned()
-    };
+    let token = |name: &str| server.token(&["create", "--scope", "monitor:read", "--name", name]);
     let (one, other) = (token("one"), token("other"));
     let bearer = |token: &str| format!("Bearer {token}");
     eventually("the server knows the tokens", || {

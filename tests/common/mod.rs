@@ -274,6 +274,22 @@ impl Server {
         self.child.as_ref().expect("it runs").id()
     }
 
+    /// What `mainstay token` with these arguments says in its folder.
+    #[track_caller]
+    pub fn token(&self, arguments: &[&str]) -> String {
+        let run = mainstay(self.folder())
+            .arg("token")
+            .args(arguments)
+            .output()
+            .expect("it runs");
+        assert!(
+            run.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&run.stderr)
+        );
+        String::from_utf8(run.stdout).expect("text").trim().to_owned()
+    }
+
     /// SIGKILL: no goodbye.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

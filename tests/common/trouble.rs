@@ -54,8 +54,18 @@ fn spooled(server: &Server) -> u64 {
     stats["spool"]["events"].as_u64().expect("a number")
 }
 
-/// Every file that the server writes is bounded in size; past it each write fails as on a full disk.
-pub struct FileLimit(Option<Pid>);
+/// Bounds the size of every file that a server writes; past it each write fails as on a full disk.
+pub fn limit_files(server_pid: u32, bytes: Option<u64>) {
+    let pid = Pid::from_raw(i32::try_from(server_pid).expect("a pid"));
+    let limit = Rlimit {
+        current: bytes,
+        maximum: None,
+    };
+    rustix::process::prlimit(pid, Resource::Fsize, limit).expect("set");
+}
+
+/// Files are bounded for this server.
+pub struct FileLimit(u32);
 
 impl FileLimit {
     /// The database and its log are past the limit, the spool isn't.
@@ -65,8 +75,8 @@ impl FileLimit {
             let large = json!({ "message": "large", "details": "x".repeat(200 << 10) });
             client.post("/api/monitoring/errors", &large).expect(201);
         }
-        let limit = Self(Pid::from_raw(i32::try_from(server.pid()).expect("a pid")));
-        limit.set(Some(256 << 10));
+        let limit = Self(server.pid());
+        limit_files(limit.0, Some(256 << 10));
         eventually("events go to the spool", || {
             let answer = client
                 .post("/api/monitoring/errors", &json!({ "message": "small" }))
@@ -75,20 +85,22 @@ impl FileLimit {
         });
         limit
     }
-
-    fn set(&self, bytes: Option<u64>) {
-        let limit = Rlimit {
-            current: bytes,
-            maximum: None,
-        };
-        rustix::process::prlimit(self.0, Resource::Fsize, limit).expect("set");
-    }
 }
 
 impl Drop for FileLimit {
     fn drop(&mut self) {
-        self.set(None);
+        limit_files(self.0, None);
     }
+}
+
+/// Where the root page of a table begins in its file.
+pub fn root_page_of(server: &Server, file: &str, table: &str) -> u64 {
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let page: i64 = server
+        .other_party(file)
+        .query_row(sql, [table], |row| row.get(0))
+        .expect("a page");
+    u64::try_from(page - 1).expect("a page") * PAGE_BYTES as u64
 }
 
 /// A page of the table of events is overwritten.
@@ -100,16 +112,11 @@ pub struct Damage {
 
 impl Damage {
     fn of(server: &Server) -> Self {
-        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'events'";
-        let page: i64 = server
-            .other_party("events.db")
-            .query_row(sql, [], |row| row.get(0))
-            .expect("a page");
         let path = server.data_dir().join("events.db");
         let mut damage = Self {
             file: File::options().read(true).write(true).open(path).expect("opens"),
             right: Vec::new(),
-            offset: u64::try_from(page - 1).expect("a page") * PAGE_BYTES as u64,
+            offset: root_page_of(server, "events.db", "events"),
         };
         // A probe's write may have the page in the log again, so it is tried until the damage is met.
         eventually("the damage is met", || {

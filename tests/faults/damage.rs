@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::common::trouble::root_page_of;
 use crate::common::work::{
     OtherProcess, all_documents, all_events, assert_once, await_breaker, await_empty_spool, member, stats,
 };
@@ -34,22 +35,15 @@ fn only_evidence(data_dir: &Path) -> PathBuf {
     all.remove(0)
 }
 
-/// Where the root page of the documents begins.
-fn page_of_documents(server: &Server) -> u64 {
-    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'documents'";
-    let page: i64 = server
-        .other_party("app.db")
-        .query_row(sql, [], |row| row.get(0))
-        .expect("a page");
-    u64::try_from(page - 1).expect("a page") * 4096
-}
-
 #[test]
 fn fault_13_a_corrupt_page_is_isolated_with_its_evidence_while_events_go_on_and_back_when_it_is_right() {
     let (server, client) = started();
     let documents = created(&client, numbered("before", 50));
     until_well(&client);
-    let (path, offset) = (server.data_dir().join("app.db"), page_of_documents(&server));
+    let (path, offset) = (
+        server.data_dir().join("app.db"),
+        root_page_of(&server, "app.db", "documents"),
+    );
     // A probe's write may come in between and have the page in the log again.
     let (refused, right) = eventually("the damage is met", || {
         empty_log(&server, "app.db");

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit};
 use serde_json::json;
 
+use crate::common::trouble::limit_files;
 use crate::common::work::{OtherProcess, all_documents, all_events, assert_once, await_breaker, member, stats};
 use crate::common::{Client, SHORT, Server, eventually};
 use crate::mounts::{cannot, name_of, passed_in_namespace};
@@ -77,16 +77,6 @@ impl Drop for Disk {
         // The server of the test has ended by now; a detached one goes with its last file.
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
-}
-
-/// Bounds the size of every file that the server writes; past it each write fails as on a full disk.
-fn limit_files(server: &Server, bytes: Option<u64>) {
-    let pid = Pid::from_raw(i32::try_from(server.pid()).expect("a pid"));
-    let limit = Rlimit {
-        current: bytes,
-        maximum: None,
-    };
-    rustix::process::prlimit(pid, Resource::Fsize, limit).expect("set");
 }
 
 /// Small writes would pass; the breaker must not believe them.
@@ -155,7 +145,7 @@ fn fault_07_a_file_size_limit_is_a_full_disk() {
     let document = one_document(&client);
 
     // The databases are past this limit, the spool isn't.
-    limit_files(&server, Some(64 << 10));
+    limit_files(server.pid(), Some(64 << 10));
     // A log that was just begun anew has a little room below the limit.
     let first = eventually("writes are refused", || {
         let marker = format!("below the limit {}", documents.len());
@@ -178,7 +168,7 @@ fn fault_07_a_file_size_limit_is_a_full_disk() {
     });
 
     // Nothing can be written any more, the log's lines included.
-    limit_files(&server, Some(1));
+    limit_files(server.pid(), Some(1));
     for number in 0..20 {
         assert_refused(create(&client, "never"), &NOTHING);
         assert_refused(report(&client, &format!("never {number}")), &["events_not_accepted"]);
@@ -195,7 +185,7 @@ fn fault_07_a_file_size_limit_is_a_full_disk() {
         "{account}"
     );
 
-    limit_files(&server, None);
+    limit_files(server.pid(), None);
     eventually("the spool is replayed", || {
         (stats(&client)["ledger"]["spooled"] == 0).then_some(())
     });
