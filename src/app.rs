@@ -96,9 +96,7 @@ struct Parts {
 
 /// Serves until told to end.
 pub fn serve(loaded: Loaded) -> ExitCode {
-    // What we make is for its owner alone: databases, logs, spool.
-    #[cfg(unix)]
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    instance::keep_files_private();
     let data_dir = loaded.settings.storage.data_dir.clone();
     let instance = match instance::Instance::claim(&data_dir) {
         Ok(instance) => instance,

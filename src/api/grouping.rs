@@ -10,13 +10,12 @@ use serde_json::{Map, Value, json};
 use crate::clock::{epoch_ms, from_epoch_ms, rfc3339_ms};
 use crate::events::EventLog;
 use crate::events::group::{self, Choice, Mode, Otherwise};
+use crate::events::parse::MAX_SOURCE_BYTES;
 use crate::http::body::{Media, expect_media_type, parse_json, read_body};
 use crate::http::guards::{Actor, EventsRead, EventsWrite, MonitorRead, MonitorWrite, Needs, NoParameters};
 use crate::http::{ApiResult, Code, FieldError, Problem, Query};
 
 const MOST_BODY_BYTES: u64 = 16 << 10;
-/// As long as an event's source may be.
-const LONGEST_SOURCE: usize = 128;
 const MEMBERS: [&str; 2] = ["source", "mode"];
 /// Events that a preview groups anew.
 const DEFAULT_EVENTS: u64 = 2000;
@@ -126,11 +125,12 @@ fn parse(body: &Value) -> ApiResult<(String, Mode)> {
 fn source(members: &Map<String, Value>, refusals: &mut Vec<FieldError>) -> Option<String> {
     let source = match members.get("source") {
         Some(Value::Null) => Some(String::new()),
-        Some(Value::String(text)) if (1..=LONGEST_SOURCE).contains(&text.len()) => Some(text.clone()),
+        Some(Value::String(text)) if (1..=MAX_SOURCE_BYTES).contains(&text.len()) => Some(text.clone()),
         _ => None,
     };
     if source.is_none() {
-        let detail = format!("must be a string of 1 to {LONGEST_SOURCE} bytes, or null for events that name no source");
+        let detail =
+            format!("must be a string of 1 to {MAX_SOURCE_BYTES} bytes, or null for events that name no source");
         refusals.push(FieldError::new("/source", detail));
     }
     source

@@ -88,6 +88,12 @@ impl Instance {
     }
 }
 
+/// What this process makes from now on is for its owner alone: databases, logs, spool.
+pub(super) fn keep_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
 /// The pid, and where it listens. Both are for others; a full disk must not keep the service from starting.
 fn note(mut lock: &File, url: &str) {
     let text = format!("{}\n{url}\n", std::process::id());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rocket::tokio::runtime::Runtime;
 
-use super::instance::{Instance, InstanceError};
+use super::instance::{Instance, InstanceError, keep_files_private};
 use super::{StartError, databases};
 use crate::clock::SystemClock;
 use crate::config::Settings;
@@ -34,9 +34,7 @@ impl OfflineLog {
     /// # Errors
     /// Another instance has the folder, or the file can't be used.
     pub fn open(settings: &Settings) -> Result<Self, StartError> {
-        // What we make is for its owner alone.
-        #[cfg(unix)]
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        keep_files_private();
         let folder = &settings.storage.data_dir;
         let instance = Instance::claim(folder)?;
         let runtime = Runtime::new().map_err(|source| no_runtime(folder, source))?;

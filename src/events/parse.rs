@@ -24,6 +24,8 @@ pub use shape::{Items, MAX_ITEMS, Unreadable, array_items, ndjson_items, single_
 
 /// Most bytes of one event's JSON.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
+/// Most bytes of a source's name.
+pub const MAX_SOURCE_BYTES: usize = 128;
 /// Most bytes of a message.
 pub const MAX_MESSAGE_BYTES: usize = 8 << 10;
 /// How far ahead of our clock a timestamp may be, in hours.
@@ -140,7 +142,7 @@ fn take(draft: &mut Draft, name: &str, value: &RawValue, now: Timestamp) -> Resu
         "ip" => draft.ip = Some(address("/ip", value)?),
         "path" => draft.path = Some(text("/path", value, 2048)?),
         "requestId" => draft.request_id = Some(text("/requestId", value, 128)?),
-        "source" => draft.source = Some(text("/source", value, 128)?),
+        "source" => draft.source = Some(text("/source", value, MAX_SOURCE_BYTES)?),
         "release" => draft.release = Some(text("/release", value, 256)?),
         "environment" => draft.environment = Some(text("/environment", value, 128)?),
         "details" => draft.extras.details = Some(compact::compact(value).map_err(|d| vec![Flaw::new("/details", d)])?),

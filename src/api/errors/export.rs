@@ -38,16 +38,14 @@ enum Format {
 }
 
 impl Format {
-    const ALL: [(&'static str, Format); 2] = [("ndjson", Self::Ndjson), ("csv", Self::Csv)];
-
     fn of(parameters: &Query) -> ApiResult<Self> {
         let Some(wanted) = parameters.text("format") else {
             return Ok(Self::Ndjson);
         };
-        let known = Self::ALL.into_iter().find(|(name, _)| *name == wanted);
-        known
-            .map(|(_, format)| format)
-            .ok_or_else(|| Problem::invalid("format", "must be ndjson or csv"))
+        let known = [Self::Ndjson, Self::Csv]
+            .into_iter()
+            .find(|format| format.name() == wanted);
+        known.ok_or_else(|| Problem::invalid("format", "must be ndjson or csv"))
     }
 
     const fn name(self) -> &'static str {

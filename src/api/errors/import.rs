@@ -51,7 +51,7 @@ pub(super) async fn import(
     packed: Packed<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Imported>> {
-    expect_media_type(packed.media, intake::NDJSON_TYPES)?;
+    expect_media_type(packed.media, &intake::NDJSON_TYPES)?;
     let body = read_body(body, MAX_BODY_BYTES as u64).await?;
     let body = decoded(packed.encoding, body, MAX_BODY_BYTES).await?;
     let (mut answer, sound) = sorted(parsed(body, log.now()).await?);

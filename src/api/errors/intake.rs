@@ -9,15 +9,10 @@ use crate::events::ErrorEvent;
 use crate::events::parse::{self, Flaw, MAX_ITEMS, Unreadable};
 use crate::http::{ApiResult, Code, FieldError, Problem};
 
+/// What says that a body has one value a line.
+pub(super) const NDJSON_TYPES: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
 /// What a report's body may be.
-pub(super) const MEDIA_TYPES: [&str; 4] = [
-    "application/json",
-    "application/x-ndjson",
-    "application/ndjson",
-    "application/jsonl",
-];
-/// Those that say one value a line.
-pub(super) const NDJSON_TYPES: &[&str] = &["application/x-ndjson", "application/ndjson", "application/jsonl"];
+pub(super) const MEDIA_TYPES: [&str; 4] = ["application/json", NDJSON_TYPES[0], NDJSON_TYPES[1], NDJSON_TYPES[2]];
 /// From this size on parsing takes long enough to be felt by the other requests of a worker.
 const LARGE_BODY_BYTES: usize = 128 << 10;
 

@@ -103,7 +103,7 @@ pub fn set_mode(c: &Connection, choice: &Choice) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The same choices as [`all`], with who made them.
+/// The sources that don't use the learned grouping, by their names, inside a read.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -120,14 +120,13 @@ pub fn listed(c: &Connection) -> rusqlite::Result<Vec<Choice>> {
         .collect()
 }
 
-/// The sources that don't use the learned grouping.
+/// How the sources are grouped that don't use the learned grouping.
 ///
 /// # Errors
 /// Those of SQLite.
 pub fn all(c: &Connection) -> rusqlite::Result<HashMap<String, Mode>> {
-    c.prepare_cached("SELECT source, mode FROM group_modes")?
-        .query_map([], |row| Ok((row.get(0)?, from_number(row.get(1)?))))?
-        .collect()
+    let choices = listed(c)?.into_iter();
+    Ok(choices.map(|choice| (choice.source, choice.mode)).collect())
 }
 
 fn from_number(number: u8) -> Mode {

@@ -48,7 +48,8 @@ impl<'l> Batch<'l> {
             had_id = false;
             id_of(self.label, number, text)
         };
-        let event = parse::exported(text, now, id).map_err(|flaws| told(&flaws))?;
+        let event = parse::exported(text, now, id)
+            .map_err(|flaws| told(flaws.iter().map(|flaw| (&*flaw.pointer, &*flaw.detail))))?;
         self.events.push(event);
         self.numbers.push(number);
         self.bytes += bytes.len();
@@ -88,10 +89,9 @@ impl<'l> Batch<'l> {
     }
 }
 
-fn told(flaws: &[parse::Flaw]) -> String {
-    let each = flaws
-        .iter()
-        .map(|flaw| format!("{} {}", flaw.pointer, flaw.detail).trim().to_owned());
+/// What is wrong with a line, by pointers and details.
+pub(super) fn told<'f>(flaws: impl Iterator<Item = (&'f str, &'f str)>) -> String {
+    let each = flaws.map(|(pointer, detail)| format!("{pointer} {detail}").trim().to_owned());
     each.collect::<Vec<_>>().join("; ")
 }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use ureq::Agent;
 use ureq::http::Response;
 
+use super::batch::told;
 use super::target::{Failure, SOON, Taken};
 use crate::app::running_instance;
 use crate::events::LoggedEvent;
@@ -156,11 +157,8 @@ fn judge(mut answer: Response<ureq::Body>) -> Result<Taken, Failure> {
 
 impl From<Answer> for Taken {
     fn from(answer: Answer) -> Self {
-        let told = |errors: Vec<Named>| {
-            let each = errors.iter().map(|named| format!("{} {}", named.pointer, named.detail));
-            each.collect::<Vec<_>>().join("; ").trim().to_owned()
-        };
-        let rejected = answer.results.into_iter().map(|one| (one.index, told(one.errors)));
+        let named = |errors: &[Named]| told(errors.iter().map(|one| (&*one.pointer, &*one.detail)));
+        let rejected = answer.results.iter().map(|one| (one.index, named(&one.errors)));
         Self {
             accepted: answer.accepted,
             duplicates: answer.duplicates,
