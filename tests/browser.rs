@@ -468,7 +468,7 @@ fn the_list_goes_on_over_a_restart_without_a_gap() {
     };
     let tab = Tab::open(&server.url("/"));
     tab.until("live", LIVE);
-    let tailing = "performance.getEntriesByType('resource').some((one) => one.name.includes('errors/tail'))";
+    let tailing = "document.getElementById('errors-body').dataset.live === 'tail'";
     tab.until("the tail is followed", tailing);
     report(&server, 0);
     let listed = |count: u32| format!("document.querySelectorAll('.error-row').length === {count}");

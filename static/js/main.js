@@ -33,7 +33,7 @@ const live = new Live({
     draw(view);
   },
   error: (event) => errors.streamed(event),
-  resume: () => errors.refresh(),
+  resume: () => errors.resume(),
   denied: (refused) => {
     errors.clear();
     access.ask(refused);

@@ -13,7 +13,7 @@ const PAGE = 25;
 const MOST_ROWS = 500;
 const HANDS_OFF_MS = 3000;
 
-/** The list; `follow` lets it live, `streamed` takes events of the page's stream, `refresh` asks for the newest page. */
+/** The list; `follow` lets it live, `streamed` takes events of the page's stream, `resume` is told when that was broken. */
 export class ErrorList {
   constructor() {
     this.body = byId("errors-body");
@@ -26,7 +26,7 @@ export class ErrorList {
     this.asked = 0;
     this.sinceMove = null;
     this.filter = new Filter(() => this.reload());
-    this.tail = new Tail((event) => this.arrived(event), () => this.refresh());
+    this.tail = new Tail((event) => this.arrived(event), () => this.refresh(), () => this.refresh(true));
     byId("errors-more").addEventListener("click", () => this.more());
     byId("errors-held").addEventListener("click", () => this.release());
     this.body.addEventListener("pointermove", () => (this.sinceMove = stopwatch()));
@@ -62,14 +62,19 @@ export class ErrorList {
     this.rows.clear();
   }
 
-  /** Merges the newest page; when it has nothing in common with what is shown, events were missed: it starts over. */
-  async refresh() {
+  /** The page's stream goes on and may have missed events: they are asked for, unless the tail brings them. */
+  resume() {
+    if (!this.tail.bridges) this.refresh();
+  }
+
+  /** Merges the newest page; starts over when it has nothing in common with what is shown, or when events were missed. */
+  async refresh(missed = false) {
     const asked = this.asked;
     const page = await this.ask({});
     if (!page || asked !== this.asked) return;
     const known = page.errors.some((event) => this.rows.has(event.id) || this.held.has(event.id));
     const first = this.rows.size === 0;
-    if (first || (!known && page.errors.length)) this.restart = { older: page.nextCursor ? { cursor: page.nextCursor } : null };
+    if (first || missed || (!known && page.errors.length)) this.restart = { older: page.nextCursor ? { cursor: page.nextCursor } : null };
     for (const event of page.errors) this.hold(event);
     if (first) this.release(true);
     this.settle();
@@ -147,6 +152,7 @@ export class ErrorList {
     show(button, this.held.size > 0);
     if (this.held.size) setText(button, `${plural(this.held.size, "new error")}: show`);
     setText(byId("errors-note"), this.note());
+    this.body.dataset.live = this.tail.delivers ? "tail" : "stream";
   }
 
   note() {
