@@ -12,18 +12,23 @@
 
 use serde::{Deserialize, Serialize};
 
+mod bytes;
 mod complete;
 mod engine;
 mod explain;
 mod family;
 mod frames;
 mod hands;
+mod letters;
 mod lists;
+mod make;
 mod modes;
 mod parting;
 mod pieces;
 mod preview;
+mod quotes;
 mod recent;
+mod repeats;
 mod scanner;
 mod shapes;
 mod stored;

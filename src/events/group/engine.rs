@@ -16,7 +16,7 @@ use self::memory::Memory;
 use super::Scanned;
 use super::modes::Mode;
 use super::subject::Subject;
-use super::template::Key;
+use super::template::{Candidate, Key, Spare};
 
 mod judge;
 mod memory;
@@ -37,6 +37,9 @@ pub struct Engine {
     memory: Memory,
     /// Distinct words that make a place one of a value, where that isn't as the place's own kind asks for.
     threshold: Option<usize>,
+    /// Memory of the last miss, for the next one.
+    spare: Spare,
+    candidates: Vec<Candidate>,
 }
 
 /// What an event comes to, before anything is written.
@@ -61,7 +64,7 @@ impl Engine {
     fn remembering(keys: usize, holes: usize, rows_a_job: u16) -> Self {
         Self {
             memory: Memory::of(keys, holes, rows_a_job),
-            threshold: None,
+            ..Self::default()
         }
     }
 

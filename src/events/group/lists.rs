@@ -168,26 +168,46 @@ static ZONE_WORDS: Words<64> = Words::of(&[ZONES]);
 static VERB_WORDS: Words<32> = Words::of(&[VERBS]);
 static TLD_WORDS: Words<128> = Words::of(&[TLDS]);
 
+#[inline]
 pub(super) fn is_constant(word: &str) -> bool {
-    matches!(word.as_bytes()[0] | 0x20, b't' | b'f' | b'n' | b'u') && CONSTANT_WORDS.has_any_case(word)
+    let first = word.as_bytes()[0] | 0x20;
+    // No other first letter and length is in the list.
+    let likely = match word.len() {
+        3 => first == b'n',
+        4 => matches!(first, b't' | b'n'),
+        5 => first == b'f',
+        9 => first == b'u',
+        _ => false,
+    };
+    likely && CONSTANT_WORDS.has_any_case(word)
 }
 
-/// The lengths, as bits, that the words of [`NAMED`] with a first letter have: most words of a text are told by it.
-static NAMED_LENGTHS: [u32; 26] = {
-    let mut lengths = [0; 26];
+/// The lengths, as bits, that the words of [`NAMED`] with a first letter and with a last letter have: most words of a text
+/// are told by them.
+static NAMED_LENGTHS: [[u32; 32]; 2] = {
+    let mut lengths = [[0; 32]; 2];
     let mut at = 0;
     while at < NAMED.len() {
         let word = NAMED[at].as_bytes();
-        lengths[(word[0] - b'a') as usize] |= 1 << word.len();
+        lengths[0][letter(word[0])] |= 1 << word.len();
+        lengths[1][letter(word[word.len() - 1])] |= 1 << word.len();
         at += 1;
     }
     lengths
 };
 
+/// A letter's place in the alphabet, in either case; that of another byte is any.
+const fn letter(byte: u8) -> usize {
+    (byte & 0x1f) as usize
+}
+
+#[inline]
 pub(super) fn names_something(word: &str) -> bool {
-    let letter = (word.as_bytes()[0] | 0x20).wrapping_sub(b'a');
-    let lengths = NAMED_LENGTHS.get(usize::from(letter)).copied().unwrap_or(0);
-    word.len() <= LONGEST && lengths & (1 << word.len()) != 0 && NAMED_WORDS.has_any_case(word)
+    let bytes = word.as_bytes();
+    let length = bytes.len();
+    length <= LONGEST
+        && (NAMED_LENGTHS[0][letter(bytes[0])] & NAMED_LENGTHS[1][letter(bytes[length - 1])] & (1 << length)) != 0
+        && NAMED_WORDS.has_any_case(word)
 }
 
 /// Whether the word can be a name where one is expected.

@@ -4,16 +4,13 @@
 //! `{…}`, and a list of values in them, is one mask; what is repeated is there once. The same rules hold for the scanner's
 //! pieces and for a template in which one more word was masked.
 
-use super::words::{Kind, Masked};
+use super::repeats;
+use super::words::{Class, Kind, Masked};
 
 /// What stands for a value, for people.
 pub(super) const MASK: &str = "<*>";
 /// The same in the bytes of a key: no text of a message holds it, because control characters count as spaces.
 pub(super) const RENDERED_MASK: u8 = 1;
-/// Longest repetition that is looked for, in pieces.
-const LONGEST_REPEATED: usize = 8;
-/// How far apart a piece and its repetition are at most: a mark may stand between.
-pub(super) const FURTHEST_REPEATED: usize = LONGEST_REPEATED + 1;
 /// Most pieces between the brackets of a list that is looked at.
 const LONGEST_LIST: usize = 64;
 
@@ -26,39 +23,83 @@ pub(super) struct Piece<'t> {
     pub kind: Kind,
     /// Whether space stood before it.
     pub spaced: bool,
+    /// A mark of one byte: that byte; 0 for all else.
+    sign: u8,
 }
 
-impl Piece<'_> {
+/// Marks that stand between two values of a list.
+static JOINS: [bool; 256] = {
+    let mut table = [false; 256];
+    let (all, mut at) = (b",:;-./|+*#~&", 0);
+    while at < all.len() {
+        table[all[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+impl<'t> Piece<'t> {
+    #[inline]
+    pub(super) fn new(text: &'t str, kind: Kind, spaced: bool) -> Self {
+        let sign = match (kind, text.as_bytes()) {
+            (Kind::Mark, [sign]) => *sign,
+            _ => 0,
+        };
+        Self {
+            text,
+            kind,
+            spaced,
+            sign,
+        }
+    }
+
+    #[inline]
     pub(super) fn is_mask(&self) -> bool {
         matches!(self.kind, Kind::Mask(_))
     }
 
-    fn is(&self, mark: &str) -> bool {
-        self.kind == Kind::Mark && self.text == mark
+    /// Whether it is this mark of one byte.
+    #[inline]
+    pub(super) fn is(&self, sign: u8) -> bool {
+        self.sign == sign
     }
 
     /// Says something that no value says.
+    #[inline]
     pub(super) fn is_word(&self) -> bool {
         matches!(self.kind, Kind::Word(_) | Kind::Constant)
     }
 
     pub(super) fn same(&self, other: &Self) -> bool {
-        self.kind == other.kind && (self.is_mask() || self.text == other.text) || (self.is_mask() && other.is_mask())
+        (self.is_mask() && other.is_mask()) || (self.kind == other.kind && self.text == other.text)
     }
 
     pub(super) fn is_quote(&self) -> bool {
-        self.kind == Kind::Mark && matches!(self.text, "\"" | "'" | "`")
+        matches!(self.sign, b'"' | b'\'' | b'`')
+    }
+
+    /// The same mark of one byte.
+    pub(super) fn is_like_mark(&self, other: &Self) -> bool {
+        self.sign != 0 && self.sign == other.sign
+    }
+
+    #[inline]
+    pub(super) fn opens(&self) -> bool {
+        matches!(self.sign, b'(' | b'[' | b'{')
+    }
+
+    pub(super) fn closes(&self) -> bool {
+        matches!(self.sign, b')' | b']' | b'}')
     }
 
     /// A mark between two values of a list.
+    #[inline]
     pub(super) fn joins(&self) -> bool {
         self.kind == Kind::Mark
-            && self.text.bytes().all(|b| {
-                matches!(
-                    b,
-                    b',' | b':' | b';' | b'-' | b'.' | b'/' | b'|' | b'+' | b'*' | b'#' | b'~' | b'&'
-                )
-            })
+            && match self.sign {
+                0 => self.text.bytes().all(|byte| JOINS[usize::from(byte)]),
+                sign => JOINS[usize::from(sign)],
+            }
     }
 }
 
@@ -74,6 +115,7 @@ impl<'p, 't> Pieces<'p, 't> {
         Self { text, out }
     }
 
+    #[inline]
     pub(super) fn last(&self) -> Option<&Piece<'t>> {
         self.out.last()
     }
@@ -81,20 +123,20 @@ impl<'p, 't> Pieces<'p, 't> {
     /// Takes in the next piece.
     #[inline]
     pub(super) fn push(&mut self, piece: Piece<'t>) {
-        match piece.kind {
-            Kind::Mask(_) => self.push_mask(piece),
-            Kind::Mark => match piece.text {
-                ")" => self.close_round(piece),
-                "]" => self.close_list("[", piece),
-                "}" => self.close_list("{", piece),
-                "\"" | "'" | "`" => self.close_quote(piece),
-                _ => self.out.push(piece),
-            },
+        if piece.is_mask() {
+            return self.push_mask(piece);
+        }
+        match piece.sign {
+            b')' => self.close_round(piece),
+            b']' => self.close_list(b'[', piece),
+            b'}' => self.close_list(b'{', piece),
+            b'"' | b'\'' | b'`' => self.close_quote(piece),
             _ => self.out.push(piece),
         }
     }
 
     /// The same, whatever stands around it.
+    #[inline]
     pub(super) fn push_as_it_is(&mut self, piece: Piece<'t>) {
         self.out.push(piece);
     }
@@ -102,16 +144,13 @@ impl<'p, 't> Pieces<'p, 't> {
     /// A mask in quotes is a mask.
     fn close_quote(&mut self, piece: Piece<'t>) {
         if let [.., open, mask] = self.out.as_slice()
-            && open.is(piece.text)
+            && open.is(piece.sign)
             && mask.is_mask()
         {
             let (first, spaced) = (open.text, open.spaced);
             self.out.truncate(self.out.len() - 2);
-            self.push_mask(Piece {
-                text: self.span(first, piece.text),
-                kind: Kind::Mask(Masked::Quoted),
-                spaced,
-            });
+            let text = self.span(first, piece.text);
+            self.push_mask(Piece::new(text, Kind::Mask(Masked::Quoted), spaced));
         } else {
             self.out.push(piece);
         }
@@ -141,40 +180,33 @@ impl<'p, 't> Pieces<'p, 't> {
     }
 
     fn close_round(&mut self, piece: Piece<'t>) {
-        match self.opened("(") {
+        match self.opened(b'(') {
             Some(at) if self.holds_values(at + 1) => self.out.truncate(at),
             _ => self.out.push(piece),
         }
     }
 
-    fn close_list(&mut self, open: &str, piece: Piece<'t>) {
+    fn close_list(&mut self, open: u8, piece: Piece<'t>) {
         match self.opened(open) {
             Some(at) if self.holds_values(at + 1) || self.holds_list(at + 1) => {
                 let first = self.out[at];
                 self.out.truncate(at);
-                self.push_mask(Piece {
-                    text: self.span(first.text, piece.text),
-                    kind: Kind::Mask(Masked::List),
-                    spaced: first.spaced,
-                });
+                let text = self.span(first.text, piece.text);
+                self.push_mask(Piece::new(text, Kind::Mask(Masked::List), first.spaced));
             }
             _ => self.out.push(piece),
         }
     }
 
     /// Where the bracket was opened that is closed now.
-    fn opened(&self, open: &str) -> Option<usize> {
+    fn opened(&self, open: u8) -> Option<usize> {
         let from = self.out.len().saturating_sub(LONGEST_LIST);
-        let at = from
-            + self.out[from..]
-                .iter()
-                .rposition(|p| p.kind == Kind::Mark && matches!(p.text, "(" | "[" | "{"))?;
+        let at = from + self.out[from..].iter().rposition(Piece::opens)?;
         self.out[at].is(open).then_some(at)
     }
 
     /// Nothing but values, and what is in quotes, stands from there on.
     fn holds_values(&self, from: usize) -> bool {
-        use super::words::Class;
         self.out[from..]
             .iter()
             .all(|p| p.is_mask() || p.joins() || p.kind == Kind::Word(Class::Quoted))
@@ -188,56 +220,13 @@ impl<'p, 't> Pieces<'p, 't> {
             && inside
                 .iter()
                 .enumerate()
-                .all(|(i, p)| if i % 2 == 1 { p.is(",") } else { p.kind != Kind::Mark })
+                .all(|(i, p)| if i % 2 == 1 { p.is(b',') } else { p.kind != Kind::Mark })
     }
 
-    /// What is repeated and holds a mask becomes one.
-    pub(super) fn finish(self) {
-        let out = self.out;
-        let mut masks = 0;
-        for piece in out.iter() {
-            masks += usize::from(piece.is_mask());
-        }
-        if masks < 2 {
-            return;
-        }
-        let mut at = 0;
-        while at < out.len() {
-            if !shorten(out, at) {
-                at += 1;
-            }
-        }
+    /// What is repeated and holds a mask becomes one; whether anything was.
+    pub(super) fn finish(self) -> bool {
+        repeats::shorten_all(self.out)
     }
-}
-
-/// Drops the repetition of what begins at `at`, with a mark between or without; whether there was one.
-fn shorten(out: &mut Vec<Piece<'_>>, at: usize) -> bool {
-    let most = LONGEST_REPEATED.min((out.len() - at) / 2);
-    for apart in 2..=most + 1 {
-        if !out.get(at + apart).is_some_and(|again| out[at].same(again)) {
-            continue;
-        }
-        // One mark may stand between the two.
-        for length in [apart - 1, apart] {
-            if (2..=most).contains(&length) && is_repeated(out, at, length, apart) {
-                out.drain(at + length..at + apart + length);
-                return true;
-            }
-        }
-    }
-    false
-}
-
-/// Whether so many pieces at `at` come again `apart` from there, with a mask and a word among them.
-fn is_repeated(out: &[Piece<'_>], at: usize, length: usize, apart: usize) -> bool {
-    let first = &out[at..at + length];
-    let Some(second) = out.get(at + apart..at + apart + length) else {
-        return false;
-    };
-    (apart == length || out[at + length].joins())
-        && first.iter().any(Piece::is_mask)
-        && first.iter().any(Piece::is_word)
-        && first.iter().zip(second).all(|(a, b)| a.same(b))
 }
 
 /// The bytes of a key: texts, one space where there was any, a byte for each mask. The pieces are parts of `text`; what

@@ -3,16 +3,21 @@
 //! What must stay true: one pass over the text, no allocation besides the list of pieces; the same text gives the same
 //! pieces on every machine; nothing panics, whatever the text holds.
 
+use super::bytes::{BYTES, Byte, is_end_of_word};
+use super::letters::Letters;
 use super::lists;
+use super::make::Make;
 use super::pieces::{Piece, Pieces};
+use super::quotes::quoted;
 use super::shapes;
-use super::words::{Class, Kind, Make, Masked, is_path, kind_of};
+use super::words::{Class, Kind, Masked, is_path, kind_of, kind_of_letters};
 
 /// Most pieces of a text; what follows is left out.
 const MOST_PIECES: usize = 400;
 
-/// The pieces of a text. If only masks would be left, the runs of digits alone are masked.
-pub(super) fn scan<'t>(text: &'t str, out: &mut Vec<Piece<'t>>) {
+/// The pieces of a text. If only masks would be left, the runs of digits alone are masked. Says whether the pieces are surely
+/// settled: each went in as it is, so that the same pieces in the same order would stay as they are.
+pub(super) fn scan<'t>(text: &'t str, out: &mut Vec<Piece<'t>>) -> bool {
     let mut scanner = Scanner {
         text,
         bytes: text.as_bytes(),
@@ -27,10 +32,12 @@ pub(super) fn scan<'t>(text: &'t str, out: &mut Vec<Piece<'t>>) {
         scanner.step();
         pieces += 1;
     }
-    scanner.pieces.finish();
-    if !out.iter().any(Piece::is_word) {
-        shapes::mask_digits(text, out);
+    let shortened = scanner.pieces.finish();
+    if out.iter().any(Piece::is_word) {
+        return !shortened;
     }
+    shapes::mask_digits(text, out);
+    false
 }
 
 struct Scanner<'p, 't> {
@@ -45,45 +52,17 @@ struct Scanner<'p, 't> {
     pieces: Pieces<'p, 't>,
 }
 
-/// What a byte is to the scanner.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Byte {
-    Space,
-    Word,
-    Mark,
-    Quote,
-    Wide,
-}
-
-static BYTES: [Byte; 256] = {
-    let mut table = [Byte::Word; 256];
-    let mut at = 0;
-    while at < 256 {
-        table[at] = match at as u8 {
-            0..=b' ' | 0x7f => Byte::Space,
-            b',' | b';' | b'=' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'>' | b'|' => Byte::Mark,
-            b'"' | b'\'' | b'`' => Byte::Quote,
-            // Lead bytes of the blocks that hold Unicode's spaces, quotes and punctuation.
-            0xc2 | 0xe2 | 0xe3 | 0xef => Byte::Wide,
-            _ => Byte::Word,
-        };
-        at += 1;
-    }
-    table
-};
-
 impl<'t> Scanner<'_, 't> {
     #[inline]
     fn step(&mut self) {
         match BYTES[usize::from(self.bytes[self.at])] {
             Byte::Space => {
+                let more = self.bytes[self.at + 1..].iter().take_while(|byte| **byte == b' ');
+                self.at += 1 + more.count();
                 self.spaced = true;
-                self.at += 1;
-                while self.at < self.bytes.len() && self.bytes[self.at] == b' ' {
-                    self.at += 1;
-                }
                 self.close_value();
             }
+            Byte::Letter => self.letters(),
             Byte::Word => self.word(),
             Byte::Mark => self.mark(),
             Byte::Quote => self.quote(1),
@@ -103,11 +82,7 @@ impl<'t> Scanner<'_, 't> {
     #[inline]
     fn push(&mut self, length: usize, kind: Kind) {
         let text = &self.text[self.at..self.at + length];
-        self.pieces.push(Piece {
-            text,
-            kind,
-            spaced: self.spaced,
-        });
+        self.pieces.push(Piece::new(text, kind, self.spaced));
         self.spaced = false;
         self.at += length;
         self.value_next = false;
@@ -167,10 +142,37 @@ impl<'t> Scanner<'_, 't> {
         if after_word {
             return self.push(length, Kind::Mark);
         }
-        match shapes::quoted(&self.text[self.at..], length) {
+        match quoted(&self.text[self.at..], length) {
             Some((length, kind)) if length < self.text.len() => self.push(length, kind),
             _ => self.push(length, Kind::Mark),
         }
+    }
+
+    /// A word that may be nothing but letters, as most are.
+    fn letters(&mut self) {
+        let run = Letters::from(self.bytes, self.at);
+        let word = &self.text[self.at..self.at + run.length];
+        if !is_end_of_word(self.bytes, self.at + run.length) {
+            return self.word();
+        }
+        let kind = match kind_of_letters(word, run) {
+            Kind::Word(class) => self.word_kind(word, class),
+            other => other,
+        };
+        match kind {
+            Kind::Word(class) => self.push_word(word, class),
+            other => self.push(run.length, other),
+        }
+    }
+
+    /// The same as `push` for a word, which changes nothing before it.
+    #[inline]
+    fn push_word(&mut self, word: &'t str, class: Class) {
+        self.pieces
+            .push_as_it_is(Piece::new(word, Kind::Word(class), self.spaced));
+        (self.spaced, self.value_next) = (false, false);
+        self.at += word.len();
+        self.name_next = class == Class::Plain && lists::names_something(word);
     }
 
     /// A run of bytes that may be a word, several words joined by `:`, a URL, a path …
@@ -178,17 +180,18 @@ impl<'t> Scanner<'_, 't> {
         let start = self.at;
         let mut make = Make::default();
         let mut end = start;
-        while end < self.bytes.len() {
-            match BYTES[usize::from(self.bytes[end])] {
-                Byte::Word => {}
+        loop {
+            end = make.add_run(self.bytes, end, start);
+            let Some(&byte) = self.bytes.get(end) else { break };
+            match BYTES[usize::from(byte)] {
+                Byte::Letter | Byte::Word => {}
                 Byte::Wide if shapes::wide(&self.text[end..]) == shapes::Wide::Letter => {}
-                Byte::Wide => break,
                 // The apostrophe of `don't`.
                 Byte::Quote if shapes::is_apostrophe(self.bytes, start, end) => {}
                 _ => break,
             }
             make.add(self.bytes, end, start);
-            end += shapes::char_length(self.bytes[end]);
+            end += shapes::char_length(byte);
         }
         end = self.trimmed(start, end);
         let run = &self.text[start..end];
@@ -232,7 +235,7 @@ impl<'t> Scanner<'_, 't> {
     fn word_kind(&self, word: &'t str, class: Class) -> Kind {
         let after_mask = self.pieces.last().is_some_and(Piece::is_mask);
         // Names of months, days and zones begin with a capital; `am` and `pm` follow a number.
-        let dated = after_mask || word.as_bytes()[0].is_ascii_uppercase();
+        let dated = word.as_bytes()[0].is_ascii_uppercase() || (after_mask && word.len() == 2);
         if class == Class::Plain && word.len() <= 9 && dated {
             let next = || self.text[self.at + word.len()..].trim_start_matches([' ', ',', '.']);
             let dated = || after_mask || shapes::begins_dated(next());

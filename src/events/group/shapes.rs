@@ -1,17 +1,13 @@
-//! Values that are more than one word (floor 2, pure): quotes, URLs, paths with spaces, quantities, JSON.
+//! Values that are more than one word (floor 2, pure): URLs, paths with spaces, quantities, JSON.
 //!
 //! What must stay true: each looks only as far ahead as its bound says, so that a text is read in time that grows with its
 //! length; lengths end on characters. Called by the scanner.
 
 use super::lists;
+use super::make::Make;
 use super::pieces::Piece;
-use super::words::{Class, Kind, Make, Masked, is_path, kind_of};
+use super::words::{Kind, Masked};
 
-/// Longest quoted word, in bytes.
-const LONGEST_QUOTED: usize = 200;
-/// Longest quoted phrase that is one value, in bytes, and its most words.
-const LONGEST_PHRASE: usize = 48;
-const MOST_WORDS: usize = 5;
 /// Longest JSON text that is looked through, in bytes.
 const LONGEST_JSON: usize = 4096;
 
@@ -56,67 +52,6 @@ pub(super) fn is_apostrophe(bytes: &[u8], start: usize, at: usize) -> bool {
         && at > start
         && bytes[at - 1].is_ascii_alphabetic()
         && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic)
-}
-
-/// The length of what is quoted at the start, and what it is; `None` when it is no value.
-pub(super) fn quoted(text: &str, opening: usize) -> Option<(usize, Kind)> {
-    let close = match &text[..opening] {
-        "“" | "„" => "”",
-        "«" => "»",
-        "‘" | "‚" => "’",
-        "「" => "」",
-        "『" => "』",
-        "‹" => "›",
-        // `quoted' is older than Unicode.
-        "`" if !text[1..].contains('`') => "'",
-        same => same,
-    };
-    let bound = (opening + LONGEST_QUOTED).min(text.len());
-    let inside_end = opening
-        + text.as_bytes()[opening..bound]
-            .windows(close.len())
-            .position(|w| w == close.as_bytes())?;
-    let inside = &text[opening..inside_end];
-    let end = inside_end + close.len();
-    let word_follows = text[end..].starts_with(|c: char| c.is_alphanumeric());
-    if inside.bytes().any(|b| b == b'\n') || (close == "'" && word_follows) {
-        return None;
-    }
-    let kind = if inside.trim().is_empty() {
-        Kind::Mask(Masked::Empty)
-    } else {
-        of_quoted(inside)?
-    };
-    Some((end, kind))
-}
-
-/// What a quoted text is: masked with a digit or a path, else a word of its own; long ones are read through.
-fn of_quoted(inside: &str) -> Option<Kind> {
-    let mut words = inside.split_ascii_whitespace();
-    let first = words.next()?;
-    let more = words.count();
-    let masked = |word: &str| !word.contains(':') && matches!(kind_of(word, Make::of(word)), Kind::Mask(_));
-    if more == 0 {
-        let url = || inside.contains(':') && inside.contains("://");
-        let varies = inside.bytes().any(|b| b.is_ascii_digit()) || masked(inside) || url();
-        return Some(if varies {
-            Kind::Mask(Masked::Quoted)
-        } else {
-            Kind::Word(Class::Quoted)
-        });
-    }
-    if inside.len() > LONGEST_PHRASE || more >= MOST_WORDS || lists::is_verb(first) {
-        return None;
-    }
-    let varies = inside.bytes().any(|b| b.is_ascii_digit())
-        || inside
-            .split_ascii_whitespace()
-            .any(|word| is_path(word, Make::of(word)));
-    Some(if varies {
-        Kind::Mask(Masked::Quoted)
-    } else {
-        Kind::Word(Class::Quoted)
-    })
 }
 
 /// The length of the URL at the start: to the next space, quote or angle, without a sentence's punctuation.
@@ -272,11 +207,8 @@ pub(super) fn mask_digits<'t>(text: &'t str, out: &mut Vec<Piece<'t>>) {
             .bytes()
             .position(|b| b.is_ascii_digit() != digits)
             .unwrap_or(rest.len());
-        out.push(Piece {
-            text: &rest[..end],
-            kind: if digits { Kind::Mask(Masked::Number) } else { Kind::Mark },
-            spaced: false,
-        });
+        let kind = if digits { Kind::Mask(Masked::Number) } else { Kind::Mark };
+        out.push(Piece::new(&rest[..end], kind, false));
         rest = &rest[end..];
     }
 }

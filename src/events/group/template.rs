@@ -11,7 +11,7 @@ use super::words::{Kind, Masked};
 mod rendered;
 mod wider;
 
-pub(super) use rendered::Rendered;
+pub(super) use rendered::{Rendered, Spare};
 pub(super) use wider::Candidate;
 
 /// A group's key: XXH3, 128 bits, of the bytes that [`Template::into_key`] and `Read::into_key` lay out.
@@ -22,13 +22,20 @@ pub(super) struct Template<'t> {
     text: &'t str,
     prefix: Vec<u8>,
     pieces: Vec<Piece<'t>>,
+    /// Surely nothing changes when the pieces are normalised again.
+    settled: bool,
 }
 
 impl<'t> Template<'t> {
     pub(super) fn new(text: &'t str, prefix: Vec<u8>) -> Self {
         let mut pieces = Vec::with_capacity(32);
-        super::scanner::scan(text, &mut pieces);
-        Self { text, prefix, pieces }
+        let settled = super::scanner::scan(text, &mut pieces);
+        Self {
+            text,
+            prefix,
+            pieces,
+            settled,
+        }
     }
 
     pub(super) fn pieces(&self) -> &[Piece<'t>] {
@@ -103,7 +110,7 @@ impl<'t> Template<'t> {
             if places.contains(&index.wrapping_sub(1)) && self.is_alone_in_brackets(index - 1) {
                 made.push_as_it_is(*piece);
             } else {
-                made.push(Piece { kind, ..*piece });
+                made.push(Piece::new(piece.text, kind, piece.spaced));
             }
         }
         made.finish();
@@ -111,16 +118,13 @@ impl<'t> Template<'t> {
             text: self.text,
             prefix: self.prefix.clone(),
             pieces,
+            settled: false,
         }
     }
 
     /// `(word)`
     fn is_alone_in_brackets(&self, at: usize) -> bool {
-        let is = |index: Option<usize>, mark: &str| {
-            index
-                .and_then(|i| self.pieces.get(i))
-                .is_some_and(|p| p.kind == Kind::Mark && p.text == mark)
-        };
-        is(at.checked_sub(1), "(") && is(Some(at + 1), ")")
+        let is = |index: Option<usize>, sign| index.and_then(|i| self.pieces.get(i)).is_some_and(|p| p.is(sign));
+        is(at.checked_sub(1), b'(') && is(Some(at + 1), b')')
     }
 }

@@ -3,7 +3,9 @@
 //! What must stay true: one pass over the word's bytes; whatever has a digit varies. Called by the scanner for each word,
 //! and for what stands in quotes.
 
+use super::letters::Letters;
 use super::lists;
+use super::make::Make;
 
 /// What a masked value was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -75,117 +77,9 @@ pub(super) enum Kind {
     Word(Class),
 }
 
-/// What the bytes of a word are made of.
-#[derive(Default, Clone, Copy)]
-pub(super) struct Make {
-    /// Digits, letters, capitals and colons, 16 bits each: a text has fewer bytes than they can count.
-    counts: u64,
-    slashes: u16,
-    dots: u16,
-    signs: u8,
-}
-
-const DIGIT: u64 = 1;
-const LETTER: u64 = 1 << 16;
-const CAPITAL: u64 = 1 << 32;
-const COLON: u64 = 1 << 48;
-
-/// Something that no hexadecimal number has.
-const NOT_HEX: u8 = 1;
-const BACKSLASH: u8 = 2;
-const AT: u8 = 4;
-/// A capital after a small letter.
-const HUMP: u8 = 8;
-/// `_`, `-` or `$` between other characters.
-const JOINT: u8 = 16;
-/// What it is depends on the bytes around it.
-const LOOK: u8 = 32;
-
-/// What each byte adds to the counts, and what it is a sign of.
-static ADDED: [(u64, u8); 256] = {
-    let mut table = [(0, NOT_HEX); 256];
-    let mut at = 0;
-    while at < 256 {
-        table[at] = match at as u8 {
-            b'0'..=b'9' => (DIGIT, 0),
-            b'a'..=b'f' => (LETTER, 0),
-            b'g'..=b'z' | 0x80.. => (LETTER, NOT_HEX),
-            b'A'..=b'F' => (LETTER + CAPITAL, LOOK),
-            b'G'..=b'Z' => (LETTER + CAPITAL, LOOK | NOT_HEX),
-            b':' => (COLON, 0),
-            b'/' | b'.' | b'-' => (0, LOOK),
-            b'_' | b'$' => (0, LOOK | NOT_HEX),
-            b'\\' => (0, BACKSLASH),
-            b'@' => (0, AT),
-            _ => (0, NOT_HEX),
-        };
-        at += 1;
-    }
-    table
-};
-
-impl Make {
-    /// Takes in the byte at `at`.
-    #[inline]
-    pub(super) fn add(&mut self, bytes: &[u8], at: usize, start: usize) {
-        let (count, signs) = ADDED[usize::from(bytes[at])];
-        self.counts += count;
-        self.signs |= signs;
-        if signs & LOOK != 0 {
-            self.look(bytes, at, start);
-        }
-    }
-
-    #[inline]
-    fn look(&mut self, bytes: &[u8], at: usize, start: usize) {
-        // Only between other characters: a sentence's end is no part of a name.
-        let between = || at > start && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric);
-        match bytes[at] {
-            b'/' => self.slashes += 1,
-            b'.' => self.dots += u16::from(between()),
-            b'_' | b'-' | b'$' => self.signs |= if between() { JOINT } else { 0 },
-            _ if at > start && bytes[at - 1].is_ascii_lowercase() => self.signs |= HUMP,
-            _ => {}
-        }
-    }
-
-    /// The make of a whole text.
-    pub(super) fn of(word: &str) -> Self {
-        let mut make = Self::default();
-        for at in 0..word.len() {
-            make.add(word.as_bytes(), at, 0);
-        }
-        make
-    }
-
-    pub(super) fn digits(self) -> u16 {
-        self.counts as u16
-    }
-
-    pub(super) fn letters(self) -> u16 {
-        (self.counts >> 16) as u16
-    }
-
-    fn capitals(self) -> u16 {
-        (self.counts >> 32) as u16
-    }
-
-    pub(super) fn colons(self) -> u16 {
-        (self.counts >> 48) as u16
-    }
-
-    pub(super) fn slashes(self) -> u16 {
-        self.slashes
-    }
-
-    fn has(self, sign: u8) -> bool {
-        self.signs & sign != 0
-    }
-}
-
 /// What a word without `:` is.
 pub(super) fn kind_of(word: &str, make: Make) -> Kind {
-    if make.has(AT)
+    if make.has_at()
         && word
             .rsplit_once('@')
             .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
@@ -204,30 +98,46 @@ pub(super) fn kind_of(word: &str, make: Make) -> Kind {
     if lists::is_constant(word) || is_thrown(word) {
         return Kind::Constant;
     }
-    if make.dots > 0 && is_place(word, make) {
+    if make.dots() > 0 && is_place(word, make) {
         return Kind::Mask(Masked::Host);
     }
-    if word.len() >= 8 && !make.has(NOT_HEX | AT) && make.dots + make.slashes == 0 {
+    if word.len() >= 8 && !(make.is_not_hex() || make.has_at()) && make.dots() + make.slashes() == 0 {
         return Kind::Mask(Masked::Hex);
     }
     // `I/O`, `TCP/IP`
-    if make.slashes == 1 && make.capitals() == make.letters() {
+    if make.slashes() == 1 && make.capitals() == make.letters() {
         return Kind::Word(Class::Plain);
     }
-    Kind::Word(if make.has(JOINT | AT) || make.dots + make.slashes > 0 {
-        Class::Compound
-    } else if make.has(HUMP) && make.capitals() < make.letters() {
-        Class::Camel
+    Kind::Word(
+        if make.has_joint() || make.has_at() || make.dots() + make.slashes() > 0 {
+            Class::Compound
+        } else if make.has_hump() && make.capitals() < make.letters() {
+            Class::Camel
+        } else {
+            Class::Plain
+        },
+    )
+}
+
+/// The same for a word of letters alone.
+#[inline]
+pub(super) fn kind_of_letters(word: &str, run: Letters) -> Kind {
+    if lists::is_constant(word) || is_thrown(word) {
+        Kind::Constant
+    } else if word.len() >= 8 && !run.not_hex {
+        Kind::Mask(Masked::Hex)
+    } else if run.hump {
+        Kind::Word(Class::Camel)
     } else {
-        Class::Plain
-    })
+        Kind::Word(Class::Plain)
+    }
 }
 
 fn masked_digits(word: &str, make: Make) -> Masked {
-    if make.dots >= 2 {
+    if make.dots() >= 2 {
         Masked::Address
     } else if make.letters() > 0
-        && (word.starts_with("0x") || (!make.has(NOT_HEX) && make.letters() + make.digits() >= 8))
+        && (word.starts_with("0x") || (!make.is_not_hex() && make.letters() + make.digits() >= 8))
     {
         Masked::Hex
     } else {
@@ -243,7 +153,7 @@ fn is_thrown(word: &str) -> bool {
 /// A host or a package: two dots, or one before a top-level domain; a dotted `…SCREAMING_CASE` is an action's name.
 fn is_place(word: &str, make: Make) -> bool {
     let last = word.rsplit('.').next().unwrap_or_default();
-    if make.dots >= 2 {
+    if make.dots() >= 2 {
         return !(last.len() > 1 && last.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
     }
     lists::is_tld(last)
@@ -251,11 +161,11 @@ fn is_place(word: &str, make: Make) -> bool {
 
 /// `/a`, `./a`, `~/a`, `C:\a`, `a\b`, `a/b/c`, `a/b.c`.
 pub(super) fn is_path(word: &str, make: Make) -> bool {
-    if make.slashes == 0 && !make.has(BACKSLASH) {
+    if make.slashes() == 0 && !make.has_backslash() {
         return false;
     }
     let bytes = word.as_bytes();
-    if make.has(BACKSLASH) {
+    if make.has_backslash() {
         return bytes.len() > 2 && make.letters() + make.digits() > 0;
     }
     let rooted = bytes[0] == b'/' && bytes.len() > 1 && bytes[1] != b'/';
@@ -264,8 +174,8 @@ pub(super) fn is_path(word: &str, make: Make) -> bool {
         word.rsplit('/')
             .next()
             .is_some_and(|last| last.contains('.') || last.is_empty())
-            && make.dots > 0
+            && make.dots() > 0
             && make.letters() > 0
     };
-    rooted || relative || (make.slashes >= 2 && make.letters() > 0) || file()
+    rooted || relative || (make.slashes() >= 2 && make.letters() > 0) || file()
 }

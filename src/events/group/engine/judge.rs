@@ -9,6 +9,9 @@ use super::Engine;
 use crate::events::group::subject::{Read, Subject};
 use crate::events::group::template::{Candidate, Key, Rendered, Template};
 
+/// Places that most messages have no more of.
+const MOST_OFTEN: usize = 10;
+
 /// What becomes of a key that no group has.
 pub(super) enum Miss<'e> {
     /// It leads to this group from now on.
@@ -30,10 +33,13 @@ impl Engine {
     #[cold]
     pub(super) fn judge<'e>(&mut self, c: &Connection, key: Key, subject: &Subject<'e>) -> rusqlite::Result<Miss<'e>> {
         let read = subject.read(self.mode(subject.source));
-        let mut candidates = Vec::new();
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.reserve(MOST_OFTEN);
         if let Read::Template { template, .. } = &read
             && let Some(group) = self.joined(c, template, &mut candidates)?
         {
+            candidates.clear();
+            self.candidates = candidates;
             return Ok(Miss::Joins(key, group));
         }
         Ok(Miss::Begins(Box::new(Beginning { key, read, candidates })))
@@ -47,12 +53,25 @@ impl Engine {
         template: &Template<'_>,
         candidates: &mut Vec<Candidate>,
     ) -> rusqlite::Result<Option<i64>> {
-        let rendered = template.rendered();
-        if let Some((_, group)) = self.wider(c, template, &rendered, candidates)? {
-            return Ok(Some(group));
+        let rendered = template.rendered(std::mem::take(&mut self.spare));
+        let mut joined = self.wider(c, template, &rendered, candidates)?.map(|(_, group)| group);
+        if joined.is_none() {
+            joined = self.wider_by_two(c, template, &rendered, candidates)?;
         }
-        for pair in template.pairs(&rendered, candidates) {
-            if let Some(known) = self.memory.key(c, pair.key)?
+        self.spare = rendered.into_spare();
+        Ok(joined)
+    }
+
+    /// The group of the first template with two more masks that is there.
+    fn wider_by_two(
+        &mut self,
+        c: &Connection,
+        template: &Template<'_>,
+        rendered: &Rendered<'_, '_>,
+        candidates: &[Candidate],
+    ) -> rusqlite::Result<Option<i64>> {
+        for pair in template.pairs(rendered, candidates) {
+            if let Some(known) = self.memory.rare_key(c, pair.key)?
                 && !known.barred
             {
                 return Ok(Some(known.group));
@@ -67,11 +86,11 @@ impl Engine {
         &mut self,
         c: &Connection,
         template: &Template<'_>,
-        rendered: &Rendered,
+        rendered: &Rendered<'_, '_>,
         candidates: &mut Vec<Candidate>,
     ) -> rusqlite::Result<Option<(Candidate, i64)>> {
         for candidate in template.candidates(rendered) {
-            match self.memory.key(c, candidate.key)? {
+            match self.memory.rare_key(c, candidate.key)? {
                 Some(known) if known.barred => {}
                 Some(known) => return Ok(Some((candidate, known.group))),
                 None => candidates.push(candidate),

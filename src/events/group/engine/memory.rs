@@ -149,6 +149,15 @@ impl Memory {
         Ok(found)
     }
 
+    /// The same for a key that hardly any group has.
+    #[inline]
+    pub(super) fn rare_key(&mut self, c: &Connection, key: Key) -> rusqlite::Result<Option<Known>> {
+        if self.all_keys.lacks(key) {
+            return Ok(None);
+        }
+        self.key(c, key)
+    }
+
     /// The tables are about to have this key.
     pub(super) fn add_key(&mut self, key: Key, group: i64) {
         self.all_keys.add(key);

@@ -10,7 +10,7 @@ use super::judge::{Beginning, Miss};
 use crate::events::group::pieces::Piece;
 use crate::events::group::subject::{Read, Subject};
 use crate::events::group::tables::{self, How, NewGroup, NewKey, Variant};
-use crate::events::group::template::{Candidate, Key, Template};
+use crate::events::group::template::{Candidate, Key, Spare, Template};
 use crate::events::group::unions::{self, What};
 use crate::events::group::words::Class;
 
@@ -171,7 +171,7 @@ impl Engine {
         )?;
         group = self.gather(c, key, wider, group, subject)?;
         let mut candidates = Vec::new();
-        if let Some((candidate, joined)) = self.wider(c, wider, &wider.rendered(), &mut candidates)? {
+        if let Some((candidate, joined)) = self.wider(c, wider, &wider.rendered(Spare::default()), &mut candidates)? {
             let joined = [Variant {
                 word: 0,
                 group: joined,

@@ -5,7 +5,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::rendered::Rendered;
+use super::rendered::{Rendered, Spare};
 use super::{Key, Template};
 use crate::events::group::pieces::Piece;
 use crate::events::group::words::{Class, Kind};
@@ -59,7 +59,7 @@ impl Template<'_> {
     /// The wider templates, in the order of the words; all names at once last. Each is made when it is asked for.
     pub(in crate::events::group) fn candidates<'c>(
         &'c self,
-        rendered: &'c Rendered,
+        rendered: &'c Rendered<'_, '_>,
     ) -> impl Iterator<Item = Candidate> + 'c {
         let plain = self.plain_words();
         let first = self.pieces.iter().position(|p| p.kind != Kind::Mark);
@@ -90,7 +90,7 @@ impl Template<'_> {
     /// The wider templates with two more words masked, which only ever join what is there.
     pub(in crate::events::group) fn pairs<'c>(
         &'c self,
-        rendered: &'c Rendered,
+        rendered: &'c Rendered<'_, '_>,
         candidates: &[Candidate],
     ) -> impl Iterator<Item = Candidate> + 'c {
         let single: Vec<(usize, Class)> = candidates
@@ -126,13 +126,20 @@ impl Template<'_> {
 
     /// `None` when a mask there would become one with its neighbours, so that its words could no longer be told; what is in
     /// quotes is a value anyway.
-    fn candidate(&self, rendered: &Rendered, places: Places, class: Class, most: Option<usize>) -> Option<Candidate> {
-        let key = match rendered.key(&self.pieces, places.all()) {
-            Some(key) => key,
+    fn candidate(
+        &self,
+        rendered: &Rendered<'_, '_>,
+        places: Places,
+        class: Class,
+        most: Option<usize>,
+    ) -> Option<Candidate> {
+        let is_part = || places.all().iter().all(|&place| self.is_part_of_a_value(place));
+        let key = match rendered.told(places.all()) {
+            Some(told) if told.merged && !is_part() => return None,
+            Some(told) => told.key,
             None => {
                 let wider = self.masked(places.all());
-                let merged = masks(&wider.pieces) <= masks(&self.pieces);
-                if merged && !places.all().iter().all(|&place| self.is_part_of_a_value(place)) {
+                if masks(&wider.pieces) <= masks(&self.pieces) && !is_part() {
                     return None;
                 }
                 wider.into_key()
@@ -157,8 +164,8 @@ impl Template<'_> {
     }
 
     /// The bytes of its key, for its wider templates' keys.
-    pub(in crate::events::group) fn rendered(&self) -> Rendered {
-        Rendered::new(&self.prefix, &self.pieces, self.masked(&[]).pieces == self.pieces)
+    pub(in crate::events::group) fn rendered(&self, spare: Spare) -> Rendered<'_, '_> {
+        Rendered::new(self, spare)
     }
 
     fn plain_words(&self) -> usize {

@@ -52,7 +52,7 @@ proptest! {
     #[test]
     fn the_short_way_to_a_key_leads_where_the_long_one_does(text in text()) {
         let template = Template::new(&text, vec![7, 7]);
-        let rendered = template.rendered();
+        let rendered = template.rendered(Spare::default());
         let singles: Vec<Candidate> = template.candidates(&rendered).collect();
         let pairs: Vec<Candidate> = template.pairs(&rendered, &singles).collect();
         for candidate in singles.iter().chain(&pairs) {
@@ -65,16 +65,24 @@ proptest! {
 #[test]
 fn most_words_are_told_the_short_way() {
     let template = Template::new(
-        "could not open the door of room 17 (it was locked), see 4 of 5",
+        "see 4 things: could not open the door of room 17 again (it was locked) or x (y) z",
         Vec::new(),
     );
-    let rendered = template.rendered();
-    let told = |at: usize| rendered.key(&template.pieces, &[at]).is_some();
+    let rendered = template.rendered(Spare::default());
     let words: Vec<&str> = template.pieces.iter().map(|piece| piece.text).collect();
     let at = |word: &str| words.iter().position(|one| *one == word).expect(word);
-    assert!(told(at("could")) && told(at("door")) && told(at("open")));
-    assert!(
-        !told(at("was")) && !told(at("room")) && !told(at("see")),
-        "brackets and values beside it need a look"
-    );
+    let merged = |all: &[&str]| {
+        let places: Vec<usize> = all.iter().map(|word| at(word)).collect();
+        rendered.told(&places).map(|told| told.merged)
+    };
+    for word in ["could", "door", "open", "was", "x"] {
+        assert_eq!(merged(&[word]), Some(false), "{word} stands alone");
+    }
+    for word in ["room", "see"] {
+        assert_eq!(merged(&[word]), Some(true), "{word} and the value beside it are one");
+    }
+    let neighbours = merged(&["could", "not", "door"]);
+    assert_eq!(neighbours, Some(false), "they are one mask");
+    let bracketed = (merged(&["y"]), merged(&["was", "locked"]));
+    assert_eq!(bracketed, (None, None), "what is in brackets needs a look");
 }
