@@ -30,6 +30,7 @@ impl Monitor {
             "nextLookAt": rfc3339_ms(status.next_look),
             "makesRoom": status.makes_room,
             "unmet": status.unmet,
+            "clock": clock_view(&status),
             "lastError": status.last_error,
         })
     }
@@ -75,6 +76,16 @@ fn bounds_view(status: &RetentionStatus) -> Value {
     json!({
         "maxDays": max_age.map(|age| age.as_secs() / 86_400), "maxCount": max_count, "maxBytes": max_bytes,
         "maxDiskPercent": max_disk_percent, "budgetBytes": status.budget_bytes,
+    })
+}
+
+/// The time by which ages are judged, and what is wrong with the wall clock where it is another.
+fn clock_view(status: &RetentionStatus) -> Value {
+    let Some(clock) = status.clock else { return Value::Null };
+    let is_doubted = clock.ahead_ms != 0;
+    json!({
+        "believed": rfc3339_ms(from_epoch_ms(clock.believed_ms)), "aheadSeconds": clock.ahead_ms / 1000,
+        "confirmedInSeconds": is_doubted.then_some(clock.confirmed_in.as_secs()), "problem": status.clock_problem(),
     })
 }
 

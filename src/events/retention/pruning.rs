@@ -46,7 +46,7 @@ impl Retention {
     /// # Errors
     /// Those of the database layer.
     pub async fn preview(&self, bounds: Option<Bounds>) -> Result<Preview, DbError> {
-        let (bounds, now_ms) = (bounds.unwrap_or(self.bounds), self.now_ms());
+        let (bounds, now_ms) = (bounds.unwrap_or(self.bounds), self.believed_ms().await?);
         let mut measure = self.measure().await?;
         let mut preview = Preview {
             events: measure.events,

@@ -33,6 +33,7 @@ pub(super) const AIM: Duration = Duration::from_millis(25);
 /// What a run has done so far.
 pub(super) struct Doing {
     pub(super) run: Run,
+    /// The time by which ages are judged, milliseconds since the epoch.
     pub(super) now_ms: i64,
     /// What came in later stays. Not before what came in already, though the clock may have been set back since.
     pub(super) received_until_ms: i64,
@@ -78,12 +79,14 @@ impl Retention {
     }
 
     /// One look, and all that follows from it.
-    async fn look(&self, with_groups: bool) -> Result<(), DbError> {
+    pub(super) async fn look(&self, with_groups: bool) -> Result<(), DbError> {
         const NEWEST: Operation = Operation::point("retention.newest");
         let mut measure = self.measure().await?;
-        self.keep_sample(&measure).await?;
+        let now_ms = self.believed_ms().await?;
+        self.keep_clock().await?;
+        self.keep_sample(&measure, now_ms).await?;
         let newest = self.database.read(NEWEST, newest_received).await?;
-        let mut doing = self.begin(newest);
+        let mut doing = self.begin(now_ms, newest);
         for _ in 0..MOST_ROUNDS {
             let Some(need) = self.bounds.need(&measure, doing.now_ms) else {
                 break;
@@ -104,11 +107,11 @@ impl Retention {
         Ok(())
     }
 
-    fn begin(&self, newest_received_ms: i64) -> Doing {
-        let now_ms = self.now_ms();
+    fn begin(&self, now_ms: i64, newest_received_ms: i64) -> Doing {
+        let began = self.clock.wall();
         Doing {
             run: Run {
-                began: self.clock.wall(),
+                began,
                 took: Duration::ZERO,
                 removed: [0; Reason::ALL.len()],
                 groups: 0,
@@ -116,7 +119,7 @@ impl Retention {
                 longest_step: Duration::ZERO,
             },
             now_ms,
-            received_until_ms: now_ms.max(newest_received_ms),
+            received_until_ms: clock::epoch_ms(began).max(newest_received_ms),
             pace: Pace::default(),
             began: clock::now(),
         }
@@ -181,7 +184,7 @@ impl Retention {
     }
 
     /// What is in use on the disk is kept once an hour, and remembered after a start.
-    async fn keep_sample(&self, measure: &Measure) -> Result<(), DbError> {
+    async fn keep_sample(&self, measure: &Measure, now_ms: i64) -> Result<(), DbError> {
         const READ: Operation = Operation::scan("retention.samples");
         const KEEP: Operation = Operation::write("retention.sample").idempotent();
         if !self.state.lock().has_samples {
@@ -190,7 +193,7 @@ impl Retention {
             state.samples.remember(kept);
             state.has_samples = true;
         }
-        if let Some(sample) = self.sample(measure) {
+        if let Some(sample) = self.sample(measure, now_ms) {
             let job = move |c: &rusqlite::Connection| space::keep_sample(c, sample).map(Effect::Commit);
             self.database.write(KEEP, job).await?;
         }
