@@ -43,6 +43,8 @@ pub use forecast::Forecast;
 pub use pruning::Preview;
 pub use space::Left;
 pub use trust::ClockStatus;
+#[cfg(test)]
+pub(in crate::events) use space::left_by_hand;
 pub use value::Tier;
 
 use forecast::{Sample, Samples};

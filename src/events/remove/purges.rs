@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::receipts::{self, Asked, Kind, Receipt, Status, Unfinished};
+use super::receipts::{self, Asked, Kind, Receipt, Rest, Status, Unfinished};
 use super::{Pace, Terms, erasure, in_chunks, preview, remove};
 use crate::clock::epoch_ms;
 use crate::db::{Database, DbError, Effect, ErrorKind, Operation};
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_millis(800);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Groups that one write job looks after.
 const GROUPS_AT_ONCE: i64 = 50;
+
+/// Why a removal of another version isn't carried on: a part of what it asks for might be left out, and too much leave.
+const UNREADABLE: &str = "what it looks for was written by another version of Mainstay and can't be read; what had left is gone, begin it again";
 
 /// The removals; clones share their task.
 #[derive(Clone)]
@@ -171,7 +174,9 @@ impl Purges {
 
     async fn carry_out(&self, one: Unfinished) -> Result<(), DbError> {
         let id = one.id;
+        let is_readable = !matches!(one.rest, Rest::Unreadable);
         let (status, error) = match self.steps(one).await {
+            Ok(_) if !is_readable => (Status::Failed, Some(UNREADABLE)),
             Ok(error) => (Status::Done, error),
             Err(error) if is_hopeless(&error) => (Status::Failed, Some("a stored event could not be removed")),
             Err(error) => return Err(error),
@@ -184,7 +189,7 @@ impl Purges {
     /// What is left of it to do; something to tell besides.
     async fn steps(&self, mut one: Unfinished) -> Result<Option<&'static str>, DbError> {
         let id = one.id;
-        if let Some(filter) = one.filter.take() {
+        if let Rest::Matching(filter) = std::mem::replace(&mut one.rest, Rest::Nothing) {
             while let Some(wider) = self.go_through(&one, &filter).await? {
                 (one.bound_ms, one.place) = (wider, i64::MAX);
             }
@@ -276,5 +281,6 @@ fn one_event(c: &Connection, id: Uuid, asked: &Asked) -> rusqlite::Result<Effect
     receipts::advance(c, (receipt, asked.bound_ms), &taken, place)?;
     receipts::settle_groups(c, receipt, GROUPS_AT_ONCE)?;
     receipts::end(c, receipt, Status::Done, asked.now_ms, None)?;
+    receipts::forget_singles(c)?;
     receipts::one(c, receipt).map(Effect::Commit)
 }

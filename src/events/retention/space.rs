@@ -11,7 +11,7 @@ use super::bounds::{Measure, Reason};
 use super::forecast::{HOURS_KEPT, Sample};
 use crate::db::disk::Space;
 use crate::events::order::ms_of;
-use crate::events::remove::Removed;
+use crate::events::remove::{FORGOTTEN, Removed, note_left};
 use crate::events::store::HOUR_MS;
 
 /// The kind of a receipt: the erasure of a user.
@@ -73,13 +73,7 @@ fn thinned_before(c: &Connection, end: i64) -> rusqlite::Result<i64> {
 /// # Errors
 /// Those of SQLite.
 pub fn note_removed(c: &Connection, reason: Reason, removed: &Removed) -> rusqlite::Result<()> {
-    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    c.prepare_cached(
-        "INSERT INTO retention_removed (reason, events, bytes) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET events = events + excluded.events, bytes = bytes + excluded.bytes",
-    )?
-    .execute(params![reason.name(), number(removed.events), number(removed.bytes)])?;
-    Ok(())
+    note_left(c, reason.name(), removed)
 }
 
 /// What ever left, by reason, in the order of [`Reason::ALL`].
@@ -102,7 +96,8 @@ pub fn left(c: &Connection) -> rusqlite::Result<[Left; Reason::ALL.len()]> {
     Ok(left)
 }
 
-/// Events that hands removed: by purges, or of one event, and by the erasure of users; as the receipts tell.
+/// Events that hands removed: by purges, or of one event, and by the erasure of users; as the receipts tell, also those
+/// that are no longer kept.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -111,7 +106,7 @@ pub fn left_by_hand(c: &Connection) -> rusqlite::Result<[u64; 2]> {
                        coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind = ?1), 0) FROM purges";
     let count = |row: &rusqlite::Row<'_>, index| Ok::<_, rusqlite::Error>(row.get::<_, i64>(index)?.unsigned_abs());
     c.prepare_cached(sums)?
-        .query_row([ERASURE], |row| Ok([count(row, 0)?, count(row, 1)?]))
+        .query_row((ERASURE, FORGOTTEN), |row| Ok([count(row, 0)?, count(row, 1)?]))
 }
 
 /// Gives back about so many free pages; how many are left.

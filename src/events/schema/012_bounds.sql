@@ -6,3 +6,6 @@ CREATE TABLE retention_clock (
   wall INTEGER,
   held INTEGER NOT NULL
 ) STRICT;
+
+-- Receipts of single removals are kept up to a number; what older ones counted goes on in retention_removed, as "purge".
+CREATE INDEX purges_of_one ON purges (id) WHERE kind = 2;
