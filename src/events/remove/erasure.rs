@@ -12,7 +12,8 @@ use rusqlite::Connection;
 
 use super::purges::user_of;
 use super::rows::{Wiping, newest_received};
-use super::{Asked, erased, receipts};
+use super::{Asked, Terms, erased, receipts};
+use crate::clock;
 use crate::db::{Checkpoint, Database, DbError, Effect, Operation};
 use crate::events::life;
 
@@ -43,13 +44,12 @@ pub(super) async fn leave_groups(database: &Database, id: i64, user: &str) -> Re
     let wanted = user.to_owned();
     let find = move |c: &Connection| groups_of(c, id, &wanted);
     let groups = database.read(Operation::scan("events.erase_groups"), find).await?;
-    for some in groups.chunks(GROUPS_AT_ONCE) {
-        let (some, user) = (some.to_vec(), user.to_owned());
-        let job = move |c: &Connection| {
-            some.iter().try_for_each(|group| leave(c, *group, &user))?;
-            Ok(Effect::Commit(()))
-        };
-        step(database, "events.erase_groups", job).await?;
+    let mut from = 0;
+    while from < groups.len() {
+        let some: Vec<i64> = groups[from..].iter().take(GROUPS_AT_ONCE).copied().collect();
+        let user = user.to_owned();
+        let job = move |c: &Connection| leave_some(c, &some, &user).map(Effect::Commit);
+        from += step(database, "events.erase_groups", job).await?;
     }
     let user = user.to_owned();
     let forget = move |c: &Connection| receipts::forget_user(c, &user).map(Effect::Commit);
@@ -65,6 +65,18 @@ pub(super) fn groups_of(c: &Connection, id: i64, user: &str) -> rusqlite::Result
     )?
     .query_map((id, user), |row| row.get(0))?
     .collect()
+}
+
+/// From the first on until the share of time is over; how many, and one at least.
+fn leave_some(c: &Connection, groups: &[i64], user: &str) -> rusqlite::Result<usize> {
+    let (began, share) = (clock::now(), Terms::default().share);
+    for (done, group) in groups.iter().enumerate() {
+        if done > 0 && clock::since(began) >= share {
+            return Ok(done);
+        }
+        leave(c, *group, user)?;
+    }
+    Ok(groups.len())
 }
 
 fn leave(c: &Connection, group: i64, user: &str) -> rusqlite::Result<()> {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use self::shown::{Counts, Receipt};
 pub(super) use self::shown::{one, page};
-use super::{Removed, Taken};
+use super::{Removed, Taken, Terms};
 use crate::events::query::Filter;
 
 /// Receipts of single removals that are kept.
@@ -237,20 +237,20 @@ pub(super) fn stop(c: &Connection, id: i64) -> rusqlite::Result<bool> {
     c.prepare_cached("SELECT 1 FROM purges WHERE id = ?1")?.exists([id])
 }
 
-/// Looks after the groups of a removal, some at a time; whether that were all.
+/// Looks after the groups of a removal, `most` at a time and for its share of time; whether that were all.
 pub(super) fn settle_groups(c: &Connection, id: i64, most: i64) -> rusqlite::Result<bool> {
     let some: Vec<i64> = c
         .prepare_cached("SELECT group_id FROM purge_groups WHERE purge_id = ?1 LIMIT ?2")?
         .query_map([id, most], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let gone = super::remove_groups(c, &some)?;
+    let (done, gone) = super::remove_groups(c, &some, Terms::default().share)?;
     let mut seen_to = c.prepare_cached("DELETE FROM purge_groups WHERE purge_id = ?1 AND group_id = ?2")?;
-    for group in &some {
+    for group in &some[..done] {
         seen_to.execute([id, *group])?;
     }
     c.prepare_cached("UPDATE purges SET groups_removed = groups_removed + ?2 WHERE id = ?1")?
         .execute([id, i64::try_from(gone.len()).unwrap_or(0)])?;
-    Ok((some.len() as i64) < most)
+    Ok(done == some.len() && (some.len() as i64) < most)
 }
 
 /// Ends one. What was stopped by hand is cancelled, whatever else it would be.

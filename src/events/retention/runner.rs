@@ -210,19 +210,24 @@ impl Retention {
         loop {
             let find = move |c: &rusqlite::Connection| space::old_groups(c, until, after, GROUPS_A_JOB);
             let found = self.database.read(FIND, find).await?;
-            let Some(last) = found.last() else { return Ok(()) };
-            after = *last;
-            let groups: Vec<i64> = found.into_iter().map(|(_, id)| id).collect();
+            if found.is_empty() {
+                return Ok(());
+            }
+            let groups: Vec<i64> = found.iter().map(|(_, id)| *id).collect();
             let job = move |c: &rusqlite::Connection| {
                 let began = clock::now();
-                let gone = remove_groups(c, &groups)?.len();
-                Ok(if gone > 0 {
-                    Effect::Commit((began, gone))
-                } else {
-                    Effect::Rollback((began, 0))
+                let (done, gone) = remove_groups(c, &groups, AIM)?;
+                let told = (began, done, gone.len());
+                Ok(match gone.is_empty() {
+                    true => Effect::Rollback(told),
+                    false => Effect::Commit(told),
                 })
             };
-            let (began, gone) = self.database.write(LEAVE, job).await?;
+            let (began, done, gone) = self.database.write(LEAVE, job).await?;
+            let Some(last) = done.checked_sub(1).and_then(|last| found.get(last)) else {
+                return Ok(());
+            };
+            after = *last;
             doing.note_step(clock::since(began));
             doing.run.groups += gone as u64;
             tokio::time::sleep(clock::since(began).min(AIM)).await;
