@@ -28,6 +28,7 @@ use crate::db::{Database, DbError, Operation};
 mod bounds;
 mod forecast;
 mod giving;
+mod preview;
 mod pruning;
 mod runner;
 mod space;
@@ -40,11 +41,11 @@ mod walk;
 
 pub use bounds::{Bounds, Measure, Reason, is_too_old};
 pub use forecast::Forecast;
-pub use pruning::Preview;
+pub use preview::Preview;
 pub use space::Left;
-pub use trust::ClockStatus;
 #[cfg(test)]
 pub(in crate::events) use space::left_by_hand;
+pub use trust::ClockStatus;
 pub use value::Tier;
 
 use forecast::{Sample, Samples};

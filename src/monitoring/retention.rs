@@ -16,6 +16,7 @@ impl Monitor {
             "bounds": bounds_view(&status),
             "use": {
                 "events": measure.map(|m| m.events),
+                "occurrences": measure.map(|m| m.occurrences),
                 "oldest": measure.and_then(|m| m.oldest_ms).map(|ms| rfc3339_ms(from_epoch_ms(ms))),
                 "bytes": measure.map(|m| m.used_bytes),
                 "freeBytesInFile": measure.map(|m| m.free_bytes),
@@ -45,14 +46,19 @@ impl Monitor {
     }
 }
 
-/// What would leave.
+/// What would leave: rows, as the bounds count them, and occurrences, as what left is counted.
 pub fn preview_view(preview: &Preview) -> Value {
     let removed: u64 = preview.removed.iter().sum();
+    let [by_age, by_worth] = preview.removed_occurrences;
     let tiers = Tier::ALL.iter().zip(preview.by_tier);
     json!({
         "removed": removed,
         "kept": preview.events.saturating_sub(removed),
         "byReason": by_reason(&preview.removed),
+        "occurrences": {
+            "removed": by_age + by_worth, "kept": preview.occurrences.saturating_sub(by_age + by_worth),
+            "byAge": by_age, "byWorth": by_worth,
+        },
         "byWorth": tiers.map(|(tier, count)| (tier.name().to_owned(), json!(count))).collect::<Map<_, _>>(),
     })
 }

@@ -43,10 +43,11 @@ pub fn measure(c: &Connection, path: &Path) -> rusqlite::Result<Measure> {
         bytes(number("PRAGMA page_count")?)?,
         bytes(number("PRAGMA freelist_count")?)?,
     );
-    let occurred = number("SELECT sum(count) FROM event_totals")?.unwrap_or(0);
     let wiped = number("SELECT sum(length(zeros)) FROM wiped_pages")?.unwrap_or(0);
+    let occurrences = occurrences(c)?;
     Ok(Measure {
-        events: (occurred - thinned_before(c, i64::MAX)?).unsigned_abs(),
+        events: occurrences.saturating_sub(thinned_before(c, i64::MAX)?.unsigned_abs()),
+        occurrences,
         oldest_ms: number("SELECT min(at) FROM events")?.map(ms_of),
         used_bytes: all.saturating_sub(free).saturating_sub(wiped.unsigned_abs()),
         free_bytes: free,
@@ -102,7 +103,8 @@ pub fn left(c: &Connection) -> rusqlite::Result<[Left; Reason::ALL.len()]> {
 /// # Errors
 /// Those of SQLite.
 pub fn left_by_hand(c: &Connection) -> rusqlite::Result<[u64; 2]> {
-    let sums = "SELECT coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind <> ?1), 0),
+    let sums = "SELECT coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind <> ?1), 0)
+                         + coalesce((SELECT events FROM retention_removed WHERE reason = ?2), 0),
                        coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind = ?1), 0) FROM purges";
     let count = |row: &rusqlite::Row<'_>, index| Ok::<_, rusqlite::Error>(row.get::<_, i64>(index)?.unsigned_abs());
     c.prepare_cached(sums)?
@@ -129,11 +131,43 @@ pub fn before(c: &Connection, end: i64, after: i64, most: usize) -> rusqlite::Re
         .collect()
 }
 
-/// How many rows there are before a place: whole hours are known, the last one is counted.
+/// How often what there is occurred.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn count_before(c: &Connection, end: i64) -> rusqlite::Result<u64> {
+fn occurrences(c: &Connection) -> rusqlite::Result<u64> {
+    let all: Option<i64> = c
+        .prepare_cached("SELECT sum(count) FROM event_totals")?
+        .query_row([], |row| row.get(0))?;
+    Ok(all.unwrap_or(0).unsigned_abs())
+}
+
+/// How many occurrences the rows of these places stand for beyond one each; the places ascend.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn beyond_rows(c: &Connection, places: &[i64]) -> rusqlite::Result<u64> {
+    let (Some(first), Some(last)) = (places.first(), places.last()) else {
+        return Ok(0);
+    };
+    let mut thinned = c.prepare_cached(
+        "SELECT at, occurrences - 1 FROM events INDEXED BY events_thinned
+         WHERE occurrences > 1 AND at BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = thinned.query([*first, *last])?;
+    let mut beyond = 0;
+    while let Some(row) = rows.next()? {
+        let more: i64 = row.get(1)?;
+        beyond += places.binary_search(&row.get(0)?).map_or(0, |_| more);
+    }
+    Ok(beyond.unsigned_abs())
+}
+
+/// How many rows there are before a place, and how often they occurred: whole hours are known, the last one is counted.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn count_before(c: &Connection, end: i64) -> rusqlite::Result<(u64, u64)> {
     let hour = ms_of(end).div_euclid(HOUR_MS);
     let whole: i64 = c.query_row(
         "SELECT coalesce(sum(count), 0) FROM event_hours WHERE hour < ?1",
@@ -146,7 +180,8 @@ pub fn count_before(c: &Connection, end: i64) -> rusqlite::Result<u64> {
         [begins, end],
         |row| row.get(0),
     )?;
-    Ok((whole - thinned_before(c, begins)? + rest).unsigned_abs())
+    let rows = whole - thinned_before(c, begins)? + rest;
+    Ok((rows.unsigned_abs(), (rows + thinned_before(c, end)?).unsigned_abs()))
 }
 
 /// Groups that are left, want nobody's attention and were last seen before a time, from the oldest on, after one of them.

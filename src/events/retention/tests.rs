@@ -1,11 +1,11 @@
-//! Bounds on a real file, with clocks that are wrong.
+//! Bounds on a real file: with clocks that are wrong, and with storms.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, ManualClock, epoch_ms, from_epoch_ms};
-use crate::config::DatabaseSettings;
+use crate::config::{DatabaseSettings, IngestSettings};
 use crate::db::{Options, Unobserved};
 use crate::events::{MIGRATIONS, Spool, channel, parse};
 
@@ -32,6 +32,10 @@ impl Bench {
     }
 
     fn open(&self) -> Opened {
+        self.bounded(None)
+    }
+
+    fn bounded(&self, max_count: Option<u64>) -> Opened {
         let clock: SharedClock = self.clock.clone();
         let options = Options {
             name: "events",
@@ -43,14 +47,11 @@ impl Bench {
         let database = Database::open(options, clock.clone(), Arc::new(Unobserved)).expect("opens");
         let (capture, captures) = channel(clock.clone());
         let spool = Spool::open(&self.folder.path().join("spool"), 1 << 20).expect("opens");
-        let log = EventLog::start(
-            database.clone(),
-            spool,
-            captures,
-            &DatabaseSettings::default().operation,
-        );
+        let (operation, ingest) = (DatabaseSettings::default().operation, IngestSettings::default());
+        let log = EventLog::start_limited(database.clone(), spool, captures, &operation, &ingest);
         let bounds = Bounds {
             max_age: Some(Duration::from_secs(90 * 86_400)),
+            max_count,
             ..Bounds::default()
         };
         let retention = Retention::new(database.clone(), log.clone(), bounds, capture, clock);
@@ -149,4 +150,45 @@ async fn a_clock_in_the_past_removes_nothing_and_its_correction_only_what_is_too
     let (events, status) = opened.looked().await;
     assert_eq!((events, status.problem()), (80, None));
     opened.close().await;
+}
+
+/// A storm of one group at the present time, of which most are counted on samples.
+async fn storm(bench: &Bench, opened: &Opened, count: usize) {
+    let now = bench.clock.wall();
+    let event = |number: usize| {
+        let severity = ["low", "high"][number % 2];
+        let text = format!(r#"{{"message":"m","fingerprint":["storm"],"severity":"{severity}"}}"#);
+        parse::event(&text, now).expect("sound")
+    };
+    opened.log.ingest((0..count).map(event).collect()).await;
+}
+
+#[tokio::test]
+async fn what_a_preview_counts_is_what_then_leaves_in_rows_and_in_occurrences() {
+    let bench = Bench::new();
+    let opened = bench.open();
+    bench.fill(&opened, 85).await;
+    storm(&bench, &opened, 5000).await;
+    bench.clock.advance(Duration::from_secs(20 * 86_400));
+    storm(&bench, &opened, 3000).await;
+    opened.close().await;
+    // Fourteen are too old by then; the others leave by their worth.
+    for max_count in [2000, 100] {
+        let opened = bench.bounded(Some(max_count));
+        let preview = opened.retention.preview(None).await.expect("previewed");
+        let before = opened.retention.status().measure.expect("measured");
+        assert_eq!(
+            (preview.events, preview.occurrences),
+            (before.events, before.occurrences)
+        );
+        assert!(preview.occurrences > preview.events, "some stand for many");
+        let (_, status) = opened.looked().await;
+        let after = status.measure.expect("measured");
+        assert_eq!(preview.removed.iter().sum::<u64>(), before.events - after.events);
+        let left: u64 = status.last_run.expect("ran").removed.iter().sum();
+        assert_eq!(left, before.occurrences - after.occurrences);
+        assert_eq!(preview.removed_occurrences.iter().sum::<u64>(), left);
+        assert_eq!(status.last_run.expect("ran").removed[0], preview.removed_occurrences[0]);
+        opened.close().await;
+    }
 }
