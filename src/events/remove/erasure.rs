@@ -96,7 +96,9 @@ async fn step<T: Send + 'static>(
     name: &'static str,
     job: impl FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
 ) -> Result<T, DbError> {
-    let done = database.write(Operation::write(name).idempotent(), job).await?;
+    let done = database
+        .write(Operation::write(name).idempotent().in_background(), job)
+        .await?;
     tokio::time::sleep(PAUSE).await;
     Ok(done)
 }

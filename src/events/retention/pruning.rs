@@ -19,7 +19,7 @@ use crate::events::order::first_place;
 use crate::events::remove::{Beside, Terms, in_chunks};
 
 pub(super) const LOOK: Operation = Operation::scan("retention.look");
-const PRUNE: Operation = Operation::write("retention.prune");
+const PRUNE: Operation = Operation::write("retention.prune").in_background();
 /// Places gathered before they leave together: 1 MiB.
 const GATHERED: usize = 1 << 17;
 /// On a low disk so many leave before the log is shortened.

@@ -186,7 +186,7 @@ impl Retention {
     /// What is in use on the disk is kept once an hour, and remembered after a start.
     async fn keep_sample(&self, measure: &Measure, now_ms: i64) -> Result<(), DbError> {
         const READ: Operation = Operation::scan("retention.samples");
-        const KEEP: Operation = Operation::write("retention.sample").idempotent();
+        const KEEP: Operation = Operation::write("retention.sample").in_background().idempotent();
         if !self.state.lock().has_samples {
             let kept = self.database.read(READ, space::samples).await?;
             let mut state = self.state.lock();
@@ -203,7 +203,7 @@ impl Retention {
     /// Groups that have no event any more, and that nobody touched, after as long as an event may be kept.
     async fn leave_groups(&self, doing: &mut Doing) -> Result<(), DbError> {
         const FIND: Operation = Operation::scan("retention.old_groups");
-        const LEAVE: Operation = Operation::write("retention.groups").idempotent();
+        const LEAVE: Operation = Operation::write("retention.groups").in_background().idempotent();
         let age = self.bounds.max_age.unwrap_or(GROUP_AGE);
         let until = doing.now_ms - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let mut after = (i64::MIN, i64::MIN);

@@ -210,7 +210,7 @@ impl Retention {
 
     /// Keeps in the file what is believed, where that is due.
     pub(super) async fn keep_clock(&self) -> Result<(), DbError> {
-        const KEEP: Operation = Operation::write("retention.clock").idempotent();
+        const KEEP: Operation = Operation::write("retention.clock").in_background().idempotent();
         let Some(Known { trust, at, kept }) = self.state.lock().clock else {
             return Ok(());
         };
