@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::preview::ROUND;
 use super::purges::user_of;
 use super::rows::{Wiping, newest_received};
 use super::{Asked, Terms, erased, receipts};
@@ -37,6 +38,26 @@ pub(super) fn announce(c: &Connection, asked: &mut Asked) -> rusqlite::Result<()
     asked.shown = serde_json::json!({ "userHash": hash }).to_string();
     asked.bound_ms = asked.bound_ms.max(newest_received(c)?);
     Ok(())
+}
+
+/// Places of the user's events that wait for the text index, newest first before a place; and where to go on, if there may
+/// be more.
+pub(super) fn unindexed(c: &Connection, user: &str, before: i64) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
+    let mut waiting = c.prepare_cached(
+        "SELECT q.at, CAST(e.user_id AS TEXT) IS ?2
+         FROM (SELECT at FROM to_index WHERE at < ?1 ORDER BY at DESC LIMIT ?3) AS q LEFT JOIN events AS e USING (at)
+         ORDER BY q.at DESC",
+    )?;
+    let mut rows = waiting.query((before, user, ROUND as i64))?;
+    let (mut places, mut last, mut seen) = (Vec::new(), None, 0);
+    while let Some(row) = rows.next()? {
+        let at: i64 = row.get(0)?;
+        if row.get(1)? {
+            places.push(at);
+        }
+        (last, seen) = (Some(at), seen + 1);
+    }
+    Ok((places, last.filter(|_| seen == ROUND)))
 }
 
 /// The groups and the receipts forget the user, and what the first of their events said where masks are now.
