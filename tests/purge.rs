@@ -448,6 +448,33 @@ fn a_large_purge_holds_nobody_up_and_survives_being_killed() {
 }
 
 #[test]
+fn a_purge_that_another_version_began_fails_with_a_reason_and_holds_up_no_other() {
+    let mut server = Server::start(&[]);
+    report_many(&server.client(), "shop", 20);
+    server.stop();
+    let file = server.other_party("events.db");
+    file.execute_batch(
+        r#"INSERT INTO purges (kind, actor, began, bound, asked, filter, place, tally)
+           VALUES (0, 'me', 1, 9000000000000, '{"all":true}', '{"regions":["eu"]}', 9000000000000, '{"events":0,"bytes":0,
+             "kinds":[[0,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0]],"span_ms":null}')"#,
+    )
+    .expect("written");
+    drop(file);
+    server.restart();
+    let client = server.client();
+    let receipt = ended(&client, &json!(1));
+    assert_eq!((&receipt["status"], &receipt["events"]), (&json!("failed"), &json!(0)));
+    assert!(
+        receipt["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("another version")),
+        "{receipt}"
+    );
+    assert_eq!(total(&client, ""), 20);
+    assert_eq!(purge(&client, "source=shop")["events"], 20);
+}
+
+#[test]
 fn a_purge_that_is_stopped_says_how_far_it_came() {
     let server = Server::start(&[]);
     let client = server.client();

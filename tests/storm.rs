@@ -11,6 +11,78 @@ const ERRORS: &str = "/api/monitoring/errors";
 const PER_GROUP: &str = "MAINSTAY_INGEST_PER_GROUP_PER_MINUTE";
 const PER_SOURCE: &str = "MAINSTAY_INGEST_PER_SOURCE_PER_MINUTE";
 
+/// Everything that was acknowledged is present or has left, in occurrences, and every number that is derived says so.
+fn assert_accounted(server: &Server, acknowledged: u64) {
+    let file = server.other_party("events.db");
+    let count = |sql: &str| -> u64 {
+        let count: i64 = file.query_row(sql, [], |row| row.get(0)).expect(sql);
+        count.unsigned_abs()
+    };
+    let present = count("SELECT coalesce(sum(occurrences), 0) FROM events");
+    let left = count("SELECT coalesce(sum(events), 0) FROM retention_removed")
+        + count("SELECT coalesce(sum(json_extract(tally, '$.events')), 0) FROM purges");
+    assert_eq!(present + left, acknowledged, "present {present}, left {left}");
+    assert_eq!(count("SELECT coalesce(sum(count), 0) FROM event_totals"), present);
+    assert_eq!(count("SELECT coalesce(sum(count), 0) FROM event_hours"), present);
+    assert_eq!(
+        count("SELECT sum(count) FROM groups WHERE parent IS NULL"),
+        acknowledged
+    );
+    assert_eq!(count("SELECT sum(removed) FROM groups"), left);
+}
+
+#[test]
+fn what_was_acknowledged_is_present_or_has_left_also_of_storms_that_are_pruned_and_killed() {
+    let mut server = Server::start(&[
+        ("MAINSTAY_INGEST_PER_GROUP_PER_MINUTE", "50"),
+        ("MAINSTAY_INGEST_PER_SOURCE_PER_MINUTE", "1000000"),
+        ("MAINSTAY_EVENTS_MAX_COUNT", "300"),
+    ]);
+    let mut acknowledged = 0;
+    for round in 0..4 {
+        let client = server.client();
+        for report in 0..6 {
+            let line = |number: usize| {
+                let severity = ["low", "high"][number % 2];
+                json!({ "message": format!("round {round} part {report}"), "fingerprint": [(number % 3).to_string()],
+                        "severity": severity, "source": "shop" })
+                .to_string()
+            };
+            let lines: Vec<String> = (0..2000).map(line).collect();
+            let body = lines.join("\n");
+            let answer = client
+                .send(
+                    "POST",
+                    "/api/monitoring/errors",
+                    Some(("application/x-ndjson", body.as_bytes())),
+                )
+                .expect(200)
+                .json();
+            assert_eq!(answer["accepted"], 2000, "{answer}");
+            acknowledged += 2000;
+        }
+        if round == 2 {
+            let removed = client.delete("/api/monitoring/errors?severity=low");
+            assert!(matches!(removed.status, 200 | 202), "{removed:?}");
+        }
+        if round % 2 == 0 {
+            server.kill();
+        } else {
+            server.stop();
+        }
+        server.restart();
+    }
+    let client = server.client();
+    eventually("it is within its count, and the purge is over", || {
+        let shown = client.get("/api/monitoring/retention").expect(200).json();
+        let purges = client.get("/api/monitoring/purges").expect(200).json();
+        let is_over = purges["purges"][0]["status"] != "running" && shown["use"]["events"].as_u64() <= Some(300);
+        (is_over && shown["running"] == false).then_some(())
+    });
+    server.stop();
+    assert_accounted(&server, acknowledged);
+}
+
 #[test]
 #[ignore = "not a test: the process that holds a lock"]
 fn the_other_process() {

@@ -210,6 +210,7 @@ fn retention(facts: &Facts) -> Option<Alert> {
         title: "The event log is not within its usual bounds".into(),
         detail: format!("{problem}."),
         runbook: steps(&[
+            "Where the clock is named, set it (`timedatectl` tells how it stands); one that is right is believed after a day.",
             "Free space on the disk; `GET /api/monitoring/retention` shows what events.db, its log, the spool and evidence/ take.",
             "Lower MAINSTAY_EVENTS_MAX_MIB or MAINSTAY_EVENTS_MAX_DAYS, so that the log leaves more room by itself.",
             "A file that can't give pages back wants one VACUUM while Mainstay is stopped: the README says how.",

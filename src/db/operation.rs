@@ -46,6 +46,8 @@ pub struct Operation {
     pub repeat: Repeat,
     /// Whether a write waits for an open breaker where the time to come back lies before its deadline.
     pub is_patient: bool,
+    /// Whether a write makes way for others; see [`Operation::in_background`].
+    pub is_background: bool,
     /// Bytes that a write carries with it while it waits; see [`Operation::carrying`].
     pub bytes: usize,
 }
@@ -59,6 +61,7 @@ impl Operation {
             timeout: None,
             repeat: Repeat::Read,
             is_patient: false,
+            is_background: false,
             bytes: 0,
         }
     }
@@ -92,6 +95,14 @@ impl Operation {
     #[must_use]
     pub const fn patient(mut self) -> Self {
         self.is_patient = true;
+        self
+    }
+
+    /// The same for a write that nobody waits for, such as a step of upkeep: it lets those go first who wait already, and
+    /// never joins a transaction that others wait for. It is the next one after them, so it can't be kept waiting.
+    #[must_use]
+    pub const fn in_background(mut self) -> Self {
+        self.is_background = true;
         self
     }
 

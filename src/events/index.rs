@@ -210,7 +210,7 @@ impl Indexing<'_> {
             let job = move |connection: &_| rows::index(connection, &batch[from..]).map(Effect::Commit);
             let done = self
                 .database
-                .write(Operation::write("events.index").idempotent(), job)
+                .write(Operation::write("events.index").in_background().idempotent(), job)
                 .await?;
             self.backlog.finish(done as u64);
             from += done;
@@ -232,7 +232,7 @@ impl Indexing<'_> {
             })
         };
         self.database
-            .write(Operation::write("events.merge").idempotent(), job)
+            .write(Operation::write("events.merge").in_background().idempotent(), job)
             .await
     }
 }

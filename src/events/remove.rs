@@ -37,6 +37,7 @@ pub(in crate::events) use erased::Erased;
 pub use groups::remove_groups;
 pub use preview::{bound_of, preview, token};
 pub use purges::Purges;
+pub(in crate::events) use receipts::FORGOTTEN;
 pub use receipts::{Asked, Counts, Kind, Receipt, Status};
 use rows::Counted;
 pub use rows::{newest_received, remove};
@@ -113,6 +114,20 @@ pub struct Taken {
     pub removed: Removed,
     /// The groups that their rows named, and how often those of each occurred.
     pub groups: BTreeMap<i64, i64>,
+}
+
+/// Counts for good what left under this word, in the transaction in which it does.
+///
+/// # Errors
+/// Those of SQLite.
+pub(in crate::events) fn note_left(c: &Connection, word: &str, removed: &Removed) -> rusqlite::Result<()> {
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    c.prepare_cached(
+        "INSERT INTO retention_removed (reason, events, bytes) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET events = events + excluded.events, bytes = bytes + excluded.bytes",
+    )?
+    .execute((word, number(removed.events), number(removed.bytes)))?;
+    Ok(())
 }
 
 /// How many events of each of these groups, and of those it swallowed, have left; `roots` is a JSON list.

@@ -5,7 +5,7 @@
 //!                                                        └─ too much: survey ─▶ choice ─▶ sweep
 //! what leaves: remove, in chunks ─▶ the text index merges ─▶ free pages go back to the disk
 //! ```
-//! Age is a promise: what is older leaves whatever it is worth. Count and bytes are pruned by worth ([`Tier`]): duplicates
+//! Age is a promise: what is older leaves whatever it is worth, by a clock that can be believed. Count and bytes are pruned by worth ([`Tier`]): duplicates
 //! first, and samples of every group as long as anything else can leave; in the end a bound is a bound. On a low disk the
 //! log gives up to three quarters of its budget, and an event tells of it.
 //!
@@ -22,23 +22,30 @@ use parking_lot::Mutex;
 
 use super::capture::Capture;
 use super::log::EventLog;
-use crate::clock::{SharedClock, epoch_ms};
+use crate::clock::SharedClock;
 use crate::db::{Database, DbError, Operation};
 
 mod bounds;
 mod forecast;
 mod giving;
+mod preview;
 mod pruning;
 mod runner;
 mod space;
 mod survey;
+#[cfg(test)]
+mod tests;
+mod trust;
 mod value;
 mod walk;
 
 pub use bounds::{Bounds, Measure, Reason, is_too_old};
 pub use forecast::Forecast;
-pub use pruning::Preview;
+pub use preview::Preview;
 pub use space::Left;
+#[cfg(test)]
+pub(in crate::events) use space::left_by_hand;
+pub use trust::ClockStatus;
 pub use value::Tier;
 
 use forecast::{Sample, Samples};
@@ -87,13 +94,26 @@ pub struct RetentionStatus {
     pub last_error: Option<String>,
     /// How long the disk will last; `None` while too little is known.
     pub forecast: Option<Forecast>,
+    /// By which time ages are judged; `None` before the first look.
+    pub clock: Option<ClockStatus>,
 }
 
 impl RetentionStatus {
     /// Why the log isn't what its bounds say, in words; `None` while it is.
     pub fn problem(&self) -> Option<String> {
         let early = || "the disk is low, and events of least value leave before their time".to_owned();
-        self.unmet.clone().or_else(|| self.makes_room.then(early))
+        self.unmet
+            .clone()
+            .or_else(|| self.clock_problem())
+            .or_else(|| self.makes_room.then(early))
+    }
+
+    /// What is wrong with the clock, as far as it matters here, in words.
+    pub fn clock_problem(&self) -> Option<String> {
+        let clock = self.clock?;
+        let by_wall = self.bounds.cutoff_ms(clock.believed_ms.saturating_add(clock.ahead_ms));
+        let oldest = self.measure.and_then(|measure| measure.oldest_ms);
+        clock.problem(oldest.is_some_and(|oldest| is_too_old(oldest, by_wall)))
     }
 }
 
@@ -111,6 +131,7 @@ struct State {
     samples: Samples,
     has_samples: bool,
     forecast: Option<Forecast>,
+    clock: Option<trust::Known>,
 }
 
 /// The bounds of one event log; clones share them.
@@ -157,11 +178,8 @@ impl Retention {
             unmet: state.unmet.clone(),
             last_error: state.last_error.clone(),
             forecast: state.forecast,
+            clock: state.clock.map(|known| known.status()),
         }
-    }
-
-    fn now_ms(&self) -> i64 {
-        epoch_ms(self.clock.wall())
     }
 
     /// Looks at what there is, and notes it.
@@ -177,12 +195,12 @@ impl Retention {
     }
 
     /// Takes a sample of what is in use on the disk: the one to be kept, once an hour.
-    fn sample(&self, measure: &Measure) -> Option<Sample> {
+    fn sample(&self, measure: &Measure, now_ms: i64) -> Option<Sample> {
         let space = measure.space?;
         let events = measure.used_bytes + measure.free_bytes + self.database.status().wal.bytes;
         let in_use = space.total_bytes.saturating_sub(space.free_bytes);
         let sample = Sample {
-            at_ms: self.now_ms(),
+            at_ms: now_ms,
             events,
             others: in_use.saturating_sub(events),
         };

@@ -54,6 +54,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "who chose a mode of grouping",
         sql: include_str!("schema/010_modes.sql"),
     },
+    Migration {
+        version: 12,
+        name: "the clock that bounds believe",
+        sql: include_str!("schema/012_bounds.sql"),
+    },
 ];
 
 #[cfg(test)]

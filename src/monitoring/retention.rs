@@ -16,6 +16,7 @@ impl Monitor {
             "bounds": bounds_view(&status),
             "use": {
                 "events": measure.map(|m| m.events),
+                "occurrences": measure.map(|m| m.occurrences),
                 "oldest": measure.and_then(|m| m.oldest_ms).map(|ms| rfc3339_ms(from_epoch_ms(ms))),
                 "bytes": measure.map(|m| m.used_bytes),
                 "freeBytesInFile": measure.map(|m| m.free_bytes),
@@ -30,6 +31,7 @@ impl Monitor {
             "nextLookAt": rfc3339_ms(status.next_look),
             "makesRoom": status.makes_room,
             "unmet": status.unmet,
+            "clock": clock_view(&status),
             "lastError": status.last_error,
         })
     }
@@ -44,14 +46,19 @@ impl Monitor {
     }
 }
 
-/// What would leave.
+/// What would leave: rows, as the bounds count them, and occurrences, as what left is counted.
 pub fn preview_view(preview: &Preview) -> Value {
     let removed: u64 = preview.removed.iter().sum();
+    let [by_age, by_worth] = preview.removed_occurrences;
     let tiers = Tier::ALL.iter().zip(preview.by_tier);
     json!({
         "removed": removed,
         "kept": preview.events.saturating_sub(removed),
         "byReason": by_reason(&preview.removed),
+        "occurrences": {
+            "removed": by_age + by_worth, "kept": preview.occurrences.saturating_sub(by_age + by_worth),
+            "byAge": by_age, "byWorth": by_worth,
+        },
         "byWorth": tiers.map(|(tier, count)| (tier.name().to_owned(), json!(count))).collect::<Map<_, _>>(),
     })
 }
@@ -75,6 +82,16 @@ fn bounds_view(status: &RetentionStatus) -> Value {
     json!({
         "maxDays": max_age.map(|age| age.as_secs() / 86_400), "maxCount": max_count, "maxBytes": max_bytes,
         "maxDiskPercent": max_disk_percent, "budgetBytes": status.budget_bytes,
+    })
+}
+
+/// The time by which ages are judged, and what is wrong with the wall clock where it is another.
+fn clock_view(status: &RetentionStatus) -> Value {
+    let Some(clock) = status.clock else { return Value::Null };
+    let is_doubted = clock.ahead_ms != 0;
+    json!({
+        "believed": rfc3339_ms(from_epoch_ms(clock.believed_ms)), "aheadSeconds": clock.ahead_ms / 1000,
+        "confirmedInSeconds": is_doubted.then_some(clock.confirmed_in.as_secs()), "problem": status.clock_problem(),
     })
 }
 

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Pages in the log since the last ring (4 MiB): SQLite's own threshold, and a quarter of the backstop's.
-pub const GROWN_PAGES: u64 = 1000;
+/// Pages in the log since the last ring (16 MiB), a quarter of the backstop's. Most pages that a commit writes were written
+/// by one shortly before as well: four times as much as SQLite waits for by itself, and a checkpoint writes each once.
+pub const GROWN_PAGES: u64 = 4000;
 
 /// Why a sleep ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

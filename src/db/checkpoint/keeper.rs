@@ -30,8 +30,8 @@ use crate::db::wal::{WalStatus, oldest_read, readers_in_words};
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two regular checkpoints of a log that is written.
 const REGULAR: Duration = Duration::from_secs(10);
-/// A log larger than this (1000 pages, SQLite's own threshold) is checkpointed at each look that finds it written.
-const LARGE_BYTES: u64 = 4 << 20;
+/// A log larger than this (4000 pages, as the writer wakes for) is checkpointed at each look that finds it written.
+const LARGE_BYTES: u64 = 16 << 20;
 /// For the keeper's own connection, and for the pages to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 const NAME: &str = "checkpoint";

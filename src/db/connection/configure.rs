@@ -18,9 +18,9 @@ pub enum Role {
 const CACHED_STATEMENTS: usize = 128;
 /// The write-ahead log shall not stay larger than this.
 pub const WAL_SIZE_LIMIT_BYTES: i64 = 64 << 20;
-/// Pages in the write-ahead log (16 MiB) from which on a commit itself makes a checkpoint. Only the backstop: the
+/// Pages in the write-ahead log (64 MiB) from which on a commit itself makes a checkpoint. Only the backstop: the
 /// keeper of the log (`checkpoint`) is there four times as early, and a commit shouldn't pay for one.
-const BACKSTOP_PAGES: i32 = 4000;
+const BACKSTOP_PAGES: i32 = 16_000;
 
 /// Sets what every connection of a role has.
 ///

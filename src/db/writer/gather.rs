@@ -4,8 +4,9 @@
 //! so that the time in which the others come costs nothing; and where [`Pace`] says so, the transaction waits for the
 //! rest of them for a moment before it is committed.
 //! What must stay true: who joins is wanted and stays in the order in which it came; the wait ends, also where time stands
-//! still; who is alone never waits. Called by the writer's thread.
+//! still; who is alone never waits; a job of the background joins nobody, and is the next one. Called by the writer's thread.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ const MOST_LOOKS: u32 = 1000;
 pub struct Arrivals<'a> {
     shared: &'a Shared,
     queue: &'a Receiver<Box<dyn Job>>,
+    /// Where jobs of the background wait for the next batch.
+    held: &'a mut VecDeque<Box<dyn Job>>,
     /// How many the transaction still takes.
     room: usize,
     /// How many are worth waiting for, and for how long in all.
@@ -42,11 +45,18 @@ pub struct Arrivals<'a> {
 
 impl<'a> Arrivals<'a> {
     /// For a batch of `taken` jobs so far.
-    pub fn new(shared: &'a Shared, queue: &'a Receiver<Box<dyn Job>>, pace: &mut Pace, taken: usize) -> Self {
+    pub fn new(
+        shared: &'a Shared,
+        queue: &'a Receiver<Box<dyn Job>>,
+        held: &'a mut VecDeque<Box<dyn Job>>,
+        pace: &mut Pace,
+        taken: usize,
+    ) -> Self {
         let limit = pace.limit();
         Self {
             shared,
             queue,
+            held,
             room: limit.saturating_sub(taken),
             patience: pace.wait(taken).map(|(wanted, wait)| (wanted - taken, wait)),
             until: None,
@@ -61,6 +71,10 @@ impl<'a> Arrivals<'a> {
         while self.room > 0 {
             let mut job = self.queue.try_recv().ok().or_else(|| self.wait())?;
             self.shared.metrics.queued.fetch_sub(1, Ordering::Relaxed);
+            if job.operation().is_background {
+                self.held.push_back(job);
+                continue;
+            }
             if let Some((wanted, _)) = &mut self.patience {
                 *wanted = wanted.saturating_sub(1);
             }

@@ -4,6 +4,7 @@
 //! What must stay true: jobs whose caller left or whose deadline passed are skipped before they run; the commit's number
 //! is beside the file before anybody is answered; no panic ends the thread. Started by `Writer::start`; what a failure means is `repeat`'s matter.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -42,6 +43,8 @@ pub struct Desk {
     pub(super) optimize_at: Instant,
     /// Pages in the log since its keeper was woken.
     grown_pages: u64,
+    /// Jobs of the background that let others go first; they are next.
+    held: VecDeque<Box<dyn Job>>,
 }
 
 /// Runs until every sender is gone and the queue is empty, then checkpoints.
@@ -92,23 +95,31 @@ impl Desk {
             prune_at: clock::now() + PRUNE_AFTER,
             optimize_at: clock::now() + OPTIMIZE_FIRST,
             grown_pages: 0,
+            held: VecDeque::new(),
         }
     }
 
     /// Runs one batch in a simulation, if anything is queued.
     #[cfg(test)]
     pub fn turn(&mut self, queue: &Receiver<Box<dyn Job>>) -> bool {
-        let Ok(first) = queue.try_recv() else {
+        if let Some(held) = self.held.pop_front() {
+            self.batch(vec![held], queue);
+        } else if let Ok(first) = queue.try_recv() {
+            self.batch_of(first, queue);
+        } else {
             self.idle();
             return false;
-        };
-        self.batch_of(first, queue);
+        }
         true
     }
 
     /// Takes batch after batch until every sender is gone and the queue is empty.
     fn serve(&mut self, queue: &Receiver<Box<dyn Job>>) {
         loop {
+            if let Some(held) = self.held.pop_front() {
+                self.batch(vec![held], queue);
+                continue;
+            }
             let patience = if self.sequence.is_unsynced() {
                 SYNC_AFTER
             } else {
@@ -134,16 +145,26 @@ impl Desk {
     }
 
     fn batch_of(&mut self, first: Box<dyn Job>, queue: &Receiver<Box<dyn Job>>) {
-        let shared = &*Arc::clone(&self.shared);
         let limit = self.pace.limit();
-        shared.metrics.batch_limit.store(limit, Ordering::Relaxed);
-        let mut jobs = vec![first];
         // Whoever waits already shares the attempt from its BEGIN on, so that a lock is waited for once, for all of them.
-        jobs.extend(queue.try_iter().take(limit - 1));
-        shared.metrics.queued.fetch_sub(jobs.len(), Ordering::Relaxed);
+        let waiting: Jobs = std::iter::once(first).chain(queue.try_iter().take(limit - 1)).collect();
+        self.shared.metrics.queued.fetch_sub(waiting.len(), Ordering::Relaxed);
+        let (background, mut jobs): (Jobs, Jobs) = waiting.into_iter().partition(|job| job.operation().is_background);
+        self.held.extend(background);
+        if jobs.is_empty() {
+            jobs.extend(self.held.pop_front());
+        }
+        self.batch(jobs, queue);
+    }
+
+    fn batch(&mut self, jobs: Jobs, queue: &Receiver<Box<dyn Job>>) {
+        let shared = &*Arc::clone(&self.shared);
+        shared.metrics.batch_limit.store(self.pace.limit(), Ordering::Relaxed);
         shared.metrics.in_hand.store(jobs.len(), Ordering::Relaxed);
-        let arrivals = Arrivals::new(shared, queue, &mut self.pace, jobs.len());
+        let mut held = std::mem::take(&mut self.held);
+        let arrivals = Arrivals::new(shared, queue, &mut held, &mut self.pace, jobs.len());
         self.run_batch(jobs, Some(arrivals));
+        self.held = held;
         shared.metrics.in_hand.store(0, Ordering::Relaxed);
         self.keep_number(Sequence::sync_if_due);
     }

@@ -65,8 +65,10 @@ pub struct Sought {
     pub is_excluded: bool,
 }
 
-/// Which events; an empty list means that all will do. A removal that outlives the process is kept as its JSON.
+/// Which events; an empty list means that all will do. A removal that outlives the process is kept as its JSON: a condition
+/// of another version that this one doesn't know is refused, because without it more would be removed than was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Only these types.
     pub types: Vec<ErrorType>,

@@ -18,7 +18,7 @@ const AIM: Duration = Duration::from_millis(25);
 /// Rows of the first chunk.
 const FIRST: usize = 100;
 /// Rows of the smallest chunk.
-const FEWEST: usize = 8;
+const FEWEST: usize = 1;
 /// Most rows of a chunk.
 pub const MOST_IN_CHUNK: usize = 2000;
 /// The longest pause between chunks, and the shortest.

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::preview::ROUND;
 use super::purges::user_of;
 use super::rows::{Wiping, newest_received};
-use super::{Asked, erased, receipts};
+use super::{Asked, Terms, erased, receipts};
+use crate::clock;
 use crate::db::{Checkpoint, Database, DbError, Effect, Operation};
 use crate::events::life;
 
@@ -38,18 +40,37 @@ pub(super) fn announce(c: &Connection, asked: &mut Asked) -> rusqlite::Result<()
     Ok(())
 }
 
+/// Places of the user's events that wait for the text index, newest first before a place; and where to go on, if there may
+/// be more.
+pub(super) fn unindexed(c: &Connection, user: &str, before: i64) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
+    let mut waiting = c.prepare_cached(
+        "SELECT q.at, CAST(e.user_id AS TEXT) IS ?2
+         FROM (SELECT at FROM to_index WHERE at < ?1 ORDER BY at DESC LIMIT ?3) AS q LEFT JOIN events AS e USING (at)
+         ORDER BY q.at DESC",
+    )?;
+    let mut rows = waiting.query((before, user, ROUND as i64))?;
+    let (mut places, mut last, mut seen) = (Vec::new(), None, 0);
+    while let Some(row) = rows.next()? {
+        let at: i64 = row.get(0)?;
+        if row.get(1)? {
+            places.push(at);
+        }
+        (last, seen) = (Some(at), seen + 1);
+    }
+    Ok((places, last.filter(|_| seen == ROUND)))
+}
+
 /// The groups and the receipts forget the user, and what the first of their events said where masks are now.
 pub(super) async fn leave_groups(database: &Database, id: i64, user: &str) -> Result<(), DbError> {
     let wanted = user.to_owned();
     let find = move |c: &Connection| groups_of(c, id, &wanted);
     let groups = database.read(Operation::scan("events.erase_groups"), find).await?;
-    for some in groups.chunks(GROUPS_AT_ONCE) {
-        let (some, user) = (some.to_vec(), user.to_owned());
-        let job = move |c: &Connection| {
-            some.iter().try_for_each(|group| leave(c, *group, &user))?;
-            Ok(Effect::Commit(()))
-        };
-        step(database, "events.erase_groups", job).await?;
+    let mut from = 0;
+    while from < groups.len() {
+        let some: Vec<i64> = groups[from..].iter().take(GROUPS_AT_ONCE).copied().collect();
+        let user = user.to_owned();
+        let job = move |c: &Connection| leave_some(c, &some, &user).map(Effect::Commit);
+        from += step(database, "events.erase_groups", job).await?;
     }
     let user = user.to_owned();
     let forget = move |c: &Connection| receipts::forget_user(c, &user).map(Effect::Commit);
@@ -65,6 +86,18 @@ pub(super) fn groups_of(c: &Connection, id: i64, user: &str) -> rusqlite::Result
     )?
     .query_map((id, user), |row| row.get(0))?
     .collect()
+}
+
+/// From the first on until the share of time is over; how many, and one at least.
+fn leave_some(c: &Connection, groups: &[i64], user: &str) -> rusqlite::Result<usize> {
+    let (began, share) = (clock::now(), Terms::default().share);
+    for (done, group) in groups.iter().enumerate() {
+        if done > 0 && clock::since(began) >= share {
+            return Ok(done);
+        }
+        leave(c, *group, user)?;
+    }
+    Ok(groups.len())
 }
 
 fn leave(c: &Connection, group: i64, user: &str) -> rusqlite::Result<()> {
@@ -84,7 +117,9 @@ async fn step<T: Send + 'static>(
     name: &'static str,
     job: impl FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
 ) -> Result<T, DbError> {
-    let done = database.write(Operation::write(name).idempotent(), job).await?;
+    let done = database
+        .write(Operation::write(name).idempotent().in_background(), job)
+        .await?;
     tokio::time::sleep(PAUSE).await;
     Ok(done)
 }

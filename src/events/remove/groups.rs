@@ -5,20 +5,28 @@
 //! learned from it; the engine forgets what it remembers, so that an event which returns makes a new group under a new id.
 //! A group and those it swallowed go together or not at all. Called inside a write job.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::clock;
 use crate::events::group;
 use crate::events::life::Status;
 
 /// Removes those of these groups that have no events and that nobody touched, with the ones they swallowed; the ids of all
-/// that are gone. A swallowed group's id stands for the one that swallowed it. Costs some statements a group: some 100
-/// of them are a write job's share.
+/// that are gone. A swallowed group's id stands for the one that swallowed it. It goes from the first on until the share of
+/// time is over, and through one at least: tells how many it went through.
 ///
 /// # Errors
 /// Those of SQLite; the caller's savepoint undoes all of it.
-pub fn remove_groups(c: &Connection, groups: &[i64]) -> rusqlite::Result<Vec<i64>> {
-    let mut gone = Vec::new();
+pub fn remove_groups(c: &Connection, groups: &[i64], share: Duration) -> rusqlite::Result<(usize, Vec<i64>)> {
+    let began = clock::now();
+    let (mut done, mut gone) = (0, Vec::new());
     for group in groups {
+        if done > 0 && clock::since(began) >= share {
+            break;
+        }
+        done += 1;
         let family = group::family(c, *group)?;
         if !family.is_empty() && is_empty(c, &family)? && is_untouched(c, &family)? {
             family.iter().try_for_each(|id| remove(c, *id))?;
@@ -28,7 +36,7 @@ pub fn remove_groups(c: &Connection, groups: &[i64]) -> rusqlite::Result<Vec<i64
     if !gone.is_empty() {
         group::touched(c)?;
     }
-    Ok(gone)
+    Ok((done, gone))
 }
 
 fn is_empty(c: &Connection, family: &[i64]) -> rusqlite::Result<bool> {

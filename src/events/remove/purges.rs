@@ -6,6 +6,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,13 +14,15 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::receipts::{self, Asked, Kind, Receipt, Status, Unfinished};
-use super::{Pace, Terms, erasure, in_chunks, preview, remove};
+use super::receipts::{self, Asked, Kind, Receipt, Rest, Status, Unfinished};
+use super::{Terms, erasure, remove};
 use crate::clock::epoch_ms;
 use crate::db::{Database, DbError, Effect, ErrorKind, Operation};
 use crate::events::index::words::Field;
 use crate::events::pipeline::complain;
 use crate::events::{EventLog, query};
+
+mod walk;
 
 /// For so long who begins a removal waits for its end.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -28,6 +31,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Groups that one write job looks after.
 const GROUPS_AT_ONCE: i64 = 50;
 
+/// Why a removal of another version isn't carried on: a part of what it asks for might be left out, and too much leave.
+const UNREADABLE: &str = "what it looks for was written by another version of Mainstay and can't be read; what had left is gone, begin it again";
+
 /// The removals; clones share their task.
 #[derive(Clone)]
 pub struct Purges {
@@ -35,6 +41,8 @@ pub struct Purges {
     log: EventLog,
     wake: Arc<Notify>,
     ended: Arc<watch::Sender<()>>,
+    /// The one that waits for the text index; 0 for none.
+    waiting: Arc<AtomicI64>,
 }
 
 impl Purges {
@@ -45,6 +53,7 @@ impl Purges {
             log,
             wake: Arc::default(),
             ended: Arc::new(watch::Sender::new(())),
+            waiting: Arc::default(),
         };
         let task = purges.clone();
         tokio::spawn(async move {
@@ -91,7 +100,9 @@ impl Purges {
     /// Those of the database layer.
     pub async fn get(&self, id: i64) -> Result<Option<Receipt>, DbError> {
         let read = move |c: &Connection| receipts::one(c, id);
-        self.database.read(Operation::point("events.purge_get"), read).await
+        let found = self.database.read(Operation::point("events.purge_get"), read).await?;
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        Ok(found.map(|receipt| receipt.waiting(waiting)))
     }
 
     /// Receipts with smaller numbers, the newest first.
@@ -100,7 +111,9 @@ impl Purges {
     /// Those of the database layer.
     pub async fn page(&self, before: i64, most: u32) -> Result<Vec<Receipt>, DbError> {
         let read = move |c: &Connection| receipts::page(c, before, most);
-        self.database.read(Operation::scan("events.purge_list"), read).await
+        let found = self.database.read(Operation::scan("events.purge_list"), read).await?;
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        Ok(found.into_iter().map(|receipt| receipt.waiting(waiting)).collect())
     }
 
     /// Stops one; how it is then, `None` when there is none. An erasure is not stopped.
@@ -171,7 +184,9 @@ impl Purges {
 
     async fn carry_out(&self, one: Unfinished) -> Result<(), DbError> {
         let id = one.id;
+        let is_readable = !matches!(one.rest, Rest::Unreadable);
         let (status, error) = match self.steps(one).await {
+            Ok(_) if !is_readable => (Status::Failed, Some(UNREADABLE)),
             Ok(error) => (Status::Done, error),
             Err(error) if is_hopeless(&error) => (Status::Failed, Some("a stored event could not be removed")),
             Err(error) => return Err(error),
@@ -184,7 +199,7 @@ impl Purges {
     /// What is left of it to do; something to tell besides.
     async fn steps(&self, mut one: Unfinished) -> Result<Option<&'static str>, DbError> {
         let id = one.id;
-        if let Some(filter) = one.filter.take() {
+        if let Rest::Matching(filter) = std::mem::replace(&mut one.rest, Rest::Nothing) {
             while let Some(wider) = self.go_through(&one, &filter).await? {
                 (one.bound_ms, one.place) = (wider, i64::MAX);
             }
@@ -199,48 +214,14 @@ impl Purges {
         Ok(None)
     }
 
-    /// Removes what matches; a wider bound, where more is wanted by now.
-    async fn go_through(&self, one: &Unfinished, filter: &query::Filter) -> Result<Option<i64>, DbError> {
-        self.walk(one, filter).await?;
-        let (id, bound_ms) = (one.id, one.bound_ms);
-        if one.kind == Kind::Erasure {
-            erasure::leave_groups(&self.database, id, user_of(filter).unwrap_or_default()).await?;
-        }
-        let walked = move |c: &Connection| receipts::walked(c, id, bound_ms).map(Effect::Commit);
-        self.write("events.purge_walked", walked).await
-    }
-
-    async fn walk(&self, one: &Unfinished, filter: &query::Filter) -> Result<(), DbError> {
-        while filter.needs_index() && self.log.catch_up().await > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-        let terms = Terms {
-            received_until_ms: one.bound_ms,
-            ..Terms::default()
-        };
-        let (receipt, mut pace, mut before) = ((one.id, one.bound_ms), Pace::default(), one.place);
-        let beside: super::Beside = Arc::new(move |c, taken, last| receipts::advance(c, receipt, taken, last));
-        loop {
-            let filter = filter.clone();
-            let read =
-                move |c: &Connection| query::places(c, &filter, (before, preview::ROUND), terms.received_until_ms);
-            let (places, next) = self.database.read(Operation::scan("events.purge_find"), read).await?;
-            let operation = Operation::write("events.purge");
-            let beside = Some(Arc::clone(&beside));
-            let (_, goes_on) = in_chunks(&self.database, operation, &places, terms, &mut pace, beside).await?;
-            match next.filter(|_| goes_on) {
-                Some(next) => before = next,
-                None => return Ok(()),
-            }
-        }
-    }
-
     async fn write<T: Send + 'static>(
         &self,
         name: &'static str,
         job: impl FnMut(&Connection) -> rusqlite::Result<Effect<T>> + Send + 'static,
     ) -> Result<T, DbError> {
-        self.database.write(Operation::write(name).idempotent(), job).await
+        self.database
+            .write(Operation::write(name).idempotent().in_background(), job)
+            .await
     }
 }
 
@@ -276,5 +257,9 @@ fn one_event(c: &Connection, id: Uuid, asked: &Asked) -> rusqlite::Result<Effect
     receipts::advance(c, (receipt, asked.bound_ms), &taken, place)?;
     receipts::settle_groups(c, receipt, GROUPS_AT_ONCE)?;
     receipts::end(c, receipt, Status::Done, asked.now_ms, None)?;
+    receipts::forget_singles(c)?;
     receipts::one(c, receipt).map(Effect::Commit)
 }
+
+#[cfg(test)]
+mod tests;

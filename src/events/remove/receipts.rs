@@ -2,7 +2,8 @@
 //!
 //! What must stay true: a receipt is written before the first event leaves, and moves in the transactions in which they do,
 //! so that its numbers are exact after a kill; one that has ended never changes, but for the name of a user who is erased later:
-//! none holds anything of one.
+//! none holds anything of one. Those of single events, which scripts may remove by the thousand, are kept up to a number;
+//! what they counted stays counted.
 
 mod shown;
 
@@ -11,8 +12,15 @@ use serde::Serialize;
 
 pub use self::shown::{Counts, Receipt};
 pub(super) use self::shown::{one, page};
-use super::{Removed, Taken};
+use super::{Removed, Taken, Terms};
 use crate::events::query::Filter;
+
+/// Receipts of single removals that are kept.
+const SINGLES_KEPT: i64 = 1000;
+/// Most of them that one removal lets go of; more than one adds.
+const FORGOTTEN_AT_ONCE: i64 = 64;
+/// The word under which what they counted goes on in `retention_removed`.
+pub(in crate::events) const FORGOTTEN: &str = "purge";
 
 /// What kind of removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,13 +68,24 @@ pub struct Asked {
     pub token: Option<String>,
 }
 
+/// What a removal still has to go through.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// Nothing: all was gone through, or nothing more shall leave.
+    Nothing,
+    /// What matches.
+    Matching(Filter),
+    /// What it looks for was written by another version and says nothing to this one.
+    Unreadable,
+}
+
 /// A removal that isn't at its end.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pub id: i64,
     pub kind: Kind,
-    /// `None` once everything was gone through, or nothing more shall leave.
-    pub filter: Option<Filter>,
+    /// What is still to be gone through.
+    pub rest: Rest,
     pub bound_ms: i64,
     /// What lies at or after it was gone through.
     pub place: i64,
@@ -127,7 +146,11 @@ pub(super) fn unfinished(c: &Connection) -> rusqlite::Result<Option<Unfinished>>
             Ok(Unfinished {
                 id: row.get(0)?,
                 kind: kind(row.get(1)?),
-                filter: filter.map(|text| parsed(&text)).transpose()?,
+                rest: match filter.map(|text| serde_json::from_str(&text)) {
+                    None => Rest::Nothing,
+                    Some(Ok(filter)) => Rest::Matching(filter),
+                    Some(Err(_)) => Rest::Unreadable,
+                },
                 bound_ms: row.get(3)?,
                 place: row.get(4)?,
             })
@@ -204,9 +227,6 @@ pub(super) fn forget_user(c: &Connection, user: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
-mod tests;
-
 /// Stops one that runs; whether there is one under this number. It ends soon after.
 pub(super) fn stop(c: &Connection, id: i64) -> rusqlite::Result<bool> {
     c.prepare_cached(
@@ -217,20 +237,20 @@ pub(super) fn stop(c: &Connection, id: i64) -> rusqlite::Result<bool> {
     c.prepare_cached("SELECT 1 FROM purges WHERE id = ?1")?.exists([id])
 }
 
-/// Looks after the groups of a removal, some at a time; whether that were all.
+/// Looks after the groups of a removal, `most` at a time and for its share of time; whether that were all.
 pub(super) fn settle_groups(c: &Connection, id: i64, most: i64) -> rusqlite::Result<bool> {
     let some: Vec<i64> = c
         .prepare_cached("SELECT group_id FROM purge_groups WHERE purge_id = ?1 LIMIT ?2")?
         .query_map([id, most], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let gone = super::remove_groups(c, &some)?;
+    let (done, gone) = super::remove_groups(c, &some, Terms::default().share)?;
     let mut seen_to = c.prepare_cached("DELETE FROM purge_groups WHERE purge_id = ?1 AND group_id = ?2")?;
-    for group in &some {
+    for group in &some[..done] {
         seen_to.execute([id, *group])?;
     }
     c.prepare_cached("UPDATE purges SET groups_removed = groups_removed + ?2 WHERE id = ?1")?
         .execute([id, i64::try_from(gone.len()).unwrap_or(0)])?;
-    Ok((some.len() as i64) < most)
+    Ok(done == some.len() && (some.len() as i64) < most)
 }
 
 /// Ends one. What was stopped by hand is cancelled, whatever else it would be.
@@ -244,3 +264,26 @@ pub(super) fn end(c: &Connection, id: i64, status: Status, now_ms: i64, error: O
         .execute([id])?;
     Ok(())
 }
+
+/// Lets go of the oldest receipts of single removals beyond those that are kept, some at a time; what they counted is
+/// added to what ever left ([`FORGOTTEN`]).
+pub(super) fn forget_singles(c: &Connection) -> rusqlite::Result<()> {
+    let too_many: Option<i64> = c
+        .prepare_cached("SELECT id FROM purges WHERE kind = 2 ORDER BY id DESC LIMIT 1 OFFSET ?1")?
+        .query_row([SINGLES_KEPT], |row| row.get(0))
+        .optional()?;
+    let Some(newest) = too_many else { return Ok(()) };
+    let mut gone = c.prepare_cached(
+        "DELETE FROM purges WHERE id IN (SELECT id FROM purges WHERE kind = 2 AND id <= ?1 ORDER BY id LIMIT ?2)
+         RETURNING tally",
+    )?;
+    let tallies = gone.query_map([newest, FORGOTTEN_AT_ONCE], |row| row.get::<_, String>(0))?;
+    let mut all = Removed::default();
+    for tally in tallies {
+        all.join(&parsed(&tally?)?);
+    }
+    super::note_left(c, FORGOTTEN, &all)
+}
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,8 @@ pub fn is_too_old(time_ms: i64, cutoff_ms: Option<i64>) -> bool {
 pub struct Measure {
     /// Stored events, one a row: what a storm counts on its samples takes no room.
     pub events: u64,
+    /// How often they occurred.
+    pub occurrences: u64,
     /// When the oldest of them happened, milliseconds since the epoch.
     pub oldest_ms: Option<i64>,
     /// Bytes of the pages of events.db that hold something.

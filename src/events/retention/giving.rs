@@ -25,7 +25,7 @@ const MOST_PAGES: u32 = 4096;
 impl Retention {
     /// Lets the text index clear away what it held of the events that left.
     pub(super) async fn merge(&self, is_low: bool, doing: &mut Doing) -> Result<(), DbError> {
-        const MERGE: Operation = Operation::write("retention.merge").idempotent();
+        const MERGE: Operation = Operation::write("retention.merge").in_background().idempotent();
         for _ in 0..MOST_MERGES {
             let job = |c: &rusqlite::Connection| {
                 let began = clock::now();
@@ -47,7 +47,7 @@ impl Retention {
 
     /// Gives free pages back to the disk, where they are many or the disk is low.
     pub(super) async fn give_back(&self, measure: &Measure, doing: &mut Doing) -> Result<(), DbError> {
-        const GIVE: Operation = Operation::write("retention.give_back").idempotent();
+        const GIVE: Operation = Operation::write("retention.give_back").in_background().idempotent();
         let (file, is_low) = (measure.used_bytes + measure.free_bytes, measure.lacking_bytes() > 0);
         let (least, spare) = if is_low {
             (1, 0)

@@ -8,10 +8,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bounds::{Bounds, Need, Reason};
+use super::bounds::Reason;
 use super::runner::Doing;
-use super::survey::Survey;
-use super::value::Tier;
+use super::survey::{Choice, Survey};
 use super::walk::{self, Walk};
 use super::{Retention, space};
 use crate::clock;
@@ -19,8 +18,8 @@ use crate::db::{DbError, Operation};
 use crate::events::order::first_place;
 use crate::events::remove::{Beside, Terms, in_chunks};
 
-const LOOK: Operation = Operation::scan("retention.look");
-const PRUNE: Operation = Operation::write("retention.prune");
+pub(super) const LOOK: Operation = Operation::scan("retention.look");
+const PRUNE: Operation = Operation::write("retention.prune").in_background();
 /// Places gathered before they leave together: 1 MiB.
 const GATHERED: usize = 1 << 17;
 /// On a low disk so many leave before the log is shortened.
@@ -28,55 +27,32 @@ const A_LITTLE: usize = 256;
 /// Between two steps of a walk: as long as the last one took, and no longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// What would leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Preview {
-    /// Events there are.
-    pub events: u64,
-    /// Those that would leave, in the order of [`Reason::ALL`].
-    pub removed: [u64; Reason::ALL.len()],
-    /// Those of them that would leave by their worth, in the order of [`Tier::ALL`].
-    pub by_tier: [u64; Tier::ALL.len()],
+/// Where a walk is that picks what was chosen.
+pub(super) struct Sweep {
+    choice: Choice,
+    wanted: u64,
+    walk: Walk,
+    /// What lies before this place isn't picked.
+    from: i64,
+    is_over: bool,
+}
+
+impl Sweep {
+    /// At the beginning; it picks so many at most, from a place on.
+    pub(super) fn new(choice: Choice, wanted: u64, now_ms: i64, from: i64) -> Self {
+        Self {
+            choice,
+            wanted,
+            walk: Walk::new(now_ms),
+            from,
+            is_over: wanted == 0,
+        }
+    }
 }
 
 impl Retention {
-    /// What would leave now with other bounds, or with those in force; nothing leaves. Reads the index of all events where
-    /// some would leave by their worth.
-    ///
-    /// # Errors
-    /// Those of the database layer.
-    pub async fn preview(&self, bounds: Option<Bounds>) -> Result<Preview, DbError> {
-        let (bounds, now_ms) = (bounds.unwrap_or(self.bounds), self.now_ms());
-        let mut measure = self.measure().await?;
-        let mut preview = Preview {
-            events: measure.events,
-            ..Preview::default()
-        };
-        let mut cutoff = i64::MIN;
-        if let Some(Need::Before(ms)) = bounds.need(&measure, now_ms) {
-            cutoff = first_place(ms);
-            let old = self
-                .database
-                .read(LOOK, move |c| space::count_before(c, cutoff))
-                .await?;
-            preview.removed[Reason::Age as usize] = old;
-            measure.take(old);
-            measure.oldest_ms = None;
-        }
-        while let Some(Need::Events(reason, count)) = bounds.need(&measure, now_ms) {
-            preview.removed[reason as usize] += count;
-            measure.take(count);
-        }
-        let by_worth = preview.removed.iter().sum::<u64>() - preview.removed[Reason::Age as usize];
-        if by_worth > 0 {
-            let survey = self.survey(now_ms, cutoff).await?;
-            preview.by_tier = survey.by_tier(survey.choose(by_worth));
-        }
-        Ok(preview)
-    }
-
     /// Counts the events from a place on by their worth.
-    async fn survey(&self, now_ms: i64, from: i64) -> Result<Survey, DbError> {
+    pub(super) async fn survey(&self, now_ms: i64, from: i64) -> Result<Survey, DbError> {
         let (mut survey, mut walk) = (Survey::default(), Walk::new(now_ms));
         let mut tell = |at: i64, rank: u16| {
             if at >= from {
@@ -115,29 +91,34 @@ impl Retention {
         }
     }
 
-    /// Removes so many events of least worth; how many left.
+    /// Removes so many rows of least worth; how many left.
     pub(super) async fn remove_least(&self, reason: Reason, count: u64, doing: &mut Doing) -> Result<u64, DbError> {
-        let mut choice = self.survey(doing.now_ms, i64::MIN).await?.choose(count);
-        let (mut walk, mut wanted, mut left) = (Walk::new(doing.now_ms), count, 0);
+        let choice = self.survey(doing.now_ms, i64::MIN).await?.choose(count);
+        let mut sweep = Sweep::new(choice, count, doing.now_ms, i64::MIN);
+        let mut left = 0;
+        while let Some(places) = self.sweep(&mut sweep).await? {
+            left += self.remove(reason, &places, doing).await?;
+        }
+        Ok(left)
+    }
+
+    /// The next of the places that were chosen, in their order; `None` at the end.
+    pub(super) async fn sweep(&self, sweep: &mut Sweep) -> Result<Option<Vec<i64>>, DbError> {
         let mut places = Vec::new();
-        loop {
+        let (choice, wanted, from) = (&mut sweep.choice, &mut sweep.wanted, sweep.from);
+        while !sweep.is_over && places.len() < GATHERED {
             // Events that came since the survey may be duplicates now that were the latest then.
             let mut tell = |at: i64, rank: u16| {
-                if wanted > 0 && choice.takes(rank) {
-                    wanted -= 1;
+                if *wanted > 0 && at >= from && choice.takes(rank) {
+                    *wanted -= 1;
                     places.push(at);
                 }
             };
-            let is_over = self.step(&mut walk, &mut tell).await?.is_break() || wanted == 0;
-            if is_over || places.len() >= GATHERED {
-                places.sort_unstable();
-                left += self.remove(reason, &places, doing).await?;
-                places.clear();
-            }
-            if is_over {
-                return Ok(left);
-            }
+            let is_over = self.step(&mut sweep.walk, &mut tell).await?.is_break();
+            sweep.is_over = is_over || *wanted == 0;
         }
+        places.sort_unstable();
+        Ok((!places.is_empty()).then_some(places))
     }
 
     async fn remove(&self, reason: Reason, places: &[i64], doing: &mut Doing) -> Result<u64, DbError> {

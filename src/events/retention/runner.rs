@@ -33,6 +33,7 @@ pub(super) const AIM: Duration = Duration::from_millis(25);
 /// What a run has done so far.
 pub(super) struct Doing {
     pub(super) run: Run,
+    /// The time by which ages are judged, milliseconds since the epoch.
     pub(super) now_ms: i64,
     /// What came in later stays. Not before what came in already, though the clock may have been set back since.
     pub(super) received_until_ms: i64,
@@ -78,12 +79,14 @@ impl Retention {
     }
 
     /// One look, and all that follows from it.
-    async fn look(&self, with_groups: bool) -> Result<(), DbError> {
+    pub(super) async fn look(&self, with_groups: bool) -> Result<(), DbError> {
         const NEWEST: Operation = Operation::point("retention.newest");
         let mut measure = self.measure().await?;
-        self.keep_sample(&measure).await?;
+        let now_ms = self.believed_ms().await?;
+        self.keep_clock().await?;
+        self.keep_sample(&measure, now_ms).await?;
         let newest = self.database.read(NEWEST, newest_received).await?;
-        let mut doing = self.begin(newest);
+        let mut doing = self.begin(now_ms, newest);
         for _ in 0..MOST_ROUNDS {
             let Some(need) = self.bounds.need(&measure, doing.now_ms) else {
                 break;
@@ -104,11 +107,11 @@ impl Retention {
         Ok(())
     }
 
-    fn begin(&self, newest_received_ms: i64) -> Doing {
-        let now_ms = self.now_ms();
+    fn begin(&self, now_ms: i64, newest_received_ms: i64) -> Doing {
+        let began = self.clock.wall();
         Doing {
             run: Run {
-                began: self.clock.wall(),
+                began,
                 took: Duration::ZERO,
                 removed: [0; Reason::ALL.len()],
                 groups: 0,
@@ -116,7 +119,7 @@ impl Retention {
                 longest_step: Duration::ZERO,
             },
             now_ms,
-            received_until_ms: now_ms.max(newest_received_ms),
+            received_until_ms: clock::epoch_ms(began).max(newest_received_ms),
             pace: Pace::default(),
             began: clock::now(),
         }
@@ -181,16 +184,16 @@ impl Retention {
     }
 
     /// What is in use on the disk is kept once an hour, and remembered after a start.
-    async fn keep_sample(&self, measure: &Measure) -> Result<(), DbError> {
+    async fn keep_sample(&self, measure: &Measure, now_ms: i64) -> Result<(), DbError> {
         const READ: Operation = Operation::scan("retention.samples");
-        const KEEP: Operation = Operation::write("retention.sample").idempotent();
+        const KEEP: Operation = Operation::write("retention.sample").in_background().idempotent();
         if !self.state.lock().has_samples {
             let kept = self.database.read(READ, space::samples).await?;
             let mut state = self.state.lock();
             state.samples.remember(kept);
             state.has_samples = true;
         }
-        if let Some(sample) = self.sample(measure) {
+        if let Some(sample) = self.sample(measure, now_ms) {
             let job = move |c: &rusqlite::Connection| space::keep_sample(c, sample).map(Effect::Commit);
             self.database.write(KEEP, job).await?;
         }
@@ -200,26 +203,31 @@ impl Retention {
     /// Groups that have no event any more, and that nobody touched, after as long as an event may be kept.
     async fn leave_groups(&self, doing: &mut Doing) -> Result<(), DbError> {
         const FIND: Operation = Operation::scan("retention.old_groups");
-        const LEAVE: Operation = Operation::write("retention.groups").idempotent();
+        const LEAVE: Operation = Operation::write("retention.groups").in_background().idempotent();
         let age = self.bounds.max_age.unwrap_or(GROUP_AGE);
         let until = doing.now_ms - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let mut after = (i64::MIN, i64::MIN);
         loop {
             let find = move |c: &rusqlite::Connection| space::old_groups(c, until, after, GROUPS_A_JOB);
             let found = self.database.read(FIND, find).await?;
-            let Some(last) = found.last() else { return Ok(()) };
-            after = *last;
-            let groups: Vec<i64> = found.into_iter().map(|(_, id)| id).collect();
+            if found.is_empty() {
+                return Ok(());
+            }
+            let groups: Vec<i64> = found.iter().map(|(_, id)| *id).collect();
             let job = move |c: &rusqlite::Connection| {
                 let began = clock::now();
-                let gone = remove_groups(c, &groups)?.len();
-                Ok(if gone > 0 {
-                    Effect::Commit((began, gone))
-                } else {
-                    Effect::Rollback((began, 0))
+                let (done, gone) = remove_groups(c, &groups, AIM)?;
+                let told = (began, done, gone.len());
+                Ok(match gone.is_empty() {
+                    true => Effect::Rollback(told),
+                    false => Effect::Commit(told),
                 })
             };
-            let (began, gone) = self.database.write(LEAVE, job).await?;
+            let (began, done, gone) = self.database.write(LEAVE, job).await?;
+            let Some(last) = done.checked_sub(1).and_then(|last| found.get(last)) else {
+                return Ok(());
+            };
+            after = *last;
             doing.note_step(clock::since(began));
             doing.run.groups += gone as u64;
             tokio::time::sleep(clock::since(began).min(AIM)).await;

@@ -11,7 +11,7 @@ use super::bounds::{Measure, Reason};
 use super::forecast::{HOURS_KEPT, Sample};
 use crate::db::disk::Space;
 use crate::events::order::ms_of;
-use crate::events::remove::Removed;
+use crate::events::remove::{FORGOTTEN, Removed, note_left};
 use crate::events::store::HOUR_MS;
 
 /// The kind of a receipt: the erasure of a user.
@@ -43,10 +43,11 @@ pub fn measure(c: &Connection, path: &Path) -> rusqlite::Result<Measure> {
         bytes(number("PRAGMA page_count")?)?,
         bytes(number("PRAGMA freelist_count")?)?,
     );
-    let occurred = number("SELECT sum(count) FROM event_totals")?.unwrap_or(0);
     let wiped = number("SELECT sum(length(zeros)) FROM wiped_pages")?.unwrap_or(0);
+    let occurrences = occurrences(c)?;
     Ok(Measure {
-        events: (occurred - thinned_before(c, i64::MAX)?).unsigned_abs(),
+        events: occurrences.saturating_sub(thinned_before(c, i64::MAX)?.unsigned_abs()),
+        occurrences,
         oldest_ms: number("SELECT min(at) FROM events")?.map(ms_of),
         used_bytes: all.saturating_sub(free).saturating_sub(wiped.unsigned_abs()),
         free_bytes: free,
@@ -73,13 +74,7 @@ fn thinned_before(c: &Connection, end: i64) -> rusqlite::Result<i64> {
 /// # Errors
 /// Those of SQLite.
 pub fn note_removed(c: &Connection, reason: Reason, removed: &Removed) -> rusqlite::Result<()> {
-    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    c.prepare_cached(
-        "INSERT INTO retention_removed (reason, events, bytes) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET events = events + excluded.events, bytes = bytes + excluded.bytes",
-    )?
-    .execute(params![reason.name(), number(removed.events), number(removed.bytes)])?;
-    Ok(())
+    note_left(c, reason.name(), removed)
 }
 
 /// What ever left, by reason, in the order of [`Reason::ALL`].
@@ -102,16 +97,18 @@ pub fn left(c: &Connection) -> rusqlite::Result<[Left; Reason::ALL.len()]> {
     Ok(left)
 }
 
-/// Events that hands removed: by purges, or of one event, and by the erasure of users; as the receipts tell.
+/// Events that hands removed: by purges, or of one event, and by the erasure of users; as the receipts tell, also those
+/// that are no longer kept.
 ///
 /// # Errors
 /// Those of SQLite.
 pub fn left_by_hand(c: &Connection) -> rusqlite::Result<[u64; 2]> {
-    let sums = "SELECT coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind <> ?1), 0),
+    let sums = "SELECT coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind <> ?1), 0)
+                         + coalesce((SELECT events FROM retention_removed WHERE reason = ?2), 0),
                        coalesce(sum(json_extract(tally, '$.events')) FILTER (WHERE kind = ?1), 0) FROM purges";
     let count = |row: &rusqlite::Row<'_>, index| Ok::<_, rusqlite::Error>(row.get::<_, i64>(index)?.unsigned_abs());
     c.prepare_cached(sums)?
-        .query_row([ERASURE], |row| Ok([count(row, 0)?, count(row, 1)?]))
+        .query_row((ERASURE, FORGOTTEN), |row| Ok([count(row, 0)?, count(row, 1)?]))
 }
 
 /// Gives back about so many free pages; how many are left.
@@ -134,11 +131,43 @@ pub fn before(c: &Connection, end: i64, after: i64, most: usize) -> rusqlite::Re
         .collect()
 }
 
-/// How many rows there are before a place: whole hours are known, the last one is counted.
+/// How often what there is occurred.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn count_before(c: &Connection, end: i64) -> rusqlite::Result<u64> {
+fn occurrences(c: &Connection) -> rusqlite::Result<u64> {
+    let all: Option<i64> = c
+        .prepare_cached("SELECT sum(count) FROM event_totals")?
+        .query_row([], |row| row.get(0))?;
+    Ok(all.unwrap_or(0).unsigned_abs())
+}
+
+/// How many occurrences the rows of these places stand for beyond one each; the places ascend.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn beyond_rows(c: &Connection, places: &[i64]) -> rusqlite::Result<u64> {
+    let (Some(first), Some(last)) = (places.first(), places.last()) else {
+        return Ok(0);
+    };
+    let mut thinned = c.prepare_cached(
+        "SELECT at, occurrences - 1 FROM events INDEXED BY events_thinned
+         WHERE occurrences > 1 AND at BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = thinned.query([*first, *last])?;
+    let mut beyond = 0;
+    while let Some(row) = rows.next()? {
+        let more: i64 = row.get(1)?;
+        beyond += places.binary_search(&row.get(0)?).map_or(0, |_| more);
+    }
+    Ok(beyond.unsigned_abs())
+}
+
+/// How many rows there are before a place, and how often they occurred: whole hours are known, the last one is counted.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn count_before(c: &Connection, end: i64) -> rusqlite::Result<(u64, u64)> {
     let hour = ms_of(end).div_euclid(HOUR_MS);
     let whole: i64 = c.query_row(
         "SELECT coalesce(sum(count), 0) FROM event_hours WHERE hour < ?1",
@@ -151,7 +180,8 @@ pub fn count_before(c: &Connection, end: i64) -> rusqlite::Result<u64> {
         [begins, end],
         |row| row.get(0),
     )?;
-    Ok((whole - thinned_before(c, begins)? + rest).unsigned_abs())
+    let rows = whole - thinned_before(c, begins)? + rest;
+    Ok((rows.unsigned_abs(), (rows + thinned_before(c, end)?).unsigned_abs()))
 }
 
 /// Groups that are left, want nobody's attention and were last seen before a time, from the oldest on, after one of them.

@@ -164,6 +164,44 @@ async fn a_deferred_violation_is_its_own_jobs_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_the_background_lets_others_go_first_and_is_the_next_one() {
+    let bench = bench();
+    let (gate, order) = (Gate::default(), Arc::new(Mutex::new(Vec::new())));
+    let held = bench.hold(&gate);
+    gate.wait_for_arrival().await;
+    let spawned = |operation: Operation, number: i64| {
+        let (database, order) = (bench.database.clone(), Arc::clone(&order));
+        tokio::spawn(async move {
+            let job = move |c: &Connection| {
+                order.lock().push(number);
+                insert(c, &format!("k{number}"), number).map(Effect::Commit)
+            };
+            database.write(operation, job).await
+        })
+    };
+    let mut callers = Vec::new();
+    for (number, operation) in [PUT.in_background(), PUT, PUT.in_background(), PUT]
+        .into_iter()
+        .enumerate()
+    {
+        callers.push(spawned(operation, number as i64));
+        while bench.database.status().writer.queued <= number {
+            tokio::task::yield_now().await;
+        }
+    }
+    let commits = bench.database.status().writer.commits;
+    gate.open();
+    held.await.expect("no panic").expect("written");
+    for caller in callers {
+        caller.await.expect("no panic").expect("written");
+    }
+    assert_eq!(*order.lock(), [1, 3, 0, 2], "in their order otherwise");
+    let status = bench.database.status().writer;
+    assert_eq!(status.commits - commits, 3, "each of the background has its own");
+    assert_eq!(status.queued, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hanging_storage_is_counted_and_later_callers_are_refused_at_once() {
     let mut settings = settings();
     settings.operation.timeout = Duration::from_millis(200);

@@ -38,6 +38,20 @@ pub struct Receipt {
     groups_removed: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What it can't go on without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'static str>,
+}
+
+impl Receipt {
+    /// The same, when the removal with this number waits for the text index.
+    #[must_use]
+    pub fn waiting(self, id: i64) -> Self {
+        Self {
+            waits_for: (self.id == id && self.status == Status::Running).then_some("textIndex"),
+            ..self
+        }
+    }
 }
 
 /// Events that left, or would, on the wire.
@@ -115,6 +129,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Receipt> {
         counts: Counts::of(&parsed(&tally)?, row.get::<_, i64>(10)?.unsigned_abs()),
         groups_removed: row.get(11)?,
         error: row.get::<_, Option<String>>(12)?.filter(|text| text != "cancelled"),
+        waits_for: None,
     })
 }
 

@@ -116,3 +116,55 @@ fn groups_that_never_named_the_user_are_looked_after_when_an_event_of_theirs_lef
     .expect("groups");
     assert_eq!(erasure::groups_of(&c, 7, "bob").expect("read"), [1, 2, 3]);
 }
+
+#[test]
+fn receipts_of_single_removals_are_bounded_and_what_they_counted_is_not_lost() {
+    let c = schema::connection();
+    let purge = begin(&c, &asked(Kind::Purge, "{}", NOW)).expect("begun");
+    let removed = Removed {
+        events: 3,
+        ..Removed::default()
+    };
+    let taken = Taken {
+        removed,
+        ..Taken::default()
+    };
+    let left = || crate::events::retention::left_by_hand(&c).expect("read");
+    let singles = SINGLES_KEPT + 30;
+    for number in 1..=singles {
+        let id = begin(&c, &asked(Kind::One, &number.to_string(), NOW)).expect("begun");
+        assert!(advance(&c, (id, NOW), &taken, 0).expect("advanced"));
+        end(&c, id, Status::Done, NOW, None).expect("ended");
+        forget_singles(&c).expect("forgotten");
+        assert_eq!(left(), [3 * number.unsigned_abs(), 0]);
+    }
+    let kept: (i64, i64) = c
+        .query_row("SELECT count(*), max(id) FROM purges WHERE kind = 2", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("read");
+    assert_eq!(kept.0, SINGLES_KEPT);
+    assert!(one(&c, kept.1).expect("read").is_some(), "the newest are kept");
+    assert!(one(&c, purge).expect("read").is_some(), "those of purges stay");
+}
+
+#[test]
+fn what_another_version_looks_for_is_not_taken_for_less_than_it_is() {
+    let c = schema::connection();
+    let id = begin(&c, &asked(Kind::Purge, "{}", NOW)).expect("begun");
+    let kept: String = c
+        .query_row("SELECT filter FROM purges WHERE id = ?1", [id], |row| row.get(0))
+        .expect("read");
+    let rest = |filter: &str| {
+        c.execute("UPDATE purges SET filter = ?2 WHERE id = ?1", (id, filter))
+            .expect("written");
+        unfinished(&c).expect("read").expect("one").rest
+    };
+    assert!(matches!(rest(&kept), Rest::Matching(_)));
+    let narrower = kept.replacen('{', r#"{"regions":["eu"],"#, 1);
+    assert!(
+        matches!(rest(&narrower), Rest::Unreadable),
+        "it would match more than was asked for"
+    );
+    assert!(matches!(rest("of another shape"), Rest::Unreadable));
+}

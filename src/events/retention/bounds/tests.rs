@@ -22,6 +22,7 @@ fn space(free: u64) -> Option<Space> {
 fn fine() -> Measure {
     Measure {
         events: 1000,
+        occurrences: 1000,
         oldest_ms: Some(NOW - 10 * 86_400_000),
         used_bytes: 100 * MIB,
         free_bytes: 0,

@@ -1,6 +1,8 @@
 //! Whatever happens between two events, in whatever batches: the groups are those of a model that remembers nothing and is
 //! never interrupted.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use rusqlite::Connection;
 
@@ -101,7 +103,7 @@ fn perform(c: &Connection, engine: &mut Engine, act: &Act) -> i64 {
             };
             set_mode(c, &choice).unwrap();
         }
-        Act::Remove(group) => drop(remove_groups(c, &[*group]).unwrap()),
+        Act::Remove(group) => drop(remove_groups(c, &[*group], Duration::MAX).unwrap()),
     }
     // A hand's act is a job of its own.
     engine.begin(c).unwrap();
@@ -234,7 +236,7 @@ fn keys_that_came_back_with_a_rollback_are_known() {
     let first = log.given.clone();
     log.c.execute_batch("COMMIT; BEGIN").unwrap();
     // Everything leaves, a new engine takes in what is left, until nothing is; then all of it is back.
-    (1..=30).for_each(|group| drop(remove_groups(&log.c, &[group]).unwrap()));
+    (1..=30).for_each(|group| drop(remove_groups(&log.c, &[group], Duration::MAX).unwrap()));
     log.engine = Engine::remembering(6, 6, 3);
     (0..60).for_each(|_| log.engine.begin(&log.c).unwrap());
     log.c.execute_batch("ROLLBACK; BEGIN").unwrap();
