@@ -177,6 +177,8 @@ fn nothing_leaves_by_accident() {
     ] {
         client.post("/api/monitoring/erasures", &body).expect(422);
     }
+    let twice = Some(("application/json", &br#"{"userId":1,"userId":2}"#[..]));
+    client.send("POST", "/api/monitoring/erasures", twice).expect(422);
     assert_eq!(total(&client, ""), 1);
     assert_eq!(purge(&client, "all=true")["events"], 1);
     assert_eq!(total(&client, ""), 0);
