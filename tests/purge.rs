@@ -147,6 +147,11 @@ fn nothing_leaves_by_accident() {
     report(&client, &json!({ "message": "m" }));
     let refused = client.delete(ERRORS).expect(422).json();
     assert!(
+        refused["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.starts_with("A removal needs a filter"))
+    );
+    assert!(
         refused["errors"][0]["detail"]
             .as_str()
             .is_some_and(|detail| detail.contains("all=true")),

@@ -56,9 +56,9 @@ impl Purging {
         };
         let filter = params::filter(parameters, from_epoch_ms(bound_ms))?;
         if filter == Filter::default() && !all {
-            let detail = "A removal needs a filter such as source, group or until; all=true removes every event.";
-            let mut without = Problem::validation(Vec::new());
-            detail.clone_into(&mut without.detail);
+            let detail = "needs a filter such as source, group or until; all=true removes every event";
+            let mut without = refused("", detail);
+            without.detail = format!("A removal {detail}.");
             return Err(without);
         }
         if filter != Filter::default() && all {
