@@ -70,8 +70,9 @@ fn add(part: Part, filter: &mut Filter) -> Result<(), String> {
             narrow(&key, &mut filter.severities, wanted, |a, b| a == b)?;
         }
         "group" => {
-            let wanted = group_number(&value).ok_or("group: must be a group's id such as E-17")?;
-            narrow(&key, &mut filter.groups, vec![wanted], |a, b| a == b)?;
+            let wanted: Option<Vec<i64>> = value.split(',').map(group_number).collect();
+            let wanted = wanted.ok_or("group: must be a group's id such as E-17, or several separated by commas")?;
+            narrow(&key, &mut filter.groups, wanted, |a, b| a == b)?;
         }
         _ => match (
             Field::from_name(&key),
@@ -97,8 +98,7 @@ fn narrow<T: Copy + PartialEq>(
     includes: fn(T, T) -> bool,
 ) -> Result<(), String> {
     if named.is_empty() {
-        *named = wanted;
-        return Ok(());
+        named.clone_from(&wanted);
     }
     let is_in = |list: &[T], one: T| list.iter().any(|whole| includes(*whole, one));
     let mut both: Vec<T> = Vec::new();
