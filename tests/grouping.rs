@@ -7,8 +7,9 @@ mod messages;
 use std::io::{BufRead, Write};
 use std::process::{Output, Stdio};
 
-use common::mainstay;
+use common::{Server, mainstay};
 use messages::{BLIND, HELD_OUT, Message, Score, TUNED, programs, score, stream};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 fn group(input: impl AsRef<[u8]>) -> Output {
@@ -145,12 +146,25 @@ fn a_later_line_unites_the_groups_of_earlier_ones() {
 }
 
 #[test]
+fn exports_and_the_json_logs_of_other_programs_are_read() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let event = json!({ "message": "user 4 not found", "severity": "high", "tags": { "a": "b" } });
+    client.post("/api/monitoring/errors", &event).expect(201);
+    let exported = client.get("/api/monitoring/errors/export").expect(200).text;
+    let logged = r#"{"level":"error","time":1764550000,"message":"user 7 not found","severity":"ERROR","pid":3}"#;
+    let marked = format!("\u{feff}{exported}{logged}\nuser 9 not found\n");
+    let ids: Vec<String> = answers(&group(marked)).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["E-1", "E-1", "E-1"]);
+}
+
+#[test]
 fn a_wrong_event_is_named_by_its_line() {
-    let output = group("fine\n{\"message\": \"x\", \"severity\": \"bad\"}\n");
+    let output = group("fine\n{\"message\": \"x\", \"type\": \"bad\"}\n");
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        told.contains("line 2") && told.contains("/severity") && told.contains("critical"),
+        told.contains("line 2") && told.contains("/type") && told.contains("system"),
         "{told}"
     );
     assert!(output.stdout.is_empty());

@@ -189,6 +189,16 @@ fn many_groups_are_acted_on_at_once() {
         bulk(&json!({ "filter": { "colour": "red" }, "action": "resolve" })).status,
         422
     );
+    // Of two values for one member nobody can say which is meant.
+    let twice = format!(r#"{{"ids":["{}"],"action":"resolve","action":"mute"}}"#, ids[0]);
+    let refused = client
+        .send(
+            "POST",
+            &format!("{GROUPS}/bulk"),
+            Some(("application/json", twice.as_bytes())),
+        )
+        .expect(422);
+    assert!(refused.text.contains("twice"), "{refused:?}");
 }
 
 #[test]

@@ -147,6 +147,11 @@ fn nothing_leaves_by_accident() {
     report(&client, &json!({ "message": "m" }));
     let refused = client.delete(ERRORS).expect(422).json();
     assert!(
+        refused["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.starts_with("A removal needs a filter"))
+    );
+    assert!(
         refused["errors"][0]["detail"]
             .as_str()
             .is_some_and(|detail| detail.contains("all=true")),
@@ -177,6 +182,8 @@ fn nothing_leaves_by_accident() {
     ] {
         client.post("/api/monitoring/erasures", &body).expect(422);
     }
+    let twice = Some(("application/json", &br#"{"userId":1,"userId":2}"#[..]));
+    client.send("POST", "/api/monitoring/erasures", twice).expect(422);
     assert_eq!(total(&client, ""), 1);
     assert_eq!(purge(&client, "all=true")["events"], 1);
     assert_eq!(total(&client, ""), 0);

@@ -87,6 +87,8 @@ fn every_way_to_show_the_key_is_taken_and_no_other() {
 fn a_page_of_another_origin_may_report_and_nothing_else() {
     let server = Server::start(&[]);
     let dsn = make_source(&server, "web");
+    let place = server.url("/1").replacen("http://", "@", 1);
+    assert!(dsn.ends_with(&place), "{dsn} must name where the server really listens");
     let page = server
         .client()
         .with("Origin", "https://shop.example.com")

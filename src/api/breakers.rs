@@ -7,20 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::data::Data;
-use rocket::http::ContentType;
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, post, routes};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::db::breaker::Breaker;
-use crate::http::body::{Media, expect_media_type, parse_json, read_body};
+use crate::http::body::Media;
 use crate::http::guards::{MonitorRead, MonitorWrite, Needs, NoParameters, RequestContext};
-use crate::http::{ApiResult, Code, FieldError, Problem, Query};
+use crate::http::{ApiResult, Code, Members, Problem, Query};
 use crate::monitoring::Monitor;
 
-const MOST_BODY_BYTES: u64 = 16 << 10;
 const LONGEST_SECONDS: u64 = 7 * 24 * 3600;
-const LONGEST_REASON: usize = 200;
+/// What a setting by hand may say.
+const BY_HAND: [&str; 2] = ["forSeconds", "reason"];
 
 /// `GET /api/monitoring/circuit-breaker`.
 #[get("/api/monitoring/circuit-breaker")]
@@ -41,17 +40,14 @@ async fn reset_some(
     media: Media<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
-    let wanted = members(media.0, body, &["name"]).await?;
-    let chosen = match wanted.get("name") {
-        None => all(monitor),
-        Some(Value::String(name)) => vec![named(monitor, name).ok_or_else(|| {
-            Problem::validation(vec![FieldError::new(
-                "/name",
-                format!("must be one of {}", names(monitor)),
-            )])
-        })?],
-        Some(_) => return Err(Problem::validation(vec![FieldError::new("/name", "must be a string")])),
-    };
+    let mut wanted = Members::read(media.0, body, &["name"]).await?;
+    let one = wanted.known(
+        "name",
+        || format!("must be one of {}", names(monitor)),
+        |name| named(monitor, name.as_str()?),
+    );
+    wanted.sound()?;
+    let chosen = one.map_or_else(|| all(monitor), |one| vec![one]);
     reset(monitor, &chosen, &context).await
 }
 
@@ -79,7 +75,7 @@ async fn force_open(
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
     let breaker = settable(monitor, name)?;
-    let (lasting, reason) = by_hand(&members(media.0, body, &["forSeconds", "reason"]).await?, "opened")?;
+    let (lasting, reason) = by_hand(Members::read(media.0, body, &BY_HAND).await?, "opened")?;
     breaker.force_open(lasting, &reason, Some(&context.0));
     monitor.keep_breakers().await;
     shown(monitor, name)
@@ -97,7 +93,7 @@ async fn disable(
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
     let breaker = settable(monitor, name)?;
-    let (lasting, reason) = by_hand(&members(media.0, body, &["forSeconds", "reason"]).await?, "disabled")?;
+    let (lasting, reason) = by_hand(Members::read(media.0, body, &BY_HAND).await?, "disabled")?;
     breaker.disable(lasting, &reason, Some(&context.0));
     monitor.keep_breakers().await;
     shown(monitor, name)
@@ -174,62 +170,13 @@ fn shown(monitor: &Monitor, name: &str) -> ApiResult<Json<Value>> {
     ))
 }
 
-/// The members of an optional JSON object that may only have the allowed ones.
-async fn members(media: Option<&ContentType>, body: Data<'_>, allowed: &[&str]) -> ApiResult<Map<String, Value>> {
-    expect_media_type(media, &["application/json"])?;
-    let body = read_body(body, MOST_BODY_BYTES).await?;
-    if body.is_empty() {
-        return Ok(Map::new());
-    }
-    let Value::Object(members) = parse_json(&body)? else {
-        return Err(Problem::validation(vec![FieldError::new("", "must be an object")]));
-    };
-    let unknown = members.keys().filter(|name| !allowed.contains(&name.as_str()));
-    let refusals: Vec<_> = unknown
-        .map(|name| {
-            FieldError::new(
-                format!("/{name}"),
-                format!("is not known; allowed: {}", allowed.join(", ")),
-            )
-        })
-        .collect();
-    if refusals.is_empty() {
-        Ok(members)
-    } else {
-        Err(Problem::validation(refusals))
-    }
-}
-
 /// How long, and why.
-fn by_hand(members: &Map<String, Value>, what: &str) -> ApiResult<(Option<Duration>, String)> {
-    let mut refusals = Vec::new();
-    let lasting = match members.get("forSeconds").map(Value::as_u64) {
-        None => None,
-        Some(Some(seconds @ 1..=LONGEST_SECONDS)) => Some(Duration::from_secs(seconds)),
-        Some(_) => {
-            refusals.push(FieldError::new(
-                "/forSeconds",
-                format!("must be a whole number from 1 to {LONGEST_SECONDS}"),
-            ));
-            None
-        }
-    };
-    let reason = match members.get("reason") {
-        None => format!("{what} by hand"),
-        Some(Value::String(text)) if text.len() <= LONGEST_REASON => format!("{what} by hand: {text}"),
-        Some(_) => {
-            refusals.push(FieldError::new(
-                "/reason",
-                format!("must be a string of at most {LONGEST_REASON} bytes"),
-            ));
-            String::new()
-        }
-    };
-    if refusals.is_empty() {
-        Ok((lasting, reason))
-    } else {
-        Err(Problem::validation(refusals))
-    }
+fn by_hand(mut body: Members, what: &str) -> ApiResult<(Option<Duration>, String)> {
+    let lasting = body.number("forSeconds", LONGEST_SECONDS).map(Duration::from_secs);
+    let reason = body.reason();
+    body.sound()?;
+    let why = reason.map_or_else(|| format!("{what} by hand"), |text| format!("{what} by hand: {text}"));
+    Ok((lasting, why))
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -5,18 +5,16 @@
 use rocket::data::Data;
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, post, routes};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::clock::{epoch_ms, from_epoch_ms, rfc3339_ms};
 use crate::events::EventLog;
 use crate::events::group::{self, Choice, Mode, Otherwise};
 use crate::events::parse::MAX_SOURCE_BYTES;
-use crate::http::body::{Media, expect_media_type, parse_json, read_body};
+use crate::http::body::Media;
 use crate::http::guards::{Actor, EventsRead, EventsWrite, MonitorRead, MonitorWrite, Needs, NoParameters};
-use crate::http::{ApiResult, Code, FieldError, Problem, Query};
+use crate::http::{ApiResult, Code, Members, Problem, Query};
 
-const MOST_BODY_BYTES: u64 = 16 << 10;
-const MEMBERS: [&str; 2] = ["source", "mode"];
 /// Events that a preview groups anew.
 const DEFAULT_EVENTS: u64 = 2000;
 const MOST_EVENTS: u64 = 20_000;
@@ -38,9 +36,7 @@ async fn choose(
     media: Media<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
-    expect_media_type(media.0, &["application/json"])?;
-    let body = read_body(body, MOST_BODY_BYTES).await?;
-    let (source, mode) = parse(&parse_json(&body)?)?;
+    let (source, mode) = chosen(Members::read(media.0, body, &["source", "mode"]).await?)?;
     let (actor, at_ms) = (Some(actor.0), Some(epoch_ms(log.now())));
     let choice = Choice {
         source,
@@ -101,39 +97,23 @@ fn modes() -> String {
     format!("must be one of {}", Mode::ALL.map(Mode::name).join(", "))
 }
 
-fn parse(body: &Value) -> ApiResult<(String, Mode)> {
-    let Value::Object(members) = body else {
-        return Err(Problem::validation(vec![FieldError::new("", "must be an object")]));
-    };
-    let unknown = members.keys().filter(|name| !MEMBERS.contains(&name.as_str()));
-    let allowed = format!("is not known; allowed: {}", MEMBERS.join(", "));
-    let mut refusals: Vec<_> = unknown
-        .map(|name| FieldError::new(format!("/{name}"), allowed.clone()))
-        .collect();
-    let source = source(members, &mut refusals);
-    let mode = members.get("mode").and_then(Value::as_str).and_then(Mode::from_name);
-    if mode.is_none() {
-        refusals.push(FieldError::new("/mode", modes()));
+fn chosen(mut body: Members) -> ApiResult<(String, Mode)> {
+    // `null` is the source of events that name none; left out by mistake it must not mean that.
+    let wrong = || format!("must be a string of 1 to {MAX_SOURCE_BYTES} bytes, or null for events that name no source");
+    if !body.has("source") {
+        body.refuse("/source", wrong());
     }
-    match (source, mode) {
-        (Some(source), Some(mode)) if refusals.is_empty() => Ok((source, mode)),
-        _ => Err(Problem::validation(refusals)),
-    }
-}
-
-/// `null` is the source of events that name none; left out by mistake it must not mean that.
-fn source(members: &Map<String, Value>, refusals: &mut Vec<FieldError>) -> Option<String> {
-    let source = match members.get("source") {
-        Some(Value::Null) => Some(String::new()),
-        Some(Value::String(text)) if (1..=MAX_SOURCE_BYTES).contains(&text.len()) => Some(text.clone()),
+    let source = body.known("source", wrong, |source| match source {
+        Value::Null => Some(String::new()),
+        Value::String(text) if (1..=MAX_SOURCE_BYTES).contains(&text.len()) => Some(text),
         _ => None,
-    };
-    if source.is_none() {
-        let detail =
-            format!("must be a string of 1 to {MAX_SOURCE_BYTES} bytes, or null for events that name no source");
-        refusals.push(FieldError::new("/source", detail));
+    });
+    if !body.has("mode") {
+        body.refuse("/mode", modes());
     }
-    source
+    let mode = body.known("mode", modes, |mode| mode.as_str().and_then(Mode::from_name));
+    body.sound()?;
+    Ok((source.unwrap_or_default(), mode.unwrap_or_default()))
 }
 
 fn view(choices: &[Choice]) -> Value {

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use rocket::data::Data;
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, post, routes};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::db::{Database, PoolChange, PoolStatus};
-use crate::http::body::{Media, expect_media_type, parse_json, read_body};
+use crate::http::body::Media;
 use crate::http::guards::{MonitorRead, MonitorWrite, Needs, NoParameters, RequestContext};
-use crate::http::{ApiResult, FieldError, Problem, Query};
+use crate::http::{ApiResult, FieldError, Members, Problem, Query};
 use crate::monitoring::Monitor;
 
-const MOST_BODY_BYTES: u64 = 16 << 10;
 const MEMBERS: [&str; 5] = ["database", "limit", "min", "max", "adaptive"];
 
 /// `GET /api/monitoring/pool`.
@@ -36,9 +35,7 @@ async fn change(
     media: Media<'_>,
     body: Data<'_>,
 ) -> ApiResult<Json<Value>> {
-    expect_media_type(media.0, &["application/json"])?;
-    let body = read_body(body, MOST_BODY_BYTES).await?;
-    let (databases, change) = parse(monitor, &parse_json(&body)?)?;
+    let (databases, change) = wanted(monitor, Members::read(media.0, body, &MEMBERS).await?)?;
     // Both have the same ceiling, but their bounds may differ: what one refuses is not done to the other.
     for database in &databases {
         database.check_readers(change).map_err(refused)?;
@@ -55,56 +52,37 @@ fn refused(refusals: Vec<(&'static str, String)>) -> Problem {
     Problem::validation(refusals.into_iter().map(of).collect())
 }
 
-fn parse<'a>(monitor: &'a Monitor, body: &Value) -> ApiResult<(Vec<&'a Database>, PoolChange)> {
-    let Value::Object(members) = body else {
-        return Err(Problem::validation(vec![FieldError::new("", "must be an object")]));
+fn wanted(monitor: &Monitor, mut body: Members) -> ApiResult<(Vec<&Database>, PoolChange)> {
+    let one = body.known(
+        "database",
+        || "must be app or events; without it, both".to_owned(),
+        |name| match name.as_str() {
+            Some("app") => Some(&monitor.app),
+            Some("events") => Some(&monitor.events),
+            _ => None,
+        },
+    );
+    let mut number = |name| {
+        let wrong = || "must be a whole number".to_owned();
+        body.known(name, wrong, |value| u32::try_from(value.as_u64()?).ok())
     };
-    let mut refusals: Vec<_> = members
-        .keys()
-        .filter(|name| !MEMBERS.contains(&name.as_str()))
-        .map(|name| {
-            let detail = format!("is not known; allowed: {}", MEMBERS.join(", "));
-            FieldError::new(format!("/{name}"), detail)
-        })
-        .collect();
-    let databases = match members.get("database").map(Value::as_str) {
-        None => vec![&monitor.app, &monitor.events],
-        Some(Some("app")) => vec![&monitor.app],
-        Some(Some("events")) => vec![&monitor.events],
-        Some(_) => {
-            refusals.push(FieldError::new("/database", "must be app or events; without it, both"));
-            Vec::new()
-        }
-    };
+    let (limit, min, max) = (number("limit"), number("min"), number("max"));
+    let adaptive = body.truth("adaptive");
     let change = PoolChange {
-        limit: number(members, "limit", &mut refusals),
-        min: number(members, "min", &mut refusals),
-        max: number(members, "max", &mut refusals),
-        adaptive: members.get("adaptive").and_then(|value| {
-            let known = value.as_bool();
-            if known.is_none() {
-                refusals.push(FieldError::new("/adaptive", "must be true or false"));
-            }
-            known
-        }),
+        limit,
+        min,
+        max,
+        adaptive,
     };
-    if refusals.is_empty() && change == PoolChange::default() {
-        refusals.push(FieldError::new("", "needs at least one of limit, min, max, adaptive"));
+    body.sound()?;
+    if change == PoolChange::default() {
+        let detail = "needs at least one of limit, min, max, adaptive";
+        return Err(Problem::validation(vec![FieldError::new("", detail)]));
     }
-    if refusals.is_empty() {
-        Ok((databases, change))
-    } else {
-        Err(Problem::validation(refusals))
-    }
-}
-
-fn number(members: &Map<String, Value>, name: &str, refusals: &mut Vec<FieldError>) -> Option<u32> {
-    let value = members.get(name)?;
-    let known = value.as_u64().and_then(|number| u32::try_from(number).ok());
-    if known.is_none() {
-        refusals.push(FieldError::new(format!("/{name}"), "must be a whole number"));
-    }
-    known
+    Ok((
+        one.map_or_else(|| vec![&monitor.app, &monitor.events], |one| vec![one]),
+        change,
+    ))
 }
 
 fn view(monitor: &Monitor) -> Value {

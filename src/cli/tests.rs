@@ -387,7 +387,10 @@ fn a_source_has_a_dsn_that_is_shown_once() {
     assert_code(&bench.run(&["source", "create", " "]), 2);
 
     let listed = bench.run(&["source", "list"]).out;
-    assert_eq!(listed.lines().nth(1), Some("1        shop  2025-06-01T12:00:00.000Z"));
+    assert_eq!(
+        listed.lines().nth(1),
+        Some("1        shop  -      2025-06-01T12:00:00.000Z")
+    );
     assert!(!listed.contains(key) && !bench.run(&["source", "list", "--json"]).out.contains(key));
     assert!(bench.run(&["check"]).out.contains("ok    sources: 2 in "));
     assert_code(&bench.run(&["source", "revoke", "shop"]), 0);

@@ -35,6 +35,7 @@ mod stored;
 mod subject;
 mod tables;
 mod template;
+mod undoing;
 mod unions;
 mod words;
 
@@ -44,10 +45,11 @@ pub use family::{aliases, family, root, touched};
 pub(in crate::events) use frames::is_shown_as_own;
 #[cfg(test)]
 pub(super) use hands::recount;
-pub use hands::{Act, Done, Refused, Selection, merge, parse_key, split, undo};
+pub use hands::{Act, Done, Refused, Selection, merge, parse_key, split};
 pub use modes::{Choice, MOST_CHOICES, Mode, choices, choose, set_mode};
 pub use preview::{Otherwise, Preview, Regrouped, preview, preview_of, template_of, workspace};
 pub use subject::Subject;
+pub use undoing::undo;
 pub use words::Masked;
 
 /// The version of these rules; it is part of every key and of every group.

@@ -20,7 +20,7 @@ mod shape;
 mod surroundings;
 pub use exported::{Exported, MAX_EXPORTED_BYTES, exported};
 pub use members::parse_id as id;
-pub use shape::{Items, MAX_ITEMS, Unreadable, array_items, ndjson_items, single_item};
+pub use shape::{Items, MAX_ITEMS, Unreadable, array_items, ndjson_items, single_item, without_mark};
 
 /// Most bytes of one event's JSON.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;

@@ -71,8 +71,12 @@ pub fn parse_json(body: &[u8]) -> Result<serde_json::Value, Problem> {
             "The body is empty; JSON is expected.",
         ));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::new(Code::InvalidRequest, format!("The body is not valid JSON: {error}.")))
+    serde_json::from_slice(body).map_err(|error| not_json(&error))
+}
+
+/// That a body isn't JSON, and where.
+pub(super) fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::InvalidRequest, format!("The body is not valid JSON: {error}."))
 }
 
 /// Refuses a media type that isn't understood; an absent one is taken as the first allowed.

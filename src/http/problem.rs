@@ -37,6 +37,11 @@ impl FieldError {
             detail: detail.into(),
         }
     }
+
+    /// The error of a body's member, by its name.
+    pub fn member(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(format!("/{}", name.replace('~', "~0").replace('/', "~1")), detail)
+    }
 }
 
 /// A problem on its way out; handlers return it as their `Err`.

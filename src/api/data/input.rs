@@ -89,12 +89,8 @@ fn no_members(settings: &Value) -> ApiResult<()> {
         return Ok(());
     }
     let detail = "is not known; a collection has no settings: send {} or no body";
-    let pointer = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
     Err(Problem::validation(
-        members
-            .keys()
-            .map(|name| FieldError::new(pointer(name), detail))
-            .collect(),
+        members.keys().map(|name| FieldError::member(name, detail)).collect(),
     ))
 }
 

@@ -55,7 +55,7 @@ fn parse_now(body: &[u8], ndjson: bool, now: Timestamp) -> ApiResult<Report> {
         let parsed = items.into_iter().map(|line| parse::event(line?, now));
         return Ok(Report::Many(parsed.collect()));
     }
-    let text = std::str::from_utf8(body).map_err(|e| {
+    let text = std::str::from_utf8(parse::without_mark(body)).map_err(|e| {
         Problem::new(
             Code::InvalidRequest,
             format!("The body must be UTF-8; byte {} is not.", e.valid_up_to()),
@@ -118,6 +118,10 @@ mod tests {
             parse_now(br#" {"message":"m"}"#, false, now()),
             Ok(Report::One(_))
         ));
+        assert!(matches!(
+            parse_now(b"\xef\xbb\xbf{\"message\":\"m\"}", false, now()),
+            Ok(Report::One(_))
+        ));
         assert!(matches!(parse_now(b" [] ", false, now()), Ok(Report::Many(items)) if items.is_empty()));
         let Ok(Report::Many(items)) = parse_now(br#"[{"message":"m"},{},3]"#, false, now()) else {
             panic!("many")
@@ -130,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_malformed_line_is_its_own_error() {
-        let body = b"{\"message\":\"a\"}\n{\"message\":\n\n{\"message\":\"b\"}";
+        let body = b"\xef\xbb\xbf{\"message\":\"a\"}\n{\"message\":\n\n{\"message\":\"b\"}";
         let Ok(Report::Many(items)) = parse_now(body, true, now()) else {
             panic!("many")
         };

@@ -120,8 +120,11 @@ pub(in crate::api) fn filter(parameters: &Query, now: Timestamp) -> ApiResult<Fi
         tags: tags(parameters)?,
         ..Filter::default()
     };
-    let value = |field: Field| Some((field, parameters.text(field.name())?.to_owned()));
-    filter.values = Field::ALL.into_iter().filter_map(value).collect();
+    let value = |field: Field| {
+        let sought = field.sought(parameters.text(field.name())?);
+        Some(sought.map_or_else(|why| Err(Problem::invalid(field.name(), why)), |text| Ok((field, text))))
+    };
+    filter.values = Field::ALL.into_iter().filter_map(value).collect::<ApiResult<_>>()?;
     if let Some(text) = parameters.text("q") {
         if text.len() > MOST_SEARCH_BYTES {
             return Err(Problem::invalid(
@@ -267,6 +270,19 @@ mod tests {
                 .contains("must be one or more of low, high")
         );
         assert!(of("").is_err());
+    }
+
+    #[test]
+    fn an_address_is_looked_for_as_events_keep_it() {
+        let now = from_epoch_ms(1_750_000_000_000);
+        let of = |pairs: &[(&str, &str)]| filter(&query(pairs), now).map(|filter| filter.values);
+        let found = vec![(Field::Ip, "2001:db8::1".to_owned())];
+        assert_eq!(of(&[("ip", "2001:DB8:0:0::1")]).unwrap(), found);
+        assert_eq!(of(&[("q", "ip:2001:DB8::0001")]).unwrap(), found);
+        for (wrong, pointer) in [(("ip", "10.0.0.0/8"), "ip"), (("q", "ip:here"), "q")] {
+            let problem = of(&[wrong]).unwrap_err();
+            assert!(problem.errors[0].pointer == pointer && problem.detail.contains("must be an IPv4 or IPv6 address"));
+        }
     }
 
     #[test]

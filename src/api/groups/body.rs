@@ -1,72 +1,46 @@
 //! What an act on groups says in its body (floor 6, pure after reading): all that is wrong with it is told at once.
 
+use std::ops::{Deref, DerefMut};
+
 use jiff::{SignedDuration, Timestamp};
 use rocket::data::Data;
 use rocket::http::ContentType;
-use serde_json::{Map, Value};
 
 use crate::api::errors::params::ago;
 use crate::clock::epoch_ms;
 use crate::events::life::{Act, InRelease, MOST_WINDOWED};
-use crate::http::body::{expect_media_type, parse_json, read_body};
-use crate::http::{ApiResult, FieldError, Problem};
+use crate::http::{ApiResult, Members};
 
-const MOST_BODY_BYTES: u64 = 64 << 10;
-const LONGEST_REASON: usize = 200;
 /// As long as an event's release may be.
 const LONGEST_RELEASE: usize = 200;
 const MOST_EVENTS: u64 = 1_000_000;
 const LONGEST_SPAN_SECONDS: u64 = 30 * 24 * 3600;
 
-/// An object's members, and what is wrong with those that were looked at.
-pub(super) struct Body {
-    members: Map<String, Value>,
-    refusals: Vec<FieldError>,
+/// The members of an act's body.
+pub(super) struct Body(Members);
+
+impl Deref for Body {
+    type Target = Members;
+
+    fn deref(&self) -> &Members {
+        &self.0
+    }
+}
+
+impl DerefMut for Body {
+    fn deref_mut(&mut self) -> &mut Members {
+        &mut self.0
+    }
 }
 
 impl Body {
     /// An optional JSON object with `reason` and these members alone.
     ///
     /// # Errors
-    /// 400, 413, 415; 422 when it isn't an object.
+    /// 400, 413, 415; 422 when it isn't an object, or names a member twice.
     pub async fn read(media: Option<&ContentType>, data: Data<'_>, allowed: &[&str]) -> ApiResult<Self> {
-        expect_media_type(media, &["application/json"])?;
-        let sent = read_body(data, MOST_BODY_BYTES).await?;
-        let sent = if sent.is_empty() {
-            Value::Object(Map::new())
-        } else {
-            parse_json(&sent)?
-        };
-        Self::of(sent, allowed)
-    }
-
-    fn of(sent: Value, allowed: &[&str]) -> ApiResult<Self> {
-        let Value::Object(members) = sent else {
-            return Err(Problem::validation(vec![FieldError::new("", "must be an object")]));
-        };
-        let known = |name: &str| name == "reason" || allowed.contains(&name);
-        let all = allowed.iter().copied().chain(["reason"]).collect::<Vec<_>>().join(", ");
-        let unknown = members.keys().filter(|name| !known(name));
-        let pointer = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        let refusals = unknown
-            .map(|name| FieldError::new(pointer(name), format!("is not known; allowed: {all}")))
-            .collect();
-        Ok(Self { members, refusals })
-    }
-
-    /// A member, taken out.
-    pub fn take(&mut self, name: &str) -> Option<Value> {
-        self.members.remove(name)
-    }
-
-    /// Whether there is such a member.
-    pub fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
-    }
-
-    /// Notes what is wrong with a member.
-    pub fn refuse(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.refusals.push(FieldError::new(pointer, detail));
+        let allowed: Vec<&str> = allowed.iter().copied().chain(["reason"]).collect();
+        Members::read(media, data, &allowed).await.map(Self)
     }
 
     /// That nothing was wrong.
@@ -74,38 +48,7 @@ impl Body {
     /// # Errors
     /// 422 with all that was.
     pub fn sound(self) -> ApiResult<()> {
-        if self.refusals.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::validation(self.refusals))
-        }
-    }
-
-    /// Why.
-    pub fn reason(&mut self) -> Option<String> {
-        self.text("reason", 0, LONGEST_REASON).filter(|text| !text.is_empty())
-    }
-
-    fn text(&mut self, name: &str, shortest: usize, longest: usize) -> Option<String> {
-        match self.take(name)? {
-            Value::String(text) if (shortest..=longest).contains(&text.len()) => Some(text),
-            _ => {
-                self.refuse(
-                    format!("/{name}"),
-                    format!("must be a string of {shortest} to {longest} bytes"),
-                );
-                None
-            }
-        }
-    }
-
-    /// A whole number from 1.
-    pub fn number(&mut self, name: &str, most: u64) -> Option<u64> {
-        let value = self.take(name)?.as_u64().filter(|number| (1..=most).contains(number));
-        if value.is_none() {
-            self.refuse(format!("/{name}"), format!("must be a whole number from 1 to {most}"));
-        }
-        value
+        self.0.sound()
     }
 
     /// `inRelease`: a release, `current` or `next`.
@@ -155,13 +98,14 @@ impl Body {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::clock::from_epoch_ms;
 
     fn body(value: Value) -> Body {
-        Body::of(value, &["inRelease", "until", "untilCount", "withinSeconds"]).unwrap()
+        let allowed = ["inRelease", "until", "untilCount", "withinSeconds", "reason"];
+        Body(Members::of(value, &allowed).unwrap())
     }
 
     fn refused(mut body: Body) -> Vec<String> {
@@ -212,6 +156,5 @@ mod tests {
             refused(body(json!({ "untilCount": 1001, "withinSeconds": 5 }))),
             ["/untilCount"]
         );
-        assert!(Body::of(json!([]), &[]).is_err());
     }
 }

@@ -1,14 +1,14 @@
 //! One act on many groups (floor 6): those of a list of ids, or those that a filter finds.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::body::Body;
 use super::{hand, params};
 use crate::db::Database;
 use crate::events::life::{self, Act, Acted, By, List, MOST_AT_ONCE};
 use crate::events::{group_name, group_number};
-use crate::http::{ApiResult, Query};
+use crate::http::{ApiResult, FieldError, Query};
 
 /// What the body may hold besides a reason.
 pub(super) const MEMBERS: [&str; 7] = [
@@ -90,23 +90,32 @@ pub(super) fn numbers(body: &mut Body, name: &str, ids: &Value) -> Vec<i64> {
 
 /// A filter has the parameters of the list, as texts.
 fn matching(body: &mut Body, filter: &Value, now: Timestamp) -> Chosen {
-    let none = Map::new();
-    let members = filter.as_object().unwrap_or_else(|| {
-        body.refuse("/filter", "must be an object of the list's parameters");
-        &none
-    });
+    let Some(members) = filter.as_object().filter(|members| !members.is_empty()) else {
+        body.refuse(
+            "/filter",
+            "must be an object with at least one of the list's parameters",
+        );
+        return Chosen::Ids(Vec::new());
+    };
     let mut pairs = Vec::new();
     for (name, value) in members {
         match value.as_str() {
             Some(text) => pairs.push((name.clone(), text.to_owned())),
-            None => body.refuse(format!("/filter/{name}"), "must be a string, as in the list's query"),
+            None => {
+                let place = FieldError::member(name, "").pointer;
+                body.refuse(format!("/filter{place}"), "must be a string, as in the list's query");
+            }
         }
+    }
+    if pairs.len() < members.len() {
+        return Chosen::Ids(Vec::new());
     }
     match params::filter_of(&Query { pairs }, now) {
         Ok(list) => Chosen::Matching(Box::new(list)),
         Err(problem) => {
             for error in &problem.errors {
-                body.refuse(format!("/filter/{}", error.pointer), error.detail.clone());
+                let place = FieldError::member(&error.pointer, "").pointer;
+                body.refuse(format!("/filter{place}"), error.detail.clone());
             }
             Chosen::Ids(Vec::new())
         }

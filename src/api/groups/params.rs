@@ -56,9 +56,6 @@ pub(super) fn list(parameters: &Query, now: Timestamp) -> ApiResult<List> {
 /// 400 naming the parameter.
 pub(super) fn filter_of(parameters: &Query, now: Timestamp) -> ApiResult<List> {
     parameters.only(&CHOOSING)?;
-    if parameters.pairs.is_empty() {
-        return Err(Problem::invalid("", "must name at least one condition"));
-    }
     choice(parameters, now)
 }
 

@@ -11,15 +11,14 @@ use crate::api::errors::params::{self, truth};
 use crate::clock::from_epoch_ms;
 use crate::events::query::Filter;
 use crate::events::{Field, remove};
-use crate::http::body::{expect_media_type, parse_json, read_body};
-use crate::http::{ApiResult, FieldError, Problem, Query};
+use crate::http::{ApiResult, FieldError, LONGEST_REASON, Members, Problem, Query};
 
 /// What there is besides the filters.
 const BESIDE: [&str; 4] = ["all", "dryRun", "confirm", "reason"];
-const LONGEST_REASON: usize = 200;
+/// What an erasure's body may hold.
+const ERASING: [&str; 3] = ["userId", "dryRun", "reason"];
 /// As long as a user's id may be in an event.
 const LONGEST_USER: usize = 1000;
-const MOST_BODY_BYTES: u64 = 16 << 10;
 
 /// A purge.
 pub(super) struct Purging {
@@ -57,10 +56,10 @@ impl Purging {
         };
         let filter = params::filter(parameters, from_epoch_ms(bound_ms))?;
         if filter == Filter::default() && !all {
-            return Err(refused(
-                "",
-                "needs a filter such as source, group or until; all=true removes every event",
-            ));
+            let detail = "needs a filter such as source, group or until; all=true removes every event";
+            let mut without = refused("", detail);
+            without.detail = format!("A removal {detail}.");
+            return Err(without);
         }
         if filter != Filter::default() && all {
             return Err(refused("all", "is not taken together with a filter"));
@@ -112,48 +111,29 @@ impl Erasing {
     /// # Errors
     /// 400, 413, 415; 422 with all that is wrong with its members.
     pub async fn read(media: Option<&ContentType>, body: Data<'_>) -> ApiResult<Self> {
-        expect_media_type(media, &["application/json"])?;
-        Self::of(parse_json(&read_body(body, MOST_BODY_BYTES).await?)?)
+        Self::of(Members::read(media, body, &ERASING).await?)
     }
 
-    fn of(sent: Value) -> ApiResult<Self> {
-        let Value::Object(members) = sent else {
-            return Err(refused("", "must be an object"));
-        };
-        let (mut wrong, mut user, mut dry_run, mut reason) = (Vec::new(), None, false, None);
-        for (name, value) in members {
-            match (name.as_str(), value) {
-                ("userId", Value::Number(number)) if number.is_i64() => user = Some(number.to_string()),
-                ("userId", Value::String(text)) if (1..=LONGEST_USER).contains(&text.len()) => user = Some(text),
-                ("userId", _) => wrong.push(FieldError::new("/userId", "must be a whole number or a text")),
-                ("dryRun", Value::Bool(flag)) => dry_run = flag,
-                ("dryRun", _) => wrong.push(FieldError::new("/dryRun", "must be true or false")),
-                ("reason", Value::String(text)) if text.len() <= LONGEST_REASON => reason = Some(text),
-                ("reason", _) => {
-                    let detail = format!("must be a text of at most {LONGEST_REASON} bytes");
-                    wrong.push(FieldError::new("/reason", detail));
-                }
-                _ => {
-                    let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-                    wrong.push(FieldError::new(
-                        pointer,
-                        "is not known; allowed: userId, dryRun, reason",
-                    ));
-                }
-            }
+    fn of(mut body: Members) -> ApiResult<Self> {
+        if !body.has("userId") {
+            body.refuse("/userId", "is required");
         }
-        match user {
-            Some(user) if wrong.is_empty() => Ok(Self {
-                filter: Filter {
-                    values: vec![(Field::UserId, user)],
-                    ..Filter::default()
-                },
-                dry_run,
-                reason,
-            }),
-            None if wrong.is_empty() => Err(refused("/userId", "is required")),
-            _ => Err(Problem::validation(wrong)),
-        }
+        let wrong = || format!("must be a whole number, or a string of 1 to {LONGEST_USER} bytes");
+        let user = body.known("userId", wrong, |user| match user {
+            Value::Number(number) if number.is_i64() => Some(number.to_string()),
+            Value::String(text) if (1..=LONGEST_USER).contains(&text.len()) => Some(text),
+            _ => None,
+        });
+        let (dry_run, reason) = (body.truth("dryRun"), body.reason());
+        body.sound()?;
+        Ok(Self {
+            filter: Filter {
+                values: user.map(|user| (Field::UserId, user)).into_iter().collect(),
+                ..Filter::default()
+            },
+            dry_run: dry_run.unwrap_or(false),
+            reason,
+        })
     }
 }
 
@@ -214,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_erasure_names_one_user() {
-        let of = |text: &str| Erasing::of(serde_json::from_str(text).expect("JSON"));
+        let of = |text: &str| Erasing::of(Members::of(serde_json::from_str(text).expect("JSON"), &ERASING)?);
         let user = |text: &str| of(text).expect("sound").filter.values[0].1.clone();
         assert_eq!(
             (user(r#"{"userId":42}"#), user(r#"{"userId":"42"}"#)),

@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use crate::cli::terminal::{Exit, Terminal};
 use crate::clock::epoch_ms;
@@ -20,14 +19,17 @@ use crate::events::parse::{self, MAX_EVENT_BYTES, MAX_MESSAGE_BYTES};
 use crate::events::{ErrorEvent, ErrorType, Severity, group_name};
 
 const AFTER_HELP: &str = "\
-A line that is a JSON object with a \"message\" is an event as POST /api/monitoring/errors takes it; any other line is a
-message. For each line, in order, its group and the group's template are printed, separated by a tab. Nothing is stored,
+A line that is a JSON object with a \"message\" is an event: of its members those that decide the grouping are read as
+POST /api/monitoring/errors takes them (message, type, source, exception, causes, fingerprint), so exports and the JSON
+logs of other programs will do. Any other line is a message. For each line, in order, its group and the group's template are printed, separated by a tab. Nothing is stored,
 and the groups' numbers are those of this file alone.
 
 Examples:
   mainstay errors group app.log | sort | uniq -c | sort -rn
   journalctl -o cat -p err | mainstay errors group -";
 
+/// What the grouping reads of an event.
+const GROUPED_BY: [&str; 6] = ["message", "type", "source", "exception", "causes", "fingerprint"];
 /// Groups that are kept together until they are printed.
 const PAGE: usize = 8192;
 
@@ -90,7 +92,8 @@ impl Grouped {
             if page.is_empty() {
                 grouped.engine.begin(&grouped.connection)?;
             }
-            let id = grouped.add(&String::from_utf8_lossy(&line), number, now)?;
+            let text = if number == 1 { parse::without_mark(&line) } else { &line };
+            let id = grouped.add(&String::from_utf8_lossy(text), number, now)?;
             page.extend_from_slice(&id.to_le_bytes());
             if page.len() == PAGE * 8 {
                 grouped.keep(&mut page)?;
@@ -179,18 +182,19 @@ fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>, number: u64) -> Result
     Ok(read > 0)
 }
 
-/// The event of a line that is one.
+/// The event of a line that is one, with what the grouping reads of it.
 fn event_of(line: &str, number: u64, now: Timestamp) -> Result<Option<ErrorEvent>, Failure> {
-    #[derive(Deserialize)]
-    struct Probe {
-        message: Option<IgnoredAny>,
-    }
-    let is_event = line.trim_start().starts_with('{')
-        && serde_json::from_str::<Probe>(line).is_ok_and(|probe| probe.message.is_some());
-    if !is_event {
+    if !line.trim_start().starts_with('{') {
         return Ok(None);
     }
-    match parse::event(line, now) {
+    let Ok(mut members) = serde_json::from_str::<Map<String, Value>>(line) else {
+        return Ok(None);
+    };
+    if members.get("message").is_none_or(Value::is_null) {
+        return Ok(None);
+    }
+    members.retain(|name, _| GROUPED_BY.contains(&name.as_str()));
+    match parse::event(&Value::Object(members).to_string(), now) {
         Ok(event) => Ok(Some(event)),
         Err(flaws) => {
             let told: Vec<String> = flaws

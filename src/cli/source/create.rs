@@ -3,11 +3,14 @@
 //! What must stay true: standard output gets the DSN and nothing else, so that a script can capture it.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::access::{InvalidSource, SourceFile, create_source};
+use crate::app::running_instance;
 use crate::cli::terminal::{Exit, Terminal};
 use crate::config::Loaded;
 
@@ -57,23 +60,42 @@ pub(super) fn run(
         }
         Err(error) => return terminal.fail(&error),
     };
-    let Base { scheme, place } = arguments.url.clone().unwrap_or_else(|| listening(loaded));
+    let Base { scheme, place } = arguments
+        .url
+        .clone()
+        .or_else(|| running(loaded))
+        .unwrap_or_else(|| listening(loaded));
     let dsn = format!("{scheme}://{}@{place}/{}", created.key, created.record.project);
     writeln!(terminal.out, "{dsn}")?;
     write!(terminal.err, "{}", explained(&dsn, &created.record.name))?;
     Ok(Exit::Done)
 }
 
-/// Where this configuration listens, as this machine would call it.
-fn listening(loaded: &Loaded) -> Base {
-    let mut address = loaded.listen_address();
+/// Where the server that has the data folder really listens: an SDK with another port in its DSN tells nobody that its
+/// events are lost.
+fn running(loaded: &Loaded) -> Option<Base> {
+    let url = running_instance(&loaded.settings.storage.data_dir)?.url?;
+    let (scheme, address) = url.split_once("://")?;
+    Some(Base {
+        scheme: scheme.to_owned(),
+        place: as_called_here(address.parse().ok()?),
+    })
+}
+
+/// An address as this machine would call it.
+fn as_called_here(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
+    address.to_string()
+}
+
+/// Where this configuration listens.
+fn listening(loaded: &Loaded) -> Base {
     let secure = rocket::Config::try_from(&loaded.figment).is_ok_and(|config| config.tls_enabled());
     Base {
         scheme: if secure { "https" } else { "http" }.to_owned(),
-        place: address.to_string(),
+        place: as_called_here(loaded.listen_address()),
     }
 }
 
@@ -82,7 +104,13 @@ fn base(text: &str) -> Result<Base, String> {
     let (scheme, place) = text.split_once("://").ok_or(ALLOWED)?;
     let place = place.trim_end_matches('/');
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]/%".contains(c);
-    if !matches!(scheme, "http" | "https") || place.is_empty() || place.starts_with('/') || !place.chars().all(plain) {
+    let host = place.split('/').next().unwrap_or_default();
+    let port = host
+        .rsplit_once(':')
+        .filter(|_| !host.ends_with(']'))
+        .map(|(_, port)| port);
+    let has_port = port.is_none_or(|port| port.parse::<NonZeroU16>().is_ok());
+    if !matches!(scheme, "http" | "https") || host.is_empty() || !has_port || !place.chars().all(plain) {
         return Err(ALLOWED.to_owned());
     }
     Ok(Base {
@@ -132,6 +160,8 @@ mod tests {
             "http://a@b",
             "http://a?b",
             "http://a b",
+            "http://a:99999",
+            "http://a:0/b",
         ] {
             assert!(of(wrong).unwrap_err().contains("https://errors.example.com"), "{wrong}");
         }

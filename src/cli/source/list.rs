@@ -43,11 +43,12 @@ pub(super) fn run(arguments: &Arguments, file: &SourceFile, terminal: &mut Termi
             "There are no sources; make one with `mainstay source create NAME`."
         )?;
     } else {
-        let heading = ["PROJECT", "NAME", "CREATED"].map(String::from);
+        let heading = ["PROJECT", "NAME", "LIMIT", "CREATED"].map(String::from);
         let rows = sources.iter().map(|source| {
             [
                 source.project.to_string(),
                 source.name.clone(),
+                source.limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string()),
                 rfc3339_ms(source.created_at),
             ]
         });

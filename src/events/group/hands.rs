@@ -1,16 +1,16 @@
-//! Merge, split and undo by hand (floor 2): what people decide about groups.
+//! Merge and split by hand (floor 2): what people decide about groups; `undoing` takes it back.
 //!
 //! What must stay true: a hand beats the rules: what it split, or undid, the rules never unite again; each act is one change
-//! that can be undone; events keep their rows, unless a split moves them. All of it runs inside the caller's write
+//! that can be undone; events keep their rows in a union, and go with their keys when groups part. All of it runs inside the caller's write
 //! transaction, which must commit or roll back as a whole; the engine notices by the tables' epoch.
 //!
 //! For the routes: `merge` answers POST …/groups/{id}/merge, `split` …/split, `undo` takes a change's id from either
 //! answer or from the explanation. [`Refused`] is the caller's mistake (404, 409 or 422), the outer error is SQLite's.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::family::{family, root};
-use super::tables::{self, How};
+use super::tables;
 use super::template::Key;
 use super::unions::{self, Record, What};
 use crate::events::life;
@@ -115,7 +115,7 @@ pub fn split(c: &Connection, group: i64, selection: &Selection, actor: Option<&s
     }
 }
 
-fn record<'a>(what: What, actor: Option<&'a str>, at: i64) -> Record<'a> {
+pub(super) fn record<'a>(what: What, actor: Option<&'a str>, at: i64) -> Record<'a> {
     Record {
         what,
         at,
@@ -136,13 +136,15 @@ fn release(c: &Connection, root: i64, family: &[i64], aliases: &[i64], record: &
         move_group(c, change, alias, Some(root), None)?;
         c.execute("UPDATE groups SET apart = 1 WHERE id = ?1", [alias])?;
         life::parted(c, root, alias)?;
-        recount(c, alias)?;
     }
-    recount(c, root)?;
+    let events = super::parting::bring_home(c, &super::family::family(c, root)?, aliases)?;
+    for &group in aliases.iter().chain([&root]) {
+        recount(c, group)?;
+    }
     Ok(Ok(Done {
         change,
         group: aliases[0],
-        events: 0,
+        events,
     }))
 }
 
@@ -167,98 +169,6 @@ pub(in crate::events) fn recount(c: &Connection, group: i64) -> rusqlite::Result
     )?
     .execute([group])?;
     life::users_counted(c, group)
-}
-
-/// Takes a change back: groups and keys go where they were, and the rules never make the same change again. Events that
-/// came since stay with the group that they were given.
-///
-/// # Errors
-/// Those of SQLite, outside; inside, why it wasn't done.
-pub fn undo(c: &Connection, change: i64, actor: Option<&str>, at_ms: i64) -> Act {
-    let found: Option<(i64, i64, Option<[u8; 16]>, bool)> = c
-        .query_row(
-            "SELECT what, group_id, hash, undone IS NOT NULL FROM group_changes WHERE id = ?1",
-            [change],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-        )
-        .optional()?;
-    let Some((what, group, hash, undone)) = found else {
-        return Ok(Err(Refused::NoChange(change)));
-    };
-    if undone || what == What::Undone as i64 {
-        return Ok(Err(Refused::NotUndoable(change)));
-    }
-    tables::touch(c)?;
-    let undoing = unions::note(c, &record(What::Undone, actor, at_ms), group, 0)?;
-    c.execute("UPDATE group_changes SET undone = ?2 WHERE id = ?1", [change, undoing])?;
-    if let Some(hash) = hash.filter(|_| what != What::Split as i64) {
-        c.execute(
-            "UPDATE group_keys SET how = ?2 WHERE hash = ?1",
-            params![hash, How::Barred as u8],
-        )?;
-    }
-    let mut touched = put_back(c, change, what == What::Split as i64, at_ms)?;
-    if let Some(root) = root(c, group)? {
-        touched.push(root);
-    }
-    for group in touched {
-        recount(c, group)?;
-    }
-    Ok(Ok(Done {
-        change: undoing,
-        group,
-        events: 0,
-    }))
-}
-
-/// A group or a key (of which the hash is not empty) with where it was and where it went.
-type Move = (i64, Option<i64>, Option<i64>, Vec<u8>);
-
-/// Undoes a change's moves, where nothing has moved the same since; the groups whose events changed.
-fn put_back(c: &Connection, change: i64, joins: bool, at_ms: i64) -> rusqlite::Result<Vec<i64>> {
-    let moves: Vec<Move> = c
-        .prepare_cached(
-            "SELECT group_id, was, became, hash FROM group_moves WHERE change_id = ?1 ORDER BY hash, group_id",
-        )?
-        .query_map([change], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut touched = Vec::new();
-    for (group, was, became, hash) in moves {
-        if !hash.is_empty() {
-            c.execute(
-                "UPDATE group_keys SET group_id = ?2 WHERE hash = ?1 AND group_id = ?3",
-                params![hash, was, became],
-            )?;
-            continue;
-        }
-        let changed = c.execute(
-            "UPDATE groups SET parent = ?2, apart = ?4 WHERE id = ?1 AND parent IS ?3",
-            params![group, was, became, !joins],
-        )?;
-        if changed == 1 {
-            touched.push(group);
-            touched.extend(was);
-            touched.extend(became);
-            match (was, became) {
-                (None, Some(whole)) => life::parted(c, whole, group)?,
-                (Some(into), None) => life::swallowed(c, group, into, at_ms)?,
-                _ => {}
-            }
-        }
-    }
-    touched.sort_unstable();
-    touched.dedup();
-    let mut roots = Vec::with_capacity(touched.len());
-    for group in touched {
-        // What is swallowed counts nothing of its own.
-        let is_root = root(c, group)? == Some(group);
-        if is_root {
-            roots.push(group);
-        } else {
-            c.execute("UPDATE groups SET count = 0 WHERE id = ?1", [group])?;
-        }
-    }
-    Ok(roots)
 }
 
 /// A key as 32 hexadecimal digits, the way the explanation shows it.

@@ -1,12 +1,15 @@
-//! Keys taken out of a group, with the stored events that have them (floor 2).
+//! Keys taken out of a group, and the stored events that go with keys (floor 2).
 //!
-//! What must stay true: a new group has the keys and every event of the newest [`MOST_LOOKED_AT`] that has one of them; it is
-//! set apart, so that the rules leave it alone. Called by the split alone.
+//! What must stay true: a group that parts has its keys and every event of the newest [`MOST_LOOKED_AT`] that has one of
+//! them; a new one is set apart, so that the rules leave it alone. Called by what splits and what undoes.
+
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::hands::{Act, Done, MOST_LOOKED_AT, Refused, recount};
+use super::modes::Mode;
 use super::stored::{self, Stored};
 use super::tables;
 use super::template::Key;
@@ -17,11 +20,7 @@ use crate::events::life;
 pub(super) fn part(c: &Connection, root: i64, family: &[i64], keys: &[Key], record: &Record<'_>) -> Act {
     let mut moved: Vec<(Key, i64)> = Vec::with_capacity(keys.len());
     for &key in keys {
-        let group: Option<i64> = c
-            .prepare_cached("SELECT group_id FROM group_keys WHERE hash = ?1")?
-            .query_row([key.to_be_bytes()], |row| row.get(0))
-            .optional()?;
-        match group.filter(|group| family.contains(group)) {
+        match group_of(c, key)?.filter(|group| family.contains(group)) {
             Some(group) if !moved.iter().any(|(known, _)| *known == key) => moved.push((key, group)),
             _ => {}
         }
@@ -53,7 +52,7 @@ pub(super) fn part(c: &Connection, root: i64, family: &[i64], keys: &[Key], reco
         )?;
     }
     life::parted(c, root, group)?;
-    let events = move_events(c, family, &moved, group)?;
+    let events = bring_home(c, family, &[group])?;
     recount(c, root)?;
     recount(c, group)?;
     Ok(Ok(Done { change, group, events }))
@@ -71,23 +70,48 @@ fn new_group(c: &Connection, root: i64, key: Key) -> rusqlite::Result<i64> {
     Ok(c.last_insert_rowid())
 }
 
-/// The newest stored events of the family that have one of the keys become the new group's.
-fn move_events(c: &Connection, family: &[i64], keys: &[(Key, i64)], group: i64) -> rusqlite::Result<u64> {
+/// The newest stored events of a family that have a key of a group which stands for itself now become that group's; how
+/// many.
+pub(super) fn bring_home(c: &Connection, family: &[i64], parted: &[i64]) -> rusqlite::Result<u64> {
+    let mut homes = HashMap::new();
+    for &home in parted {
+        homes.extend(super::family::family(c, home)?.into_iter().map(|member| (member, home)));
+    }
     let mut moved = 0;
     for &member in family {
-        let mut rows = Vec::new();
+        let mut rows: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for (row, event) in stored::of_group(c, member, MOST_LOOKED_AT)? {
-            let key = event.subject().key();
-            if keys.iter().any(|(known, _)| *known == key) {
+            let home = stored_key(c, &event)?.and_then(|(_, group)| homes.get(&group));
+            if let Some(&home) = home {
                 c.prepare_cached("UPDATE events SET group_id = ?2 WHERE rowid = ?1")?
-                    .execute([row, group])?;
-                rows.push(row);
+                    .execute([row, home])?;
+                rows.entry(home).or_default().push(row);
             }
         }
-        life::moved(c, member, group, &rows)?;
-        moved += rows.len() as u64;
+        for (home, rows) in rows {
+            life::moved(c, member, home, &rows)?;
+            moved += rows.len() as u64;
+        }
     }
     Ok(moved)
+}
+
+/// The key that a stored event was grouped by, and the group that has it. Which mode its source had then isn't kept: the
+/// first that gives a known key is taken.
+fn stored_key(c: &Connection, event: &Stored) -> rusqlite::Result<Option<(Key, i64)>> {
+    for mode in Mode::ALL {
+        let key = event.subject().key_in(mode);
+        if let Some(group) = group_of(c, key)? {
+            return Ok(Some((key, group)));
+        }
+    }
+    Ok(None)
+}
+
+fn group_of(c: &Connection, key: Key) -> rusqlite::Result<Option<i64>> {
+    c.prepare_cached("SELECT group_id FROM group_keys WHERE hash = ?1")?
+        .query_row([key.to_be_bytes()], |row| row.get(0))
+        .optional()
 }
 
 /// The keys of stored events of a family.
@@ -98,7 +122,7 @@ pub(super) fn keys_of_events(c: &Connection, family: &[i64], ids: &[Uuid]) -> ru
             continue;
         };
         if family.contains(&group) {
-            keys.push(Stored::subject(&event).key());
+            keys.extend(stored_key(c, &event)?.map(|(key, _)| key));
         }
     }
     Ok(keys)

@@ -3,8 +3,10 @@
 //! What must stay true: indexing and asking make the same tokens, for ever: a change of [`token`] or [`kind_token`] wants
 //! the index made anew. A token stands for a hash of a value, so what it finds is compared with the row itself.
 
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::events::model::{ErrorType, Severity};
 
@@ -60,6 +62,20 @@ impl Field {
     /// The field of a name on the wire.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+
+    /// The value to look for: an address in the form in which events keep it.
+    ///
+    /// # Errors
+    /// What is allowed.
+    pub fn sought(self, value: &str) -> Result<String, &'static str> {
+        match self {
+            Self::Ip => match value.parse::<IpAddr>() {
+                Ok(address) => Ok(address.to_string()),
+                Err(_) => Err("must be an IPv4 or IPv6 address"),
+            },
+            _ => Ok(value.to_owned()),
+        }
     }
 }
 

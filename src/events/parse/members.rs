@@ -16,7 +16,15 @@ impl From<Flaw> for Vec<Flaw> {
 }
 
 fn string(pointer: &str, value: &RawValue) -> Result<String, Flaw> {
-    serde_json::from_str(value.get()).map_err(|_| Flaw::new(pointer, "must be a string"))
+    serde_json::from_str(value.get()).map_err(|_| {
+        let is_string = value.get().starts_with('"');
+        let detail = if is_string {
+            "has half of a surrogate pair, which is no character"
+        } else {
+            "must be a string"
+        };
+        Flaw::new(pointer, detail)
+    })
 }
 
 /// A non-empty string of at most `max` bytes.

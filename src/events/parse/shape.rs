@@ -28,6 +28,11 @@ pub enum Unreadable {
     TooMany(usize),
 }
 
+/// A text without the byte order mark that some editors and shells begin UTF-8 with: it is no part of what is written.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// The one item of a body that holds one JSON value.
 ///
 /// # Errors
@@ -51,7 +56,7 @@ pub fn array_items(body: &str) -> Result<Items<'_>, Unreadable> {
 /// # Errors
 /// When there are too many.
 pub fn ndjson_items(body: &[u8]) -> Result<Vec<Result<&str, Vec<Flaw>>>, Unreadable> {
-    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let lines = without_mark(body).split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let item = |line| {
         std::str::from_utf8(line).map_err(|e| {
             let detail = format!("must be UTF-8; byte {} of the line is not", e.valid_up_to());

@@ -77,6 +77,11 @@ fn each_mistake_is_named() {
         (r#"{"message":""}"#, "/message", "must not be empty"),
         (r#"{"message":7}"#, "/message", "must be a string"),
         (
+            r#"{"message":"a\udc80"}"#,
+            "/message",
+            "has half of a surrogate pair, which is no character",
+        ),
+        (
             r#"{"message":"m","severity":"fatal"}"#,
             "/severity",
             "must be one of low, medium, high, critical",

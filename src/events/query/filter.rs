@@ -43,6 +43,11 @@ impl GroupStatus {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
+    /// Whether every group that is in the other is in it.
+    pub(super) fn includes(self, other: Self) -> bool {
+        self == other || (self == Self::Unresolved && other == Self::Regressed)
+    }
+
     /// Whether a group that stands so is in it.
     pub(super) fn holds(self, status: Status, regressed: bool) -> bool {
         match self {

@@ -6,7 +6,8 @@
 //! ```
 //! What must stay true: any text is either compiled or refused with what is allowed; none of it reaches the text index
 //! outside a quoted string. A word with an unknown key and a colon is refused unless it is quoted, so that a mistyped
-//! filter isn't silently looked for as text.
+//! filter isn't silently looked for as text. A filter only ever narrows what the list's parameters and the parts before
+//! ask for: a removal takes `q` too.
 
 use super::filter::{Filter, GroupStatus, Sought};
 use crate::events::index::words::Field;
@@ -51,36 +52,65 @@ fn add(part: Part, filter: &mut Filter) -> Result<(), String> {
         return Err(format!("-{}: only words and phrases can be left out", shown(&key)));
     }
     match key.as_str() {
-        "is" | "status" => filter.statuses.extend(list(
-            &key,
-            &value,
-            GroupStatus::from_name,
-            &GroupStatus::ALL.map(GroupStatus::name),
-        )?),
-        "type" => filter.types.extend(list(
-            &key,
-            &value,
-            ErrorType::from_name,
-            &ErrorType::ALL.map(ErrorType::name),
-        )?),
-        "severity" => filter.severities.extend(list(
-            &key,
-            &value,
-            Severity::from_name,
-            &Severity::ALL.map(Severity::name),
-        )?),
-        "group" => filter
-            .groups
-            .push(group_number(&value).ok_or("group: must be a group's id such as E-17")?),
+        "is" | "status" => {
+            let wanted = list(
+                &key,
+                &value,
+                GroupStatus::from_name,
+                &GroupStatus::ALL.map(GroupStatus::name),
+            )?;
+            narrow(&key, &mut filter.statuses, wanted, GroupStatus::includes)?;
+        }
+        "type" => {
+            let wanted = list(&key, &value, ErrorType::from_name, &ErrorType::ALL.map(ErrorType::name))?;
+            narrow(&key, &mut filter.types, wanted, |a, b| a == b)?;
+        }
+        "severity" => {
+            let wanted = list(&key, &value, Severity::from_name, &Severity::ALL.map(Severity::name))?;
+            narrow(&key, &mut filter.severities, wanted, |a, b| a == b)?;
+        }
+        "group" => {
+            let wanted: Option<Vec<i64>> = value.split(',').map(group_number).collect();
+            let wanted = wanted.ok_or("group: must be a group's id such as E-17, or several separated by commas")?;
+            narrow(&key, &mut filter.groups, wanted, |a, b| a == b)?;
+        }
         _ => match (
             Field::from_name(&key),
             key.strip_prefix("tag.").filter(|name| !name.is_empty()),
         ) {
-            (Some(field), _) => filter.values.push((field, value)),
+            (Some(field), _) => {
+                let value = field.sought(&value).map_err(|why| format!("{key}: {why}"))?;
+                filter.values.push((field, value));
+            }
             (None, Some(name)) => filter.tags.push((name.to_owned(), value)),
             (None, None) => return Err(unknown(&key)),
         },
     }
+    Ok(())
+}
+
+/// Leaves of what was asked for before what is asked for now as well; an empty list before stands for everything, so
+/// nothing in common can't be told by one, and is refused.
+fn narrow<T: Copy + PartialEq>(
+    key: &str,
+    named: &mut Vec<T>,
+    wanted: Vec<T>,
+    includes: fn(T, T) -> bool,
+) -> Result<(), String> {
+    if named.is_empty() {
+        named.clone_from(&wanted);
+    }
+    let is_in = |list: &[T], one: T| list.iter().any(|whole| includes(*whole, one));
+    let mut both: Vec<T> = Vec::new();
+    for one in named.iter().chain(&wanted).copied() {
+        if is_in(named, one) && is_in(&wanted, one) && !both.contains(&one) {
+            both.push(one);
+        }
+    }
+    if both.is_empty() {
+        return Err(format!("{key}: is asked for twice with nothing in common"));
+    }
+    *named = both;
     Ok(())
 }
 

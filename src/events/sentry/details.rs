@@ -1,7 +1,7 @@
 //! What of a Sentry event has no member of its own (floor 2, pure): logger, trace, contexts, extra, and the names of
 //! what was left out.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::lenient::Notes;
 
@@ -24,18 +24,18 @@ pub(super) fn details(notes: &mut Notes, sent: &Value) -> Map<String, Value> {
     }
     let trace = &sent["contexts"]["trace"];
     if let Some(trace_id) = notes.member("contexts.trace", trace, "trace_id", 64) {
+        let mut kept = Map::from_iter([("traceId".to_owned(), trace_id.into())]);
         let span_id = notes.member("contexts.trace", trace, "span_id", 64);
         let op = notes.member("contexts.trace", trace, "op", 128);
-        details.insert(
-            "trace".into(),
-            json!({ "traceId": trace_id, "spanId": span_id, "op": op }),
-        );
+        kept.extend(span_id.map(|id| ("spanId".to_owned(), id.into())));
+        kept.extend(op.map(|op| ("op".to_owned(), op.into())));
+        details.insert("trace".into(), kept.into());
     }
-    if let (Some(name), version) = (
-        notes.member("sdk", &sent["sdk"], "name", 128),
-        notes.member("sdk", &sent["sdk"], "version", 64),
-    ) {
-        details.insert("sdk".into(), json!({ "name": name, "version": version }));
+    if let Some(name) = notes.member("sdk", &sent["sdk"], "name", 128) {
+        let mut kept = Map::from_iter([("name".to_owned(), name.into())]);
+        let version = notes.member("sdk", &sent["sdk"], "version", 64);
+        kept.extend(version.map(|version| ("version".to_owned(), version.into())));
+        details.insert("sdk".into(), kept.into());
     }
     if let Value::Object(contexts) = &sent["contexts"] {
         let mut others = contexts.clone();

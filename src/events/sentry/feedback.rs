@@ -9,15 +9,24 @@ use super::{Arrival, Unusable, event};
 use crate::events::model::{ErrorEvent, Severity};
 use crate::events::parse;
 
+/// What of a feedback's context has a member of its own.
+const TAKEN: [&str; 4] = ["message", "contact_email", "name", "associated_event_id"];
+
 /// A feedback item: an event whose `contexts.feedback` holds what was written.
 pub(super) fn of_event(payload: &[u8], id: Option<Uuid>, arrival: &Arrival) -> Result<ErrorEvent, Unusable> {
     let mut sent = object(payload)?;
-    let written = sent
-        .pointer_mut("/contexts/feedback")
-        .map(Value::take)
+    let contexts = sent.get_mut("contexts").and_then(Value::as_object_mut);
+    let written = contexts
+        .and_then(|contexts| contexts.remove("feedback"))
         .unwrap_or_default();
     sent["user"] = person(&sent["user"], &written, "contact_email");
     sent["message"] = written["message"].clone();
+    // Where it was written, say: what has no member of its own stays a context.
+    let mut rest = written.as_object().cloned().unwrap_or_default();
+    rest.retain(|name, _| !TAKEN.contains(&name.as_str()));
+    if !rest.is_empty() {
+        sent["contexts"]["feedback"] = Value::Object(rest);
+    }
     Ok(finish(&sent, id, &written["associated_event_id"], arrival))
 }
 

@@ -96,8 +96,8 @@ fn an_exception_with_its_causes_is_mapped() {
     );
     let details = details_of(&event);
     assert_eq!(
-        (&details["serverName"], &details["trace"]["traceId"]),
-        (&json!("box"), &json!("t"))
+        (&details["serverName"], &details["trace"]),
+        (&json!("box"), &json!({ "traceId": "t", "spanId": "s" }))
     );
     assert_eq!(
         (&details["extra"]["cart"], &details["contexts"]["runtime"]["name"]),

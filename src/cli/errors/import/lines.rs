@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use crate::events::parse::MAX_EXPORTED_BYTES;
+use crate::events::parse::{MAX_EXPORTED_BYTES, without_mark};
 
 /// What was found on a line that isn't blank.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl<R: BufRead> Lines<R> {
             }
         }
         let line = self.line.trim_ascii();
+        let line = if self.number == 1 { without_mark(line) } else { line };
         let found = if line.len() > MAX_EXPORTED_BYTES {
             Found::TooLong
         } else {
@@ -101,6 +102,7 @@ mod tests {
     fn lines_have_their_numbers_and_blank_ones_count() {
         let line = |number, text: &str| (number, Some(text.to_owned()));
         assert_eq!(all(b"a\n\n b \r\n  \nc"), [line(1, "a"), line(3, "b"), line(5, "c")]);
+        assert_eq!(all(b"\xef\xbb\xbfa\n"), [line(1, "a")], "a byte order mark is no text");
         assert!(all(b"").is_empty() && all(b"\n\n").is_empty());
     }
 

@@ -81,6 +81,39 @@ fn what_is_wrong_is_named_with_what_is_allowed() {
     );
 }
 
+#[test]
+fn a_filter_only_narrows_what_was_asked_for_before() {
+    let statuses = |q: &str| asked(q).map(|filter| filter.statuses);
+    assert_eq!(
+        statuses("is:unresolved,muted is:muted,resolved"),
+        Ok(vec![GroupStatus::Muted])
+    );
+    assert_eq!(
+        statuses("is:unresolved is:regressed"),
+        Ok(vec![GroupStatus::Regressed]),
+        "what regressed is unresolved too"
+    );
+    assert_eq!(asked("type:api,system type:system").unwrap().types, [ErrorType::System]);
+    assert_eq!(asked("group:E-1,E-2 group:E-2,E-3").unwrap().groups, [2]);
+    for q in [
+        "is:unresolved is:muted",
+        "severity:low severity:high",
+        "type:api type:system",
+        "group:E-1 group:E-2",
+    ] {
+        let why = asked(q).unwrap_err();
+        assert!(why.contains("nothing in common"), "{q}: {why}");
+    }
+    // What the list's own parameter asked for is narrowed alike.
+    let mut filter = Filter {
+        severities: vec![Severity::Low],
+        ..Filter::default()
+    };
+    compile("severity:low,high", &mut filter).unwrap();
+    assert_eq!(filter.severities, [Severity::Low]);
+    assert!(compile("severity:high", &mut filter).is_err());
+}
+
 proptest! {
     #[test]
     fn any_text_is_refused_or_runs(q in r#"([a-zA-Z0-9:"*\-(){}^+. ]|\PC|AND |NEAR\(|\x00){0,40}"#) {

@@ -117,7 +117,7 @@ fn values_tags_groups_and_their_status_are_found_by_equality() {
     assert_eq!(
         found(
             &connection,
-            &format!("group:{0} group:{0} group:{1}", group(&two), group(&one))
+            &format!("group:{0},{1},{0} group:{1},{0}", group(&two), group(&one))
         ),
         ["two", "one"]
     );

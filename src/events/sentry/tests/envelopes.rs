@@ -70,7 +70,7 @@ fn empty_and_broken_envelopes() {
 #[test]
 fn feedback_is_an_event_of_low_severity() {
     let feedback = json!({ "contexts": { "feedback": { "message": "it broke", "contact_email": "a@b", "name": "Ann",
-        "associated_event_id": ID } } });
+        "associated_event_id": ID, "url": "https://shop.example.com/pay" } } });
     let report = json!({ "event_id": ID, "comments": "it broke", "email": "a@b", "name": "Ann" });
     for (kind, payload) in [("feedback", feedback), ("user_report", report)] {
         let body = format!("{{\"event_id\":\"{ID}\"}}\n{{\"type\":\"{kind}\"}}\n{payload}\n");
@@ -84,5 +84,8 @@ fn feedback_is_an_event_of_low_severity() {
         assert_eq!(event.extras.user.as_ref().unwrap().username.as_deref(), Some("Ann"));
         assert_eq!(event.extras.tags["aboutEvent"].replace('-', ""), ID);
         assert_eq!(event.id.simple().to_string() == ID, kind == "feedback");
+        let details = event.extras.details.as_ref().map(|details| details.get());
+        let where_written = r#"{"contexts":{"feedback":{"url":"https://shop.example.com/pay"}}}"#;
+        assert_eq!(details, (kind == "feedback").then_some(where_written));
     }
 }
