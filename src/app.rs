@@ -104,7 +104,7 @@ pub fn serve(loaded: Loaded) -> ExitCode {
     };
     let logs = logging::start(&data_dir.join("logs"));
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let ended = rocket::execute(run(loaded, instance));
+    let ended = rocket::execute(run(loaded, instance, logs.outputs()));
     if let Err(error) = &ended {
         tracing::error!(%error, "the service could not be started or ended badly");
     }
@@ -120,7 +120,7 @@ fn refused(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(loaded: Loaded, instance: instance::Instance) -> Result<(), StartError> {
+async fn run(loaded: Loaded, instance: instance::Instance, outputs: logging::Outputs) -> Result<(), StartError> {
     file_limit::survive();
     let parts = build(&loaded, instance).await?;
     let (databases, log) = (Arc::clone(&parts.databases), parts.log.clone());
@@ -136,7 +136,7 @@ async fn run(loaded: Loaded, instance: instance::Instance) -> Result<(), StartEr
         .ignite()
         .await
         .map_err(|error| StartError::Rocket(words(&error, address)))?;
-    shutdown::watch_signals(rocket.shutdown(), draining, databases.app.clone());
+    shutdown::watch_signals(rocket.shutdown(), draining, databases.app.clone(), outputs);
     let end = rocket.shutdown();
     let served = rocket::tokio::select! {
         served = rocket.launch() => served.map(drop).map_err(|error| StartError::Rocket(words(&error, address))),

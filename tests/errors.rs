@@ -113,6 +113,35 @@ fn every_request_leaves_one_line_in_the_json_log() {
 }
 
 #[test]
+fn every_line_is_in_the_log_after_an_ordered_end() {
+    const REQUESTS: usize = 300;
+    let mut server = Server::start(&[]);
+    let client = server.client();
+    for number in 0..REQUESTS {
+        client
+            .with("X-Request-Id", &format!("line-{number}-end"))
+            .get("/livez")
+            .expect(200);
+    }
+    assert_eq!(server.stop().code(), Some(0));
+    let files = std::fs::read_dir(server.data_dir().join("logs"))
+        .expect("logs")
+        .flatten();
+    let text: String = files.filter_map(|f| std::fs::read_to_string(f.path()).ok()).collect();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let found: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["request_id"].as_str().filter(|id| id.starts_with("line-")))
+        .collect();
+    let wanted: Vec<_> = (0..REQUESTS).map(|number| format!("line-{number}-end")).collect();
+    assert_eq!(found, wanted, "each once, in order");
+    assert_eq!(lines.last().expect("a line")["message"], "ended");
+}
+
+#[test]
 fn events_come_in_as_one_an_array_or_lines_and_each_has_its_answer() {
     let server = Server::start(&[]);
     let client = server.client();

@@ -563,7 +563,10 @@ fn an_export_that_cannot_go_on_is_seen_to_be_cut() {
             "{err}"
         );
     }
-    let causes: Vec<Value> = ended(&server).iter().map(|end| end["ended"].clone()).collect();
+    let causes = eventually("the log tells of both", || {
+        let causes: Vec<Value> = ended(&server).iter().map(|end| end["ended"].clone()).collect();
+        (causes.len() == 2).then_some(causes)
+    });
     assert_eq!(causes, ["database_unavailable", "database_unavailable"]);
 }
 

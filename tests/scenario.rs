@@ -467,6 +467,10 @@ fn a_second_signal_ends_at_once() {
         "it took {:?}",
         began.elapsed()
     );
+    assert!(
+        server.log().contains("second signal: ending at once"),
+        "its last line too"
+    );
     server.restart();
     assert_eq!(member(&all_documents(&server.client(), "notes"), "marker"), ["kept"]);
 }

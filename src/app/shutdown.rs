@@ -10,6 +10,7 @@ use std::time::Duration;
 use rocket::tokio;
 use rocket::tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::logging::Outputs;
 use crate::api::Draining;
 use crate::db::Database;
 use crate::events::EventLog;
@@ -24,6 +25,9 @@ const CLOSE: Duration = Duration::from_millis(1200);
 const LOOK: Duration = Duration::from_millis(50);
 const QUIET: u32 = 4;
 
+/// How long each output of the log may take for its last lines where the process ends at once.
+const LAST_LINES: Duration = Duration::from_millis(250);
+
 /// The exit code of a process that a signal ended.
 const KILLED_BY_SIGNAL: i32 = 128;
 
@@ -35,7 +39,7 @@ async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
 }
 
 /// Ends the service at the first SIGINT or SIGTERM in order, at the second at once.
-pub(super) fn watch_signals(end: rocket::Shutdown, draining: Draining, app: Database) {
+pub(super) fn watch_signals(end: rocket::Shutdown, draining: Draining, app: Database, log: Outputs) {
     let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
         tracing::error!("signals can't be watched; the service ends only when it is killed");
@@ -51,6 +55,7 @@ pub(super) fn watch_signals(end: rocket::Shutdown, draining: Draining, app: Data
         let number = next(&mut interrupt, &mut terminate).await;
         drop(drained);
         tracing::warn!("second signal: ending at once");
+        log.flush(LAST_LINES);
         std::process::exit(KILLED_BY_SIGNAL + number);
     });
 }
