@@ -54,6 +54,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "who chose a mode of grouping",
         sql: include_str!("schema/010_modes.sql"),
     },
+    Migration {
+        version: 11,
+        name: "the text index newest first",
+        sql: include_str!("schema/011_newest_first.sql"),
+    },
 ];
 
 #[cfg(test)]

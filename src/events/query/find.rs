@@ -73,8 +73,8 @@ impl<'f> Finder<'f> {
         let span = [first, before, most].map(Value::Integer);
         let branches: Vec<Vec<Value>> = match &self.lead {
             Lead::Text(text) => {
-                let sql = "SELECT rowid FROM event_text WHERE event_text MATCH ? AND rowid >= ? AND rowid < ? \
-                           ORDER BY rowid DESC LIMIT ?";
+                let sql = "SELECT ~rowid FROM event_text WHERE event_text MATCH ? AND rowid <= ~? AND rowid > ~? \
+                           ORDER BY rowid LIMIT ?";
                 let values = std::iter::once(Value::Text(text.clone())).chain(span);
                 return (sql.to_owned(), values.collect());
             }

@@ -109,7 +109,7 @@ impl<'c> Judge<'c> {
                 sought,
                 is_behind: connection.prepare_cached("SELECT 1 FROM to_index WHERE at = ?1")?,
                 has_words: connection
-                    .prepare_cached("SELECT 1 FROM event_text WHERE event_text MATCH ?1 AND rowid = ?2")?,
+                    .prepare_cached("SELECT 1 FROM event_text WHERE event_text MATCH ?1 AND rowid = ~?2")?,
             }),
             None => None,
         };
