@@ -167,7 +167,7 @@ fn walk(
     now_ms: i64,
     mut each: impl FnMut(i64, u64),
 ) -> rusqlite::Result<bool> {
-    let finder = Finder::new(filter);
+    let finder = Finder::new(connection, filter)?;
     let (first, before) = filter.span(None);
     let compares = finder.must_compare();
     let most = if compares { MOST_COMPARED } else { MOST_COUNTED };
