@@ -14,7 +14,9 @@ use tokio::sync::{Notify, watch};
 use crate::clock;
 use crate::db::{Database, DbError, Effect, Operation};
 
+pub(super) mod beginnings;
 pub(super) mod rows;
+pub(super) mod tokens;
 pub mod words;
 
 /// New events are gathered for so long, so that few commits serve many of them; a search doesn't wait for that.

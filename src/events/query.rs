@@ -20,12 +20,14 @@ mod filter;
 mod find;
 mod rows;
 pub mod search;
+mod spelled;
 mod tally;
 pub use cursor::Position;
 pub use export::{Stretch, stretch};
 pub use filter::{Filter, GroupStatus, Sought};
 use find::Finder;
 pub(super) use rows::Rows;
+pub(super) use spelled::match_text;
 pub(super) use tally::count;
 pub use tally::{Histogram, Tally};
 
@@ -116,7 +118,7 @@ fn walk(
     limit: usize,
     mut take: impl FnMut(LoggedEvent) -> bool,
 ) -> rusqlite::Result<Option<Position>> {
-    let finder = Finder::new(filter);
+    let finder = Finder::new(connection, filter)?;
     let mut rows = Rows::new(connection, filter, now_ms)?;
     let (first, mut before) = filter.span(after);
     // One more tells whether there is a next page.
@@ -156,7 +158,7 @@ pub(super) fn places(
     (before, most): (i64, usize),
     now_ms: i64,
 ) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
-    let finder = Finder::new(filter);
+    let finder = Finder::new(connection, filter)?;
     let (first, until) = filter.span(None);
     let mut found = finder.places(connection, first, before.min(until), most)?;
     let next = found.last().copied().filter(|_| found.len() == most);

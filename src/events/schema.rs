@@ -55,6 +55,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/010_modes.sql"),
     },
     Migration {
+        version: 11,
+        name: "the text index newest first",
+        sql: include_str!("schema/011_newest_first.sql"),
+    },
+    Migration {
         version: 12,
         name: "the clock that bounds believe",
         sql: include_str!("schema/012_bounds.sql"),

@@ -1,7 +1,8 @@
 //! The statements of the text index (floor 2): what waits, putting it in, merging.
 //!
-//! What must stay true: an event leaves the queue in the transaction that indexes it; within one transaction places ascend,
-//! which is the order that the text index takes without writing in between. Called by the index's task.
+//! What must stay true: an event leaves the queue in the transaction that indexes it; its key there is the complement of its
+//! place, so that ascending keys are newest first; within one transaction places descend, which is the order that the text
+//! index takes without writing in between. Called by the index's task.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ pub fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(count.unsigned_abs())
 }
 
-/// The oldest that wait, at most `most`.
+/// The oldest that wait, at most `most`, the newest of them first.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -48,14 +49,16 @@ pub fn next(connection: &Connection, most: usize) -> rusqlite::Result<Vec<Entry>
             terms: event.terms(),
         })
     };
-    connection
+    let mut oldest: Vec<Entry> = connection
         .prepare_cached(
             "SELECT e.at, e.type, e.severity, e.message, e.body, e.path, e.user_id, e.ip, e.request_id, e.source, e.release,
                     e.environment, e.id
              FROM to_index JOIN events AS e USING (at) ORDER BY to_index.at LIMIT ?1",
         )?
         .query_map([i64::try_from(most).unwrap_or(i64::MAX)], entry)?
-        .collect()
+        .collect::<rusqlite::Result<_>>()?;
+    oldest.reverse();
+    Ok(oldest)
 }
 
 fn indexed(row: &Row<'_>) -> rusqlite::Result<Indexed> {
@@ -91,7 +94,7 @@ pub fn index(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<usi
     let mut leave = connection.prepare_cached(
         "DELETE FROM to_index WHERE at = ?1 AND EXISTS (SELECT 1 FROM events WHERE at = ?1 AND id = ?2)",
     )?;
-    let mut put = connection.prepare_cached("INSERT INTO event_text (rowid, text, terms) VALUES (?1, ?2, ?3)")?;
+    let mut put = connection.prepare_cached("INSERT INTO event_text (rowid, text, terms) VALUES (~?1, ?2, ?3)")?;
     for (index, entry) in entries.iter().enumerate() {
         if index % LOOK_EVERY == LOOK_EVERY - 1 && is_over(began) {
             return Ok(index);

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Position, search};
+use super::Position;
 use crate::events::index::words::{self, Field};
 use crate::events::life::Status;
 use crate::events::model::{ErrorType, Severity};
@@ -130,10 +130,10 @@ impl Filter {
         (first, after.map_or(until, |after| until.min(after.0)))
     }
 
-    /// What the text index is asked for; `None` where it isn't needed.
-    pub(in crate::events) fn match_text(&self) -> Option<String> {
+    /// What the text index is asked for, each word or phrase as `one` writes it; `None` where it isn't needed.
+    pub(super) fn match_text<E>(&self, mut one: impl FnMut(&Sought) -> Result<String, E>) -> Result<Option<String>, E> {
         if !self.needs_index() {
-            return None;
+            return Ok(None);
         }
         let term = |token: String| format!("terms : \"{token}\"");
         let mut all: Vec<String> = self
@@ -146,7 +146,9 @@ impl Filter {
                 .iter()
                 .map(|(name, value)| term(words::tag_token(name, value))),
         );
-        all.extend(self.text.iter().filter(|s| !s.is_excluded).map(search::match_one));
+        for wanted in self.text.iter().filter(|s| !s.is_excluded) {
+            all.push(one(wanted)?);
+        }
         // A match can't only leave out; and every event has a kind.
         if all.is_empty() || !self.wants_every_kind() {
             let kinds = self.kinds().into_iter().map(|(k, s)| term(words::kind_token(k, s)));
@@ -157,13 +159,13 @@ impl Filter {
             .text
             .iter()
             .filter(|s| s.is_excluded)
-            .map(search::match_one)
-            .collect();
-        Some(if unwanted.is_empty() {
+            .map(one)
+            .collect::<Result<_, E>>()?;
+        Ok(Some(if unwanted.is_empty() {
             wanted
         } else {
             format!("({wanted}) NOT ({})", unwanted.join(" OR "))
-        })
+        }))
     }
 }
 

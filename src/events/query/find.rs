@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::Filter;
+use super::{Filter, spelled};
 
 /// Which index leads.
 #[derive(Debug)]
@@ -34,14 +34,17 @@ pub struct Finder<'f> {
 
 impl<'f> Finder<'f> {
     /// Chooses the index.
-    pub fn new(filter: &'f Filter) -> Self {
-        let lead = match filter.match_text() {
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn new(connection: &Connection, filter: &'f Filter) -> rusqlite::Result<Self> {
+        let lead = match spelled::match_text(connection, filter)? {
             Some(text) => Lead::Text(text),
             None if !filter.groups.is_empty() => Lead::Groups,
             None if !filter.wants_every_kind() => Lead::Kinds,
             None => Lead::All,
         };
-        Self { filter, lead }
+        Ok(Self { filter, lead })
     }
 
     /// Whether places may well be found that the filter doesn't want.
@@ -73,8 +76,8 @@ impl<'f> Finder<'f> {
         let span = [first, before, most].map(Value::Integer);
         let branches: Vec<Vec<Value>> = match &self.lead {
             Lead::Text(text) => {
-                let sql = "SELECT rowid FROM event_text WHERE event_text MATCH ? AND rowid >= ? AND rowid < ? \
-                           ORDER BY rowid DESC LIMIT ?";
+                let sql = "SELECT ~rowid FROM event_text WHERE event_text MATCH ? AND rowid <= ~? AND rowid > ~? \
+                           ORDER BY rowid LIMIT ?";
                 let values = std::iter::once(Value::Text(text.clone())).chain(span);
                 return (sql.to_owned(), values.collect());
             }

@@ -218,11 +218,15 @@ fn part(text: &str) -> Result<(Part, &str), String> {
     ))
 }
 
-/// One word or phrase as the text index wants it: in quotation marks, where nothing has a meaning.
+/// One word or phrase as the text index wants it.
 pub(in crate::events) fn match_one(sought: &Sought) -> String {
-    let quoted = sought.text.replace('"', "\"\"").replace('\0', " ");
     let star = if sought.is_prefix { " *" } else { "" };
-    format!("text : \"{quoted}\"{star}")
+    format!("text : {}{star}", quoted(&sought.text))
+}
+
+/// In quotation marks, where nothing has a meaning.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\"").replace('\0', " "))
 }
 
 #[cfg(test)]

@@ -3,16 +3,17 @@
 //! What must stay true: an event counts as often as it occurred, however few rows a storm left of it; whole hours come from their counts where the filter is of types, severities and time alone; any
 //! other count walks at most a bounded number of places, newest first, and says when there are more.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::filter::Filter;
 use super::find::Finder;
 use super::rows::Rows;
-use crate::events::model::{ErrorType, Severity};
-use crate::events::order::{first_place, ms_of};
+use crate::events::order::ms_of;
 use crate::events::store::HOUR_MS;
 
+mod hours;
 mod thinned;
+use hours::{bits_of_kinds, by_hours};
 use thinned::Thinned;
 
 /// Most places that a count walks.
@@ -167,7 +168,7 @@ fn walk(
     now_ms: i64,
     mut each: impl FnMut(i64, u64),
 ) -> rusqlite::Result<bool> {
-    let finder = Finder::new(filter);
+    let finder = Finder::new(connection, filter)?;
     let (first, before) = filter.span(None);
     let compares = finder.must_compare();
     let most = if compares { MOST_COMPARED } else { MOST_COUNTED };
@@ -189,92 +190,6 @@ fn walk(
         }
     }
     Ok(true)
-}
-
-/// Whole hours from their counts, the rest of the first and the last hour from the index; tells each with its beginning.
-fn by_hours(connection: &Connection, filter: &Filter, mut each: impl FnMut(i64, u64)) -> rusqlite::Result<u64> {
-    let mut total = 0;
-    let mut tell = |ms, count| {
-        total += count;
-        each(ms, count);
-    };
-    let (since, until) = (filter.since_ms, filter.until_ms);
-    let first = since.map_or(i64::MIN, |ms| {
-        ms.div_euclid(HOUR_MS) + i64::from(ms.rem_euclid(HOUR_MS) != 0)
-    });
-    let last = until.map_or(i64::MAX, |ms| ms.div_euclid(HOUR_MS));
-    if first >= last {
-        tell(since.unwrap_or(0), count_span(connection, filter, since, until)?);
-        return Ok(total);
-    }
-    let (types, severities) = bits_of_kinds(filter);
-    let mut hours = connection.prepare_cached(
-        "SELECT hour, sum(count) FROM event_hours
-         WHERE hour >= ?1 AND hour < ?2 AND (?3 >> type) & 1 AND (?4 >> severity) & 1 GROUP BY hour",
-    )?;
-    let mut found = hours.query(params![first, last, types, severities])?;
-    while let Some(row) = found.next()? {
-        let count: i64 = row.get(1)?;
-        tell(row.get::<_, i64>(0)? * HOUR_MS, u64::try_from(count).unwrap_or(0));
-    }
-    if let Some(since) = since.filter(|since| *since < first * HOUR_MS) {
-        tell(
-            since,
-            count_span(connection, filter, Some(since), Some(first * HOUR_MS))?,
-        );
-    }
-    if let Some(until) = until.filter(|until| last * HOUR_MS < *until) {
-        tell(
-            last * HOUR_MS,
-            count_span(connection, filter, Some(last * HOUR_MS), Some(until))?,
-        );
-    }
-    Ok(total)
-}
-
-/// The wanted types and severities as sets of bits: one statement whatever is wanted.
-fn bits_of_kinds(filter: &Filter) -> (i64, i64) {
-    let types = filter.types.iter().map(|kind| kind.number());
-    let severities = filter.severities.iter().map(|severity| severity.number());
-    (bits(types, ErrorType::ALL.len()), bits(severities, Severity::ALL.len()))
-}
-
-fn bits(numbers: impl Iterator<Item = u8>, all: usize) -> i64 {
-    match numbers.fold(0, |bits, number| bits | 1 << number) {
-        0 => (1 << all) - 1,
-        bits => bits,
-    }
-}
-
-/// The events of some kinds in a span, counted in the index.
-fn count_span(
-    connection: &Connection,
-    filter: &Filter,
-    since: Option<i64>,
-    until: Option<i64>,
-) -> rusqlite::Result<u64> {
-    let (first, before) = (since.map_or(i64::MIN, first_place), until.map_or(i64::MAX, first_place));
-    if filter.wants_every_kind() {
-        let mut all = connection.prepare_cached(
-            "SELECT (SELECT count(*) FROM events WHERE at >= ?1 AND at < ?2) + (SELECT coalesce(sum(occurrences - 1), 0)
-             FROM events INDEXED BY events_thinned WHERE occurrences > 1 AND at >= ?1 AND at < ?2)",
-        )?;
-        let count: i64 = all.query_row([first, before], |row| row.get(0))?;
-        return Ok(count.unsigned_abs());
-    }
-    let mut of_kind = connection.prepare_cached(
-        "SELECT (SELECT count(*) FROM events WHERE type = ?1 AND severity = ?2 AND at >= ?3 AND at < ?4)
-         + (SELECT coalesce(sum(occurrences - 1), 0) FROM events INDEXED BY events_thinned
-            WHERE occurrences > 1 AND at >= ?3 AND at < ?4 AND type = ?1 AND severity = ?2)",
-    )?;
-    let mut total = 0;
-    for (kind, severity) in filter.kinds() {
-        let count: i64 = of_kind.query_row(params![kind.number(), severity.number(), first, before], |row| {
-            row.get(0)
-        })?;
-        total += count.unsigned_abs();
-    }
-    Ok(total)
 }
 
 #[cfg(test)]

@@ -172,9 +172,9 @@ fn lists_read_an_index_and_never_sort_the_table() {
             groups,
             "SEARCH events USING COVERING INDEX events_by_group (group_id=? AND rowid>? AND rowid<?)",
         ),
-        (text, "SCAN event_text VIRTUAL TABLE INDEX 192:M2><"),
+        (text, "SCAN event_text VIRTUAL TABLE INDEX 64:M2<>"),
     ] {
-        let (sql, values) = Finder::new(&filter).sql(0, NOW, 51);
+        let (sql, values) = Finder::new(&connection, &filter).unwrap().sql(0, NOW, 51);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let plan: Vec<String> = statement
             .query_map(rusqlite::params_from_iter(values), |row| row.get(3))

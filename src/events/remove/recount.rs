@@ -78,7 +78,7 @@ fn index(c: &Connection) {
         "the text index",
         rows(
             c,
-            "SELECT rowid FROM event_text WHERE event_text MATCH 'terms : k*'
+            "SELECT ~rowid FROM event_text WHERE event_text MATCH 'terms : k*'
              UNION ALL SELECT at FROM to_index",
         ),
         rows(c, "SELECT at FROM events"),

@@ -142,10 +142,14 @@ fn whatever_happens_every_number_is_that_of_a_recount() {
             }
             recount(&log.c);
         }
-        let left = log.list("SELECT at FROM events");
-        remove(&log.c, &left, Terms::default()).expect("removed");
+        // A busy machine's share of time may end before the last row.
+        while let left = log.list("SELECT at FROM events")
+            && !left.is_empty()
+        {
+            let taken = remove(&log.c, &left, Terms::default()).expect("removed");
+            assert!(taken.done > 0, "seed {seed}");
+        }
         recount(&log.c);
-        assert_eq!(log.count("SELECT count(*) FROM events"), 0, "seed {seed}");
     }
 }
 

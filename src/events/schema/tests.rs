@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::MIGRATIONS;
+use crate::events::index::rows;
 use crate::events::order::{first_place, ms_of};
 
 #[test]
@@ -57,4 +58,43 @@ fn events_of_the_first_version_are_moved_in_their_order() {
         .query_row("SELECT count(*) FROM to_index", [], |row| row.get(0))
         .unwrap();
     assert_eq!(waiting, 7, "the text index takes them after the start");
+}
+
+#[test]
+fn the_text_index_is_made_anew_newest_first() {
+    let connection = Connection::open_in_memory().unwrap();
+    let (before, after) = MIGRATIONS.split_at(10);
+    before
+        .iter()
+        .for_each(|step| connection.execute_batch(step.sql).expect(step.name));
+    for (at, queue) in [
+        (first_place(3), None),
+        (first_place(5), Some("to_index")),
+        (first_place(4), None),
+    ] {
+        let insert = "INSERT INTO events (at, id, received, type, severity, assessed, class, group_id, message)
+             VALUES (?1, randomblob(16), 9, 2, 1, 1, 3, 1, 'word')";
+        connection.execute(insert, [at]).unwrap();
+        let how = match queue {
+            Some(_) => "INSERT INTO to_index VALUES (?1)",
+            None => "INSERT INTO event_text (rowid, text, terms) VALUES (?1, 'word', 'k21')",
+        };
+        connection.execute(how, [at]).unwrap();
+    }
+    after
+        .iter()
+        .for_each(|step| connection.execute_batch(step.sql).expect(step.name));
+    let found = || {
+        let sql = "SELECT ~rowid FROM event_text WHERE event_text MATCH 'word' ORDER BY rowid";
+        let mut statement = connection.prepare(sql).unwrap();
+        let places = statement.query_map([], |row| row.get(0)).unwrap();
+        places.map(|place| ms_of(place.unwrap())).collect::<Vec<_>>()
+    };
+    assert!(found().is_empty());
+    rows::index(&connection, &rows::next(&connection, 9).unwrap()).unwrap();
+    assert_eq!(found(), [5, 4, 3]);
+    connection
+        .execute("DELETE FROM events WHERE at = ?1", [first_place(4)])
+        .unwrap();
+    assert_eq!(found(), [5, 3]);
 }

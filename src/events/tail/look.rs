@@ -6,7 +6,7 @@
 use rusqlite::{CachedStatement, Connection};
 
 use super::position::{After, Gap, Head, Position, begin};
-use crate::events::query::{Filter, Rows};
+use crate::events::query::{self, Filter, Rows};
 
 /// Most rows that one look compares with the filter.
 const MOST_EXAMINED: usize = 1000;
@@ -104,12 +104,17 @@ struct Search<'c> {
 
 impl<'c> Judge<'c> {
     fn new(connection: &'c Connection, filter: &'c Filter, now_ms: i64) -> rusqlite::Result<Self> {
-        let search = match filter.match_text().filter(|_| !filter.text.is_empty()) {
+        let sought = if filter.text.is_empty() {
+            None
+        } else {
+            query::match_text(connection, filter)?
+        };
+        let search = match sought {
             Some(sought) => Some(Search {
                 sought,
                 is_behind: connection.prepare_cached("SELECT 1 FROM to_index WHERE at = ?1")?,
                 has_words: connection
-                    .prepare_cached("SELECT 1 FROM event_text WHERE event_text MATCH ?1 AND rowid = ?2")?,
+                    .prepare_cached("SELECT 1 FROM event_text WHERE event_text MATCH ?1 AND rowid = ~?2")?,
             }),
             None => None,
         };

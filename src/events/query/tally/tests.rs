@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::from_epoch_ms;
 use crate::events::group::Engine;
+use crate::events::model::ErrorType;
 use crate::events::store::{Prepared, insert};
 use crate::events::{parse, schema};
 

@@ -25,6 +25,14 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn filters() -> impl Strategy<Value = Filter> {
+    let text = |text: &str, is_prefix| Filter {
+        text: vec![Sought {
+            text: text.to_owned(),
+            is_prefix,
+            is_excluded: false,
+        }],
+        ..Filter::default()
+    };
     let by = |types: Vec<ErrorType>, values: Vec<(Field, String)>, statuses: Vec<GroupStatus>| Filter {
         types,
         values,
@@ -36,11 +44,13 @@ fn filters() -> impl Strategy<Value = Filter> {
         Just(by(vec![ErrorType::Api, ErrorType::Socket], vec![], vec![])),
         Just(by(vec![], vec![(Field::Path, "/p".to_owned())], vec![])),
         Just(by(vec![], vec![], vec![GroupStatus::Unresolved])),
+        Just(text("every", false)),
+        Just(text("wo", true)),
     ]
 }
 
 fn put(connection: &Connection, back_ms: i64) -> Uuid {
-    let json = serde_json::json!({ "message": "m", "type": "api", "path": "/p",
+    let json = serde_json::json!({ "message": format!("every word{}", back_ms % 4), "type": "api", "path": "/p",
         "timestamp": crate::clock::rfc3339_ms(from_epoch_ms(NOW - back_ms)) });
     let event = parse::event(&json.to_string(), from_epoch_ms(NOW)).unwrap();
     let id = event.id;
