@@ -151,9 +151,9 @@ fn an_oversized_body_is_refused_with_and_without_a_length_and_changes_nothing() 
     let bodies = [
         ("/api/data/notes", 1 << 20),
         ("/api/monitoring/errors", 10 << 20),
-        (RESET, 16 << 10),
-        (FORCE_OPEN, 16 << 10),
-        (POOL, 16 << 10),
+        (RESET, 64 << 10),
+        (FORCE_OPEN, 64 << 10),
+        (POOL, 64 << 10),
     ];
     for (path, limit) in bodies {
         let (start, end) = ("{\"message\":\"", "\"}");
