@@ -294,7 +294,7 @@ fn a_fault_of_the_page_would_be_seen() {
     let tab = Tab::open(&server.url("/"));
     tab.until("live", LIVE);
     assert_eq!(tab.faults(), Vec::<String>::new());
-    tab.value("void document.body.setAttribute('onclick', 'owned = true')");
+    tab.value("void document.body.append(Object.assign(document.createElement('script'), { text: 'owned = true' }))");
     tab.value("void setTimeout(() => { throw new Error('seen-1') })");
     tab.value("void console.error('seen-2')");
     for sign in ["Content Security Policy", "seen-1", "seen-2"] {
