@@ -58,11 +58,11 @@ pub struct Terms {
 }
 
 impl Default for Terms {
-    /// Whatever stands at the places, in jobs of 25 ms at most.
+    /// Whatever stands at the places, in jobs of 12 ms and their commit at most.
     fn default() -> Self {
         Self {
             received_until_ms: i64::MAX,
-            share: Duration::from_millis(25),
+            share: Duration::from_millis(12),
         }
     }
 }

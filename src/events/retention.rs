@@ -10,7 +10,7 @@
 //! log gives up to three quarters of its budget, and an event tells of it.
 //!
 //! What must stay true: choosing what leaves takes no lock and holds no snapshot for longer than a few milliseconds, and
-//! its memory doesn't grow with the log; a write job takes some 25 ms; what left is counted for good, by reason, in the
+//! its memory doesn't grow with the log; a write job takes some 15 ms; what left is counted for good, by reason, in the
 //! transaction that removes it; a kill at any moment leaves whole chunks done and every number true. The service keeps
 //! [`Retention::run`] running; statistics read [`Retention::status`].
 

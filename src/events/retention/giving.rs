@@ -1,6 +1,6 @@
 //! What follows a removal (floor 2): the text index clears away what it held, and free pages go back to the disk.
 //!
-//! What must stay true: each step is a write job of some 25 ms, with a pause after it; a file that can't give pages back is
+//! What must stay true: each step is a write job of some 15 ms, with a pause after it; a file that can't give pages back is
 //! left alone; on a low disk the log is shortened step by step, so that giving takes no more than it gives.
 
 use super::bounds::Measure;

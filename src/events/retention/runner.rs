@@ -28,7 +28,7 @@ const GROUP_AGE: Duration = Duration::from_secs(90 * 86_400);
 /// Rounds of one look; the next look goes on.
 const MOST_ROUNDS: usize = 8;
 /// The longest pause between two write jobs.
-pub(super) const AIM: Duration = Duration::from_millis(25);
+pub(super) const AIM: Duration = Duration::from_millis(15);
 
 /// What a run has done so far.
 pub(super) struct Doing {
