@@ -33,7 +33,8 @@ impl Before {
     }
 }
 
-/// Makes one piece of each name of several words; whether there was any.
+/// Makes one piece of each name of several words that `text`, whose pieces these are, has; whether there was any.
+/// What is in a list stays as it is: the list is a value as a whole.
 pub(super) fn join<'t>(text: &'t str, pieces: &mut Vec<Piece<'t>>) -> bool {
     let (mut before, mut open, mut from, mut kept) = (Before::Nothing, 0_usize, 0, 0);
     while from < pieces.len() {
@@ -77,19 +78,13 @@ pub(super) fn beginning_sentences<'p>(text: &'p str, pieces: &'p [Piece<'_>]) ->
 
 /// How many capitalised words stand there, each one space behind the other.
 fn capitalised(text: &str, pieces: &[Piece<'_>]) -> usize {
-    let end = |piece: &Piece<'_>| piece.text.as_ptr() as usize - text.as_ptr() as usize + piece.text.len();
-    let mut count = 0;
-    for (at, piece) in pieces.iter().enumerate() {
-        let follows = at == 0 || {
-            let before = end(&pieces[at - 1]);
-            text.as_bytes()[before] == b' ' && end(piece) == before + 1 + piece.text.len()
-        };
-        if !(follows && is_capitalised(piece)) {
-            break;
-        }
-        count += 1;
-    }
-    count
+    let begin = |piece: &Piece<'_>| piece.text.as_ptr() as usize - text.as_ptr() as usize;
+    let follows = |at: usize| {
+        let end = begin(&pieces[at - 1]) + pieces[at - 1].text.len();
+        text.as_bytes().get(end) == Some(&b' ') && begin(&pieces[at]) == end + 1
+    };
+    let is_next = |(at, piece): &(usize, &Piece<'_>)| is_capitalised(piece) && (*at == 0 || follows(*at));
+    pieces.iter().enumerate().take_while(is_next).count()
 }
 
 /// Begins with a capital and goes on in small letters.
@@ -108,6 +103,7 @@ fn name_of(pieces: &[Piece<'_>], run: usize, before: Before) -> Option<(usize, u
         return None;
     }
     let next = pieces.get(run);
+    // A sentence goes on with a verb.
     let is_all = next.is_none_or(|next| next.kind == Kind::Mark || matches!(next.text, "and" | "or"));
     let begins = before == Before::Nothing || (before == Before::Mark && !is_all);
     let mut first = usize::from(begins);
