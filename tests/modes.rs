@@ -26,7 +26,7 @@ fn a_source_opts_out_and_comes_back_also_over_a_restart() {
     let client = server.client();
     let shown = client.get(GROUPING).expect(200).json();
     assert_eq!((&shown["default"], &shown["modes"]), (&json!("learned"), &json!([])));
-    assert!(shown["version"].as_u64() >= Some(2));
+    assert_eq!(shown["version"], 3);
     let learned = report(&client, Some("shop"), "order 1");
     assert_eq!(report(&client, Some("shop"), "order 2"), learned);
 
@@ -104,6 +104,19 @@ fn a_preview_tells_what_would_change_and_changes_nothing() {
 }
 
 #[test]
+fn a_preview_tells_what_another_version_of_the_rules_would_make_of_it() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    for name in ["Old Orders", "New Lab", "Main"] {
+        report(&client, Some("desk"), &format!("channel {name} stopped"));
+    }
+    let (older, newer) = (preview(&client, "?version=2"), preview(&client, "?version=3"));
+    assert_eq!((&older["version"], &older["groupsThen"]), (&json!(2), &json!(3)));
+    assert_eq!((&newer["version"], &newer["groupsThen"]), (&json!(3), &json!(1)));
+    assert_eq!(older["split"][0]["templates"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
 fn what_is_wrong_is_refused_with_what_is_allowed() {
     let server = Server::start(&[]);
     let client = server.client();
@@ -125,6 +138,8 @@ fn what_is_wrong_is_refused_with_what_is_allowed() {
         ("?events=20001", "events"),
         ("?threshold=1", "threshold"),
         ("?threshold=17", "threshold"),
+        ("?version=1", "version"),
+        ("?version=4", "version"),
         ("?mode=exact", "source"),
         ("?source=shop", "mode"),
         ("?source=shop&mode=none", "mode"),

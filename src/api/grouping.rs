@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::clock::{epoch_ms, from_epoch_ms, rfc3339_ms};
 use crate::events::EventLog;
-use crate::events::group::{self, Choice, Mode, Otherwise};
+use crate::events::group::{self, Choice, Mode, Otherwise, Rules};
 use crate::events::parse::MAX_SOURCE_BYTES;
 use crate::http::body::Media;
 use crate::http::guards::{Actor, EventsRead, EventsWrite, MonitorRead, MonitorWrite, Needs, NoParameters};
@@ -57,14 +57,15 @@ async fn choose(
 /// What the rules, or others, would make of the newest events.
 #[get("/api/monitoring/grouping/preview")]
 async fn preview(_may: Needs<MonitorRead>, query: Query, events: EventsRead) -> ApiResult<Json<Value>> {
-    query.only(&["events", "source", "mode", "threshold"])?;
+    query.only(&["events", "source", "mode", "threshold", "version"])?;
     let newest = query.number("events", 1, MOST_EVENTS)?.unwrap_or(DEFAULT_EVENTS);
     let otherwise = otherwise(&query)?;
     let newest = u32::try_from(newest).unwrap_or(u32::MAX);
+    let version = otherwise.rules.number();
     let made = group::preview_of(&events.0, newest, otherwise).await?;
     let mut view = json!(made);
     if let Value::Object(members) = &mut view {
-        members.insert("version".into(), json!(group::VERSION));
+        members.insert("version".into(), json!(version));
     }
     Ok(Json(view))
 }
@@ -90,7 +91,18 @@ fn otherwise(query: &Query) -> ApiResult<Otherwise> {
         }
     };
     let threshold = threshold.and_then(|number| usize::try_from(number).ok());
-    Ok(Otherwise { mode, threshold })
+    Ok(Otherwise {
+        mode,
+        threshold,
+        rules: rules(query)?,
+    })
+}
+
+/// The version of the rules that is asked for.
+fn rules(query: &Query) -> ApiResult<Rules> {
+    let numbers = Rules::ALL.map(|rules| u64::from(rules.number()));
+    let number = query.number("version", numbers[0], numbers[numbers.len() - 1])?;
+    Ok(number.and_then(Rules::from_number).unwrap_or_default())
 }
 
 fn modes() -> String {
@@ -124,7 +136,7 @@ fn view(choices: &[Choice]) -> Value {
         })
     };
     let modes: Vec<Value> = choices.iter().map(one).collect();
-    json!({ "version": group::VERSION, "default": Mode::default(), "modes": modes })
+    json!({ "version": Rules::default().number(), "default": Mode::default(), "modes": modes })
 }
 
 pub(super) fn routes() -> Vec<Route> {

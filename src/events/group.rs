@@ -6,8 +6,8 @@
 //! ```
 //!
 //! What must stay true: an event's key depends on its content alone and is stable across restarts and machines; events of
-//! different sources or types never share a group, unless a hand merges them; a new version of the rules makes new keys,
-//! never other groups for old ones. The store calls [`scan`] for every event before it is written and [`Engine`] inside the
+//! different sources or types never share a group, unless a hand merges them; a new version of the rules is for new keys,
+//! never makes other groups of old ones. The store calls [`scan`] for every event before it is written and [`Engine`] inside the
 //! write; the acts of hands ([`merge`], [`split`], [`undo`], [`set_mode`]) run in a write transaction of their own.
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ mod letters;
 mod lists;
 mod make;
 mod modes;
+mod names;
 mod parting;
 mod pieces;
 mod preview;
@@ -52,8 +53,33 @@ pub use subject::Subject;
 pub use undoing::undo;
 pub use words::Masked;
 
-/// The version of these rules; it is part of every key and of every group.
-pub const VERSION: u32 = 2;
+/// The version of what a key is made of; it is part of every key.
+const KEYS: u8 = 2;
+
+/// A version of the rules. All of them give an event the same key; they differ in what becomes of a key that no group has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rules {
+    /// Each word is one of its own.
+    Two = 2,
+    /// A name of several words is one, and what is made of parts beside a value is a part of it.
+    #[default]
+    Three = 3,
+}
+
+impl Rules {
+    /// Every version that can be asked for, the oldest first.
+    pub const ALL: [Rules; 2] = [Self::Two, Self::Three];
+
+    /// Its number, as groups and explanations have it.
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The version with a number.
+    pub fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|rules| u64::from(rules.number()) == number)
+    }
+}
 
 /// What decided the grouping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

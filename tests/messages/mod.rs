@@ -7,6 +7,7 @@ use fastrand::Rng;
 
 pub const TUNED: &str = include_str!("../data/messages/tuned.txt");
 pub const HELD_OUT: &str = include_str!("../data/messages/held_out.txt");
+pub const NAMES: &str = include_str!("../data/messages/names.txt");
 pub const BLIND: &str = include_str!("../data/messages/blind.txt");
 
 /// A message and the number of its template.
@@ -69,7 +70,7 @@ pub fn filled(template: &str, rng: &mut Rng) -> String {
     out + rest
 }
 
-const NAMES: &[&str] = &[
+const USERS: &[&str] = &[
     "anna",
     "bob",
     "carol",
@@ -92,6 +93,38 @@ const NAMES: &[&str] = &[
     "ftpuser",
     "operator",
     "www-data",
+];
+const FIRST_NAMES: &[&str] = &[
+    "Anna", "Bo", "Zoë", "Alfred", "Ingrid", "Jean-Luc", "Mary Ann", "Óscar", "Fatima", "Wei",
+];
+const LAST_NAMES: &[&str] = &[
+    "Berg",
+    "Lund",
+    "Müller",
+    "Smith-Jones",
+    "O'Neill",
+    "Okafor",
+    "Tanaka",
+    "Reading",
+    "March",
+    "Weiß",
+];
+const FIRMS: &[&str] = &[
+    "Acme",
+    "Acme North",
+    "Red Pine Lodge",
+    "Globex",
+    "Blue River Foods",
+    "Initech South",
+    "Umbra",
+    "Hill Street Garage",
+    "Old Mill",
+    "Kaufhaus Nord",
+    "Vega Software",
+    "Nordlicht",
+    "Granite Bay Bank",
+    "Silver Oak",
+    "Teal",
 ];
 const NOUNS: &[&str] = &[
     "orders", "invoices", "users", "payments", "sessions", "carts", "items", "events", "audit", "stock", "prices",
@@ -141,7 +174,7 @@ fn path(rng: &mut Rng) -> String {
             rng.u8(..),
             pick(NOUNS, rng)
         ),
-        3 => format!("/home/{}/{folders}/{}.py", pick(NAMES, rng), pick(ADJECTIVES, rng)),
+        3 => format!("/home/{}/{folders}/{}.py", pick(USERS, rng), pick(ADJECTIVES, rng)),
         _ => format!("/etc/{folders}.conf"),
     }
 }
@@ -173,8 +206,8 @@ fn value(kind: &str, rng: &mut Rng) -> String {
             rng.u16(..),
             rng.u8(..4)
         ),
-        "user" => pick(NAMES, rng).to_owned(),
-        "email" => format!("{}@{}.example.com", pick(NAMES, rng), pick(NOUNS, rng)),
+        "user" => pick(USERS, rng).to_owned(),
+        "email" => format!("{}@{}.example.com", pick(USERS, rng), pick(NOUNS, rng)),
         "path" => path(rng),
         "src" => format!("src/{}/{}.rs", pick(NOUNS, rng), pick(ADJECTIVES, rng)),
         "file" => format!("{}_{}.csv", pick(NOUNS, rng), rng.u16(..)),
@@ -275,6 +308,8 @@ fn name(kind: &str, rng: &mut Rng) -> String {
         "class" => format!("com.example.{noun}.{}", capital(adjective) + &capital(noun)),
         "dotted" => format!("{adjective}.{noun}"),
         "pkg" => format!("{adjective}.{noun}.{}", pick(NOUNS, rng)),
+        "person" => format!("{} {}", pick(FIRST_NAMES, rng), pick(LAST_NAMES, rng)),
+        "firm" => pick(FIRMS, rng).to_owned(),
         "label" => format!("{} {}", capital(adjective), capital(noun)),
         "cmd" => pick(
             &["java", "python", "nginx", "postgres", "node", "chrome", "kworker"],

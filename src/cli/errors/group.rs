@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::terminal::{Exit, Terminal};
 use crate::clock::epoch_ms;
-use crate::events::group::{self, Engine, Subject};
+use crate::events::group::{self, Engine, Rules, Subject};
 use crate::events::parse::{self, MAX_EVENT_BYTES, MAX_MESSAGE_BYTES};
 use crate::events::{ErrorEvent, ErrorType, Severity, group_name};
 
@@ -39,6 +39,16 @@ pub(in crate::cli) struct Arguments {
     /// The file to read; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// The version of the rules to group by, to see what another one makes of the same lines
+    #[arg(long, value_name = "VERSION", value_parser = rules)]
+    rules: Option<Rules>,
+}
+
+/// The version of a number.
+fn rules(text: &str) -> Result<Rules, String> {
+    let known = || Rules::ALL.map(|rules| rules.number().to_string()).join(", ");
+    let asked = text.parse().ok().and_then(Rules::from_number);
+    asked.ok_or_else(|| format!("must be one of {}", known()))
 }
 
 /// Why a file could not be grouped.
@@ -62,7 +72,7 @@ pub(super) fn run(arguments: &Arguments, now: Timestamp, terminal: &mut Terminal
             Err(error) => return terminal.fail(&format!("{shown} can't be read: {error}")),
         }
     };
-    match Grouped::of(&mut *input, now) {
+    match Grouped::of(&mut *input, arguments.rules.unwrap_or_default(), now) {
         Ok(grouped) => match grouped.print(terminal) {
             Err(Failure::Io(error)) => Err(error),
             Err(failure) => terminal.fail(&failure),
@@ -79,12 +89,12 @@ struct Grouped {
 }
 
 impl Grouped {
-    fn of(input: &mut dyn BufRead, now: Timestamp) -> Result<Self, Failure> {
+    fn of(input: &mut dyn BufRead, rules: Rules, now: Timestamp) -> Result<Self, Failure> {
         let connection = group::workspace()?;
         connection.execute_batch("CREATE TABLE pages (ids BLOB NOT NULL); BEGIN")?;
         let mut grouped = Self {
             connection,
-            engine: Engine::default(),
+            engine: Engine::of(rules),
         };
         let (mut line, mut page, mut number) = (Vec::new(), Vec::with_capacity(PAGE * 8), 0);
         while read_line(input, &mut line, number + 1)? {

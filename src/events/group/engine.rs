@@ -13,10 +13,10 @@ use rusqlite::Connection;
 
 use self::judge::Miss;
 use self::memory::Memory;
-use super::Scanned;
 use super::modes::Mode;
 use super::subject::Subject;
 use super::template::{Candidate, Key, Spare};
+use super::{Rules, Scanned};
 
 mod judge;
 mod memory;
@@ -35,6 +35,7 @@ pub const MOST_JOINED: usize = 10_000;
 #[derive(Default)]
 pub struct Engine {
     memory: Memory,
+    rules: Rules,
     /// Distinct words that make a place one of a value, where that isn't as the place's own kind asks for.
     threshold: Option<usize>,
     /// Memory of the last miss, for the next one.
@@ -68,12 +69,21 @@ impl Engine {
         }
     }
 
-    /// An engine that takes a place of words for one of a value after so many distinct ones, within [`THRESHOLDS`], whatever
-    /// kind of words they are: for previews.
-    pub fn with_threshold(threshold: usize) -> Self {
+    /// An engine of a version of the rules: for previews and comparisons.
+    pub fn of(rules: Rules) -> Self {
+        Self {
+            rules,
+            ..Self::default()
+        }
+    }
+
+    /// The same, which takes a place of words for one of a value after so many distinct ones, within [`THRESHOLDS`], whatever
+    /// kind of words they are.
+    #[must_use]
+    pub fn with_threshold(self, threshold: usize) -> Self {
         Self {
             threshold: Some(threshold.clamp(THRESHOLDS.0, THRESHOLDS.1)),
-            ..Self::default()
+            ..self
         }
     }
 

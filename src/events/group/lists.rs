@@ -23,19 +23,44 @@ const NAMED: &[&str] = &[
     "view", "vm", "volume", "watcher", "worker", "zone",
 ];
 
-/// Words after a [`NAMED`] one that say what became of it, rather than which one it is.
+/// Words that only a sentence has.
 #[rustfmt::skip]
-const NOT_NAMES: &[&str] = &[
-    "a", "about", "after", "again", "all", "already", "an", "and", "are", "as", "at", "backlog", "be", "because",
-    "before", "busy", "but", "by", "cache", "can", "can't", "cannot", "contains", "could", "couldn't", "did",
-    "didn't", "disabled", "does", "doesn't", "down", "due", "empty", "error", "exceeds", "exists", "expired", "fail",
-    "failed", "fails", "failure", "for", "found", "from", "full", "gone", "had", "has", "have", "id", "in",
-    "inactive", "into", "invalid", "is", "isn't", "it", "key", "limit", "lock", "lost", "may", "missing", "must",
-    "name", "names", "needs", "never", "no", "not", "of", "offline", "ok", "on", "online", "or", "out", "over",
-    "pool", "port", "quota", "ready", "should", "size", "state", "status", "still", "stuck", "such", "table", "than",
-    "that", "the", "this", "timeout", "to", "type", "unable", "unavailable", "under", "unhealthy", "unknown",
-    "unreachable", "until", "up", "was", "wasn't", "were", "when", "which", "while", "will", "with", "within",
-    "without", "won't", "would", "yet",
+const GRAMMAR: &[&str] = &[
+    "a", "about", "after", "again", "all", "already", "an", "and", "are", "as", "at", "be", "because", "before",
+    "but", "by", "can", "can't", "cannot", "contains", "could", "couldn't", "did", "didn't", "does", "doesn't", "due",
+    "for", "from", "had", "has", "have", "in", "into", "is", "isn't", "it", "may", "must", "needs", "never", "no",
+    "not", "of", "on", "or", "out", "over", "should", "such", "than", "that", "the", "this", "to", "under", "until",
+    "up", "was", "wasn't", "were", "when", "which", "while", "will", "with", "within", "without", "won't", "would",
+    "yet",
+];
+
+/// Words after a [`NAMED`] one that say what became of it, as those of [`GRAMMAR`] do, rather than which one it is.
+#[rustfmt::skip]
+const OUTCOMES: &[&str] = &[
+    "backlog", "busy", "cache", "disabled", "down", "empty", "error", "exceeds", "exists", "expired", "fail",
+    "failed", "fails", "failure", "found", "full", "gone", "id", "inactive", "invalid", "key", "limit", "lock",
+    "lost", "missing", "name", "names", "offline", "ok", "online", "pool", "port", "quota", "ready", "size", "state",
+    "status", "still", "stuck", "table", "timeout", "type", "unable", "unavailable", "unhealthy", "unknown",
+    "unreachable",
+];
+
+/// Capitalised words that make a phrase of those around them: `Bad Gateway`, `Too Large`.
+const OF_PHRASES: &[&str] = &[
+    "bad",
+    "fatal",
+    "illegal",
+    "insufficient",
+    "internal",
+    "too",
+    "unprocessable",
+    "wrong",
+];
+
+/// The last words of such phrases, beside [`OUTCOMES`]: `Stack Overflow`.
+#[rustfmt::skip]
+const ENDS_OF_PHRASES: &[&str] = &[
+    "abort", "conflict", "exception", "fault", "large", "long", "mismatch", "overflow", "pipe", "redirect", "request",
+    "requests", "reset", "underflow", "violation", "warning",
 ];
 
 /// Units of numbers, with a space before them or without.
@@ -161,7 +186,9 @@ const fn lower(number: u128) -> u128 {
 
 static CONSTANT_WORDS: Words<32> = Words::of(&[CONSTANTS]);
 static NAMED_WORDS: Words<512> = Words::of(&[NAMED]);
-static NOT_NAME_WORDS: Words<512> = Words::of(&[NOT_NAMES]);
+static NOT_NAME_WORDS: Words<512> = Words::of(&[GRAMMAR, OUTCOMES]);
+static IN_NO_NAME_WORDS: Words<256> = Words::of(&[GRAMMAR, OF_PHRASES]);
+static ENDS_NO_NAME_WORDS: Words<256> = Words::of(&[OUTCOMES, ENDS_OF_PHRASES]);
 static UNIT_WORDS: Words<128> = Words::of(&[UNITS]);
 static DATED_WORDS: Words<128> = Words::of(&[MONTHS, WEEKDAYS]);
 static ZONE_WORDS: Words<64> = Words::of(&[ZONES]);
@@ -216,6 +243,16 @@ pub(super) fn can_be_name(word: &str) -> bool {
     !participle && !NOT_NAME_WORDS.has_any_case(word)
 }
 
+/// Whether no name of several words has this word.
+pub(super) fn is_in_no_name(word: &str) -> bool {
+    IN_NO_NAME_WORDS.has_any_case(word)
+}
+
+/// Whether several words that end with this one say what became of something.
+pub(super) fn ends_no_name(word: &str) -> bool {
+    (word.len() > 4 && word.ends_with("ed")) || ENDS_NO_NAME_WORDS.has_any_case(word)
+}
+
 pub(super) fn is_unit(word: &str) -> bool {
     UNIT_WORDS.has_any_case(word)
 }
@@ -237,39 +274,4 @@ pub(super) fn is_verb(word: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_word_of_a_list_is_found_and_no_other() {
-        fn check<const PLACES: usize>(words: &Words<PLACES>, list: &[&str]) {
-            assert!(list.len() * 2 <= PLACES, "half of the places must be empty");
-            for word in list {
-                assert!(words.has(word), "{word}");
-                assert!(!words.has(&format!("{word}\0")) && !words.has(&format!("{word}x")));
-            }
-            assert!(!words.has("") && !words.has("qqqq") && !words.has_any_case("a word longer than any"));
-        }
-        check(&CONSTANT_WORDS, CONSTANTS);
-        check(&NAMED_WORDS, NAMED);
-        check(&NOT_NAME_WORDS, NOT_NAMES);
-        check(&UNIT_WORDS, UNITS);
-        check(&DATED_WORDS, &[MONTHS, WEEKDAYS].concat());
-        check(&ZONE_WORDS, ZONES);
-        check(&VERB_WORDS, VERBS);
-        check(&TLD_WORDS, TLDS);
-        assert!(names_something("User") && !names_something("denied") && is_unit("KB") && is_tld("org"));
-        assert!(is_constant("NaN") && !is_constant("Nan\u{e9}") && !is_day_or_month("jan") && is_zone("am"));
-    }
-
-    #[test]
-    fn small_letters_are_made_of_the_capitals_of_ascii_alone() {
-        for byte in 0..=127_u8 {
-            let text = char::from(byte).to_string();
-            assert_eq!(lower(number(&text)), number(&text.to_ascii_lowercase()), "{byte}");
-        }
-        for text in ["É", "ÀZé", "[{@`Z", "ABCDEFGHIJKLMNO", "zZ\u{7f}Aé"] {
-            assert_eq!(lower(number(text)), number(&text.to_ascii_lowercase()), "{text}");
-        }
-    }
-}
+mod tests;

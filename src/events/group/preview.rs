@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::engine::Engine;
 use super::family::root;
 use super::modes::{self, Choice, Mode, set_mode};
-use super::{scan, stored};
+use super::{Rules, scan, stored};
 use crate::db::{Database, DbError, Operation};
 use crate::events::schema;
 use crate::events::wire::group_name;
@@ -50,6 +50,8 @@ pub struct Otherwise {
     pub mode: Option<(String, Mode)>,
     /// A place of words is one of a value after so many distinct ones, within [`super::THRESHOLDS`].
     pub threshold: Option<usize>,
+    /// This version of the rules decides.
+    pub rules: Rules,
 }
 
 /// Groups the newest events anew, in memory, and compares.
@@ -67,7 +69,10 @@ pub async fn preview_of(database: &Database, newest: u32, otherwise: Otherwise) 
 /// Those of SQLite.
 pub fn preview(c: &Connection, newest: u32, otherwise: &Otherwise) -> rusqlite::Result<Preview> {
     let memory = workspace()?;
-    let mut engine = otherwise.threshold.map_or_else(Engine::default, Engine::with_threshold);
+    let mut engine = Engine::of(otherwise.rules);
+    if let Some(threshold) = otherwise.threshold {
+        engine = engine.with_threshold(threshold);
+    }
     memory.execute_batch("BEGIN")?;
     let chosen = modes::listed(c)?.into_iter();
     let wanted = otherwise.mode.iter().map(|(source, mode)| Choice {

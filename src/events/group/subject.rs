@@ -9,7 +9,7 @@ use super::frames::frame_parts;
 use super::modes::Mode;
 use super::template::{Key, Template};
 use super::words::Kind;
-use super::{Basis, Explanation, MaskedToken, VERSION};
+use super::{Basis, Explanation, KEYS, MaskedToken, Rules};
 use crate::events::model::{ErrorEvent, ErrorType, Exception, Severity};
 
 /// Longest title, in characters.
@@ -167,7 +167,7 @@ impl<'e> Subject<'e> {
 
     /// What every key begins with.
     fn begin(&self, basis: Basis, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[VERSION as u8, self.kind.number(), basis as u8]);
+        out.extend_from_slice(&[KEYS, self.kind.number(), basis as u8]);
         append(out, self.source.unwrap_or_default());
     }
 
@@ -219,8 +219,16 @@ impl Read<'_> {
         }
     }
 
+    /// The same, as these rules judge it.
+    pub(super) fn by(mut self, rules: Rules) -> Self {
+        if let Self::Template { template, .. } = &mut self {
+            template.judge_by(rules);
+        }
+        self
+    }
+
     /// The stored explanation of a new group.
-    pub(super) fn explanation(&self, subject: &Subject<'_>) -> String {
+    pub(super) fn explanation(&self, subject: &Subject<'_>, rules: Rules) -> String {
         let (basis, parts, masked) = match self {
             Read::Parts { basis, parts } => (*basis, parts.clone(), Vec::new()),
             Read::Template {
@@ -239,7 +247,7 @@ impl Read<'_> {
         let made = Explanation {
             basis,
             parts,
-            version: VERSION,
+            version: rules.number(),
             masked,
         };
         // Strings and numbers always serialise.

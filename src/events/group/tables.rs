@@ -52,6 +52,8 @@ pub(super) struct NewGroup<'a> {
     pub severity: u8,
     pub explanation: &'a str,
     pub seen_ms: i64,
+    /// The version of the rules that make it.
+    pub version: u32,
 }
 
 pub(super) fn epoch(c: &Connection) -> rusqlite::Result<i64> {
@@ -174,7 +176,7 @@ pub(super) fn add_group(c: &Connection, new: &NewGroup<'_>) -> rusqlite::Result<
         new.severity,
         new.explanation,
         new.seen_ms,
-        super::VERSION
+        new.version
     ])?;
     Ok(c.last_insert_rowid())
 }

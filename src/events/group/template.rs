@@ -5,6 +5,8 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::Rules;
+use super::names;
 use super::pieces::{Piece, Pieces, render, render_key};
 use super::words::{Kind, Masked};
 
@@ -24,6 +26,10 @@ pub(super) struct Template<'t> {
     pieces: Vec<Piece<'t>>,
     /// Surely nothing changes when the pieces are normalised again.
     settled: bool,
+    /// Which rules judge it.
+    rules: Rules,
+    /// It has a name of several words.
+    named: bool,
 }
 
 impl<'t> Template<'t> {
@@ -35,7 +41,21 @@ impl<'t> Template<'t> {
             prefix,
             pieces,
             settled,
+            rules: Rules::Two,
+            named: false,
         }
+    }
+
+    /// These rules judge it from now on; its key stays.
+    pub(super) fn judge_by(&mut self, rules: Rules) {
+        self.rules = rules;
+        self.named = rules == Rules::Three && names::join(self.text, &mut self.pieces);
+        self.settled &= !self.named;
+    }
+
+    /// The same without names of several words; `None` when it has none.
+    pub(super) fn without_names(&self) -> Option<Self> {
+        self.named.then(|| Self::new(self.text, self.prefix.clone()))
     }
 
     pub(super) fn pieces(&self) -> &[Piece<'t>] {
@@ -74,29 +94,41 @@ impl<'t> Template<'t> {
 
     /// Whether a shown template of the same shape says the same where this one has words.
     pub(super) fn covers(&self, shown: &str) -> bool {
-        let mut rest = shown;
-        for (index, piece) in self.pieces.iter().enumerate() {
-            if piece.spaced && index > 0 {
-                let Some(after) = rest.strip_prefix(' ') else {
-                    return false;
-                };
-                rest = after;
-            }
-            let length = match piece.kind {
-                Kind::Mask(_) if rest.starts_with(super::pieces::MASK) => Some(super::pieces::MASK.len()),
-                Kind::Mask(_) => match self.pieces.get(index + 1) {
-                    None => Some(rest.len()),
-                    Some(next) if next.spaced => rest.find(' '),
-                    Some(next) => rest.find(next.text).filter(|_| next.kind == Kind::Mark),
-                },
-                _ => rest.starts_with(piece.text).then_some(piece.text.len()),
-            };
-            let Some(length) = length.filter(|length| *length > 0) else {
-                return false;
-            };
-            rest = &rest[length..];
+        self.covers_from(0, shown)
+    }
+
+    fn covers_from(&self, index: usize, rest: &str) -> bool {
+        let Some(piece) = self.pieces.get(index) else {
+            return rest.is_empty();
+        };
+        let rest = match rest.strip_prefix(' ') {
+            Some(after) if piece.spaced && index > 0 => after,
+            None if piece.spaced && index > 0 => return false,
+            _ => rest,
+        };
+        let goes_on = |length: usize| length > 0 && self.covers_from(index + 1, &rest[length..]);
+        if !piece.is_mask() {
+            return rest.starts_with(piece.text) && goes_on(piece.text.len());
         }
-        rest.is_empty()
+        if rest.starts_with(super::pieces::MASK) {
+            return goes_on(super::pieces::MASK.len());
+        }
+        match self.pieces.get(index + 1) {
+            None => goes_on(rest.len()),
+            Some(next) if next.spaced => self.ends_of_value(rest).any(goes_on),
+            Some(next) => next.kind == Kind::Mark && rest.find(next.text).is_some_and(goes_on),
+        }
+    }
+
+    /// Where a value may end that a space follows: behind a word, or behind a name of several.
+    fn ends_of_value(&self, text: &str) -> impl Iterator<Item = usize> {
+        let most = if self.rules == Rules::Two { 1 } else { names::MOST_WORDS };
+        let begins_large = |at: usize| text[at..].starts_with(char::is_uppercase);
+        let mut named = true;
+        text.match_indices(' ').take(most).map_while(move |(end, _)| {
+            let here = std::mem::replace(&mut named, begins_large(0) && begins_large(end + 1));
+            here.then_some(end)
+        })
     }
 
     /// The template with these pieces masked too.
@@ -119,6 +151,8 @@ impl<'t> Template<'t> {
             prefix: self.prefix.clone(),
             pieces,
             settled: false,
+            rules: self.rules,
+            named: self.named,
         }
     }
 

@@ -55,6 +55,8 @@ pub enum Class {
     Value = 4,
     /// Any other word.
     Plain = 5,
+    /// Several capitalised words inside a sentence.
+    Name = 6,
 }
 
 impl Class {

@@ -1,7 +1,7 @@
 //! What becomes of a key that no group has (floor 2): whether a wider template is there that it joins.
 //!
 //! What must stay true: it only reads, and asks the tables for what memory let go alone; the first in the order of the words
-//! is joined; what a hand has barred never is. Called by the engine, on about one event in twenty of a mixed stream.
+//! is joined, and of names of several words before words alone; what a hand has barred never is. Called by the engine, on about one event in twenty of a mixed stream.
 
 use rusqlite::Connection;
 
@@ -32,7 +32,7 @@ impl Engine {
     /// Whether the key joins a group; only reads.
     #[cold]
     pub(super) fn judge<'e>(&mut self, c: &Connection, key: Key, subject: &Subject<'e>) -> rusqlite::Result<Miss<'e>> {
-        let read = subject.read(self.mode(subject.source));
+        let read = subject.read(self.mode(subject.source)).by(self.rules);
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.reserve(MOST_OFTEN);
         if let Read::Template { template, .. } = &read
@@ -58,6 +58,19 @@ impl Engine {
         if joined.is_none() {
             joined = self.wider_by_two(c, template, &rendered, candidates)?;
         }
+        self.spare = rendered.into_spare();
+        match template.without_names() {
+            Some(apart) if joined.is_none() => self.joined_by_words(c, &apart),
+            _ => Ok(joined),
+        }
+    }
+
+    /// The group of a wider template that has a value for one word of a name: older rules made such ones, and what joined them
+    /// goes on to.
+    fn joined_by_words(&mut self, c: &Connection, apart: &Template<'_>) -> rusqlite::Result<Option<i64>> {
+        let rendered = apart.rendered(std::mem::take(&mut self.spare));
+        let mut dropped = Vec::new();
+        let joined = self.wider(c, apart, &rendered, &mut dropped)?.map(|(_, group)| group);
         self.spare = rendered.into_spare();
         Ok(joined)
     }

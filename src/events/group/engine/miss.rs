@@ -53,8 +53,9 @@ impl Engine {
                 kind: subject.kind,
                 source: subject.source,
                 severity: subject.severity.number(),
-                explanation: &read.explanation(subject),
+                explanation: &read.explanation(subject, self.rules),
                 seen_ms: subject.timestamp_ms,
+                version: self.rules.number(),
             },
         )?;
         let shape = match read {
@@ -131,7 +132,7 @@ impl Engine {
             seen.push(new);
             let enough = candidate
                 .most
-                .is_some_and(|most| seen.len() >= threshold.unwrap_or_else(|| most.max(strictest(seen, most))));
+                .is_some_and(|most| distinct(seen) >= threshold.unwrap_or_else(|| most.max(strictest(seen, most))));
             if !enough {
                 self.memory.add_hole(candidate.key);
                 tables::add_variant(c, candidate.key, new)?;
@@ -236,6 +237,12 @@ impl Engine {
         tables::rename(c, united.root, &title, &template.shown())?;
         Ok(united.root)
     }
+}
+
+/// How many of them count as another: of names that a sentence begins with, those with another first word.
+fn distinct(seen: &[Variant]) -> usize {
+    let counts = |(at, one): &(usize, &Variant)| seen[..*at].iter().all(|before| before.word >> 32 != one.word >> 32);
+    seen.iter().enumerate().filter(counts).count()
 }
 
 /// Words of several classes at one place: as many are needed as the most careful of them asks for.

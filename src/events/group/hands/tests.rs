@@ -168,7 +168,7 @@ fn the_explanation_says_what_was_masked_and_what_was_united() {
     assert_eq!(explained["basis"], "message");
     assert_eq!(
         (&explained["template"], &explained["version"]),
-        (&"table <*> was dropped by <*>".into(), &2.into())
+        (&"table <*> was dropped by <*>".into(), &3.into())
     );
     assert_eq!(
         explained["masked"][0],

@@ -62,7 +62,16 @@ fn other_rules_can_be_tried_on_what_is_stored() {
     }
     let of = |mode: Option<Mode>, threshold| {
         let mode = mode.map(|mode| ("shop".to_owned(), mode));
-        preview(&c, 100, &Otherwise { mode, threshold }).unwrap()
+        preview(
+            &c,
+            100,
+            &Otherwise {
+                mode,
+                threshold,
+                ..Otherwise::default()
+            },
+        )
+        .unwrap()
     };
     let now = of(None, None);
     assert_eq!(of(Some(Mode::Exact), None).groups_then, 5);

@@ -9,6 +9,7 @@ use super::rendered::{Rendered, Spare};
 use super::{Key, Template};
 use crate::events::group::pieces::Piece;
 use crate::events::group::words::{Class, Kind};
+use crate::events::group::{Rules, names};
 
 /// Most words of one message whose places are watched.
 const MOST_CANDIDATES: usize = 32;
@@ -21,6 +22,8 @@ const FIRST_MOST: usize = 6;
 const FIRST_NEEDS_WORDS: usize = 3;
 /// Bytes from which a run of letters beyond ASCII counts as two words.
 const LONG_RUN: usize = 12;
+/// Of a hash.
+const LOWER_HALF: u64 = 0xffff_ffff;
 /// Most words of a message that are masked two at a time.
 const MOST_PAIRED: usize = 10;
 
@@ -42,6 +45,8 @@ pub(in crate::events::group) struct Candidate {
 pub(in crate::events::group) enum Places {
     One([usize; 1]),
     Two([usize; 2]),
+    /// Two beside each other, of which the first alone counts.
+    Begin([usize; 2]),
     Many(Vec<usize>),
 }
 
@@ -49,7 +54,7 @@ impl Places {
     pub(in crate::events::group) fn all(&self) -> &[usize] {
         match self {
             Self::One(place) => place,
-            Self::Two(places) => places,
+            Self::Two(places) | Self::Begin(places) => places,
             Self::Many(places) => places,
         }
     }
@@ -67,15 +72,12 @@ impl Template<'_> {
             let left = plain - weight(&self.pieces[at]);
             let most = match class {
                 Class::Plain if Some(at) == first => (plain >= FIRST_NEEDS_WORDS).then_some(FIRST_MOST),
-                Class::Plain | Class::Value | Class::Camel => Some(WORDS_MOST),
+                Class::Plain | Class::Value | Class::Camel | Class::Name => Some(WORDS_MOST),
                 Class::Keyed | Class::Compound => Some(NAMES_MOST),
                 Class::Quoted => Some(QUOTED_MOST),
             };
-            let needed = if class.is_weak() || self.is_alone_in_brackets(at) {
-                1
-            } else {
-                2
-            };
+            let weak = class.is_weak() && class != Class::Name;
+            let needed = if weak || self.is_alone_in_brackets(at) { 1 } else { 2 };
             (left >= needed).then_some(())?;
             self.candidate(rendered, Places::One([at]), class, most)
         });
@@ -84,7 +86,29 @@ impl Template<'_> {
             (names.len() >= 2 && plain > 0).then_some(())?;
             self.candidate(rendered, Places::Many(names), Class::Value, Some(WORDS_MOST))
         });
-        single.chain(names.flatten())
+        single
+            .chain(names.flatten())
+            .chain(self.beginnings(rendered, plain, first))
+    }
+
+    /// The wider templates with a name masked that a sentence may begin with.
+    fn beginnings<'c>(
+        &'c self,
+        rendered: &'c Rendered<'_, '_>,
+        plain: usize,
+        first: Option<usize>,
+    ) -> impl Iterator<Item = Candidate> + 'c {
+        let places = (self.rules == Rules::Three).then(|| names::beginning_sentences(self.text, &self.pieces));
+        places.into_iter().flatten().filter_map(move |at| {
+            let left = plain - weight(&self.pieces[at]) - weight(&self.pieces[at + 1]);
+            let (most, needed) = if Some(at) == first {
+                (FIRST_MOST, FIRST_NEEDS_WORDS)
+            } else {
+                (WORDS_MOST, 2)
+            };
+            (left >= needed).then_some(())?;
+            self.candidate(rendered, Places::Begin([at, at + 1]), Class::Plain, Some(most))
+        })
     }
 
     /// The wider templates with two more words masked, which only ever join what is there.
@@ -102,16 +126,36 @@ impl Template<'_> {
             .take(MOST_PAIRED)
             .collect();
         let plain = self.plain_words();
+        let names = self.several_names();
+        let with_names = single.clone().into_iter().filter_map(move |(at, class)| {
+            (names.len() >= 2 && class == Class::Plain && plain > 2).then_some(())?;
+            let mut places = names.clone();
+            places.push(at);
+            places.sort_unstable();
+            self.candidate(rendered, Places::Many(places), class, None)
+        });
         let pairs = (0..single.len()).flat_map({
             let count = single.len();
             move |i| (i + 1..count).map(move |j| (i, j))
         });
-        pairs.filter_map(move |(i, j)| {
+        let pairs = pairs.filter_map(move |(i, j)| {
             let ((one, first), (other, second)) = (single[i], single[j]);
             let left = plain - weight(&self.pieces[one]) - weight(&self.pieces[other]);
             (left >= 2).then_some(())?;
             self.candidate(rendered, Places::Two([one, other]), first.max(second), None)
-        })
+        });
+        pairs.chain(with_names)
+    }
+
+    /// The weak words, if one of them is a name of several words: what such a message has more of varies with them.
+    fn several_names(&self) -> Vec<usize> {
+        let is_name = |piece: &Piece<'_>| {
+            matches!(piece.kind, Kind::Word(Class::Name | Class::Keyed)) && piece.text.contains(' ')
+        };
+        if !self.named || !self.pieces.iter().any(is_name) {
+            return Vec::new();
+        }
+        self.words().filter(|one| one.1.is_weak()).map(|one| one.0).collect()
     }
 
     /// The words whose places are watched.
@@ -153,9 +197,13 @@ impl Template<'_> {
         })
     }
 
-    /// A hash of the words at these places.
+    /// A hash of the words at these places: its upper half tells whether another counts as another.
     pub(in crate::events::group) fn variant(&self, places: &Places) -> i64 {
         let mut words = Vec::new();
+        if let Places::Begin([first, second]) = places {
+            let hash = |at: usize| xxh3_64(self.pieces[at].text.as_bytes());
+            return ((hash(*first) & !LOWER_HALF) | (hash(*second) & LOWER_HALF)).cast_signed();
+        }
         for &place in places.all() {
             words.extend_from_slice(self.pieces[place].text.as_bytes());
             words.push(0);
@@ -185,9 +233,27 @@ impl Template<'_> {
         };
         match piece.kind {
             Kind::Word(Class::Quoted) => true,
+            Kind::Word(class) if is_made_of_parts(piece, class) && self.is_beside_a_value(at) => true,
             Kind::Word(class) => class.is_weak() && touches(),
             _ => false,
         }
+    }
+
+    /// A space from a value, inside a sentence: `package old-orders 1.2 is missing`.
+    fn is_beside_a_value(&self, at: usize) -> bool {
+        let is_value = |at: Option<usize>| at.and_then(|at| self.pieces.get(at)).is_some_and(Piece::is_mask);
+        self.rules == Rules::Three
+            && self.pieces[..at].iter().any(Piece::is_word)
+            && (is_value(at.checked_sub(1)) || is_value(Some(at + 1)))
+    }
+}
+
+/// `a-b`, or a name of several words.
+fn is_made_of_parts(piece: &Piece<'_>, class: Class) -> bool {
+    match class {
+        Class::Compound | Class::Name => true,
+        Class::Keyed => piece.text.contains(['-', '_', '.', '/', ' ']),
+        _ => false,
     }
 }
 

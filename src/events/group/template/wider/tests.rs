@@ -37,6 +37,11 @@ fn text() -> impl Strategy<Value = String> {
         "a 1 b 2 ",
         "true",
         "ipsum dolor",
+        "Old Orders",
+        "Acme North",
+        " of Red Pine Lodge",
+        "user Ann Berg",
+        " d-e ",
         "\n",
         "é",
         "用户",
@@ -50,8 +55,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn the_short_way_to_a_key_leads_where_the_long_one_does(text in text()) {
-        let template = Template::new(&text, vec![7, 7]);
+    fn the_short_way_to_a_key_leads_where_the_long_one_does(text in text(), new in any::<bool>()) {
+        let mut template = Template::new(&text, vec![7, 7]);
+        template.judge_by(if new { Rules::Three } else { Rules::Two });
         let rendered = template.rendered(Spare::default());
         let singles: Vec<Candidate> = template.candidates(&rendered).collect();
         let pairs: Vec<Candidate> = template.pairs(&rendered, &singles).collect();
@@ -59,6 +65,32 @@ proptest! {
             let wider = template.masked(candidate.places.all());
             prop_assert_eq!(candidate.key, wider.into_key(), "{:?} of {:?}", &candidate.places, &text);
         }
+    }
+}
+
+/// Sentences with a name, which other names or a value may stand for.
+fn sentence() -> impl Strategy<Value = (String, String)> {
+    let frame = prop::sample::select(vec![
+        "channel {} stopped for good",
+        "import of {} failed at line 4",
+        "no answer from {} to Carl Lund (customer: {})",
+        "could not move {} to 'x' for Old Orders, [a, b], again",
+        "badge 7 of {} is not valid",
+    ]);
+    let name = prop::sample::select(vec!["Acme North", "Red Pine Lodge", "Zoë Smith-Jones", "Failed Items"]);
+    (frame, name).prop_map(|(frame, name)| (frame.replace("{}", name), frame.replace("{}", "17")))
+}
+
+proptest! {
+    #[test]
+    fn a_message_with_a_value_has_the_key_that_a_name_in_its_place_leads_to((named, valued) in sentence()) {
+        let mut template = Template::new(&named, Vec::new());
+        template.judge_by(Rules::Three);
+        let rendered = template.rendered(Spare::default());
+        let singles: Vec<Candidate> = template.candidates(&rendered).collect();
+        let mut all = singles.iter().cloned().chain(template.pairs(&rendered, &singles));
+        let key = Template::new(&valued, Vec::new()).into_key();
+        prop_assert!(all.any(|candidate| candidate.key == key), "{} and {}", named, valued);
     }
 }
 
