@@ -6,10 +6,12 @@
 //! which are the machine's unless the thread was put under another clock with [`Simulated::enter`].
 
 use std::cell::RefCell;
+use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
 /// Where time comes from.
@@ -158,7 +160,38 @@ pub fn sleep(span: Duration) {
 
 /// RFC 3339 in UTC with milliseconds, the one form in which times leave this program.
 pub fn rfc3339_ms(at: Timestamp) -> String {
-    format!("{at:.3}")
+    let mut text = String::with_capacity(LENGTH_OF_RFC3339_MS);
+    push_rfc3339_ms(&mut text, at);
+    text
+}
+
+const LENGTH_OF_RFC3339_MS: usize = "2023-11-14T22:13:20.005Z".len();
+
+/// Appends what [`rfc3339_ms`] gives. Digit by digit: every document and every event has two of them, and the general
+/// formatting of a number takes longer than all of this.
+pub fn push_rfc3339_ms(out: &mut String, at: Timestamp) {
+    let moment = TimeZone::UTC.to_datetime(at);
+    let Some(year) = u32::try_from(moment.year()).ok() else {
+        // Before our era; text takes what it is given.
+        let _ = write!(out, "{at:.3}");
+        return;
+    };
+    let parts = [
+        (year, 4, '-'),
+        (moment.month().unsigned_abs().into(), 2, '-'),
+        (moment.day().unsigned_abs().into(), 2, 'T'),
+        (moment.hour().unsigned_abs().into(), 2, ':'),
+        (moment.minute().unsigned_abs().into(), 2, ':'),
+        (moment.second().unsigned_abs().into(), 2, '.'),
+        (moment.millisecond().unsigned_abs().into(), 3, 'Z'),
+    ];
+    for (number, digits, behind) in parts {
+        let places = [1000, 100, 10, 1];
+        for place in &places[places.len() - digits..] {
+            out.push(char::from(b'0' + (number / place % 10) as u8));
+        }
+        out.push(behind);
+    }
 }
 
 /// Milliseconds since the epoch, the form in which times are stored.
@@ -180,6 +213,19 @@ mod tests {
         let at = from_epoch_ms(1_700_000_000_005);
         assert_eq!(rfc3339_ms(at), "2023-11-14T22:13:20.005Z");
         assert_eq!(epoch_ms(at), 1_700_000_000_005);
+    }
+
+    #[test]
+    fn times_are_written_as_jiff_writes_them() {
+        let nanos = [0, 1, 999_999, 1_000_000, 5_123_456, 999_999_999];
+        let seconds = (-62_167_219_300..253_402_200_000).step_by(86_400 * 77 + 4_321);
+        for (second, nanos) in seconds.zip(nanos.into_iter().cycle()) {
+            let at = Timestamp::new(second, nanos).expect("within the calendar");
+            assert_eq!(rfc3339_ms(at), format!("{at:.3}"));
+        }
+        for at in [Timestamp::MIN, Timestamp::MAX, Timestamp::UNIX_EPOCH] {
+            assert_eq!(rfc3339_ms(at), format!("{at:.3}"));
+        }
     }
 
     #[test]

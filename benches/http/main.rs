@@ -1,6 +1,7 @@
 //! The real binary over loopback against an empty Rocket route with the same bodies, in one run.
 //!
-//! `cargo bench --bench http` (`-- --quick` only checks that it runs). One load thread with 64 keep-alive connections;
+//! `cargo bench --bench http` (`-- --quick` only checks that it runs; `-- read`, `-- event` and `-- document` measure one
+//! kind of request alone). One load thread with 64 keep-alive connections;
 //! rounds of both servers take turns. The real server has its default settings and writes its access log to its file
 //! as in production. Loopback only; at most [`MOST_TIME`]; the servers end with this process, on a panic too.
 
@@ -24,8 +25,12 @@ const MOST_TIME: Duration = Duration::from_secs(90);
 const DOCUMENT: &str = r#"{"title":"Groceries","text":"milk, bread, apples, coffee, a cake for Sunday","done":false,"priority":3,"tags":["home","week 32"],"due":"2025-08-09"}"#;
 const EVENT: &str = r#"{"type":"api","severity":"medium","message":"Payment 8125 was refused by the provider","userId":4211,"path":"/api/payments","source":"shop","release":"1.4.2","environment":"production","details":{"provider":"example","status":402,"attempt":2},"tags":{"region":"eu"},"exception":{"type":"PaymentRefused","value":"insufficient funds"}}"#;
 
+/// The kinds of requests, as the command line names them.
+const PARTS: [&str; 3] = ["read", "event", "document"];
+
 /// What is asked of both servers.
 struct Scenario {
+    part: &'static str,
     name: &'static str,
     goal: &'static str,
     /// One request for each connection to the real server.
@@ -70,7 +75,7 @@ fn main() {
     if baseline::was_asked_for() {
         return baseline::serve();
     }
-    let extent = Extent::from_arguments();
+    let extent = Extent::of_parts(&PARTS);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -91,7 +96,8 @@ async fn compare(extent: Extent) {
         *size = client::once(real.address, request).await.len();
     }
     let empty = Running::baseline(sizes);
-    let scenario = |name, goal, real, empty| Scenario {
+    let scenario = |part, name, goal, real, empty| Scenario {
+        part,
         name,
         goal,
         real,
@@ -99,18 +105,21 @@ async fn compare(extent: Extent) {
     };
     let scenarios = [
         scenario(
+            "read",
             "GET of one document",
             "0.75",
             get,
             empty.request("GET", "/document", ""),
         ),
         scenario(
+            "event",
             "POST of one event, durable",
             "0.50",
             vec![post_event; CONNECTIONS],
             empty.request("POST", "/event", EVENT),
         ),
         scenario(
+            "document",
             "POST of one document, durable",
             "",
             vec![post_document; CONNECTIONS],
@@ -132,7 +141,7 @@ async fn compare(extent: Extent) {
         "ratio",
         "goal",
     ]);
-    for scenario in &scenarios {
+    for scenario in scenarios.iter().filter(|scenario| extent.wants(scenario.part)) {
         measure(extent, scenario, &real, &empty, &mut table).await;
     }
     table.print();

@@ -244,14 +244,13 @@ fn is_same_origin(request: &Request<'_>) -> bool {
 
 fn judge_locally(request: &Request<'_>) -> Result<(), Problem> {
     let headers = request.headers();
-    let given: Vec<&str> = headers.get("Host").collect();
-    let authority = request.host().map(ToString::to_string);
-    // HTTP/2 has no Host header; its authority stands in for it.
-    let hosts = if given.is_empty() {
-        authority.as_deref().into_iter().collect()
-    } else {
-        given
-    };
+    let mut hosts: Vec<&str> = headers.get("Host").collect();
+    let authority;
+    if hosts.is_empty() {
+        // HTTP/2 has no Host header; its authority stands in for it.
+        authority = request.host().map(ToString::to_string);
+        hosts.extend(authority.as_deref());
+    }
     let origins: Vec<&str> = headers.get("Origin").collect();
     let forwarding = headers
         .iter()

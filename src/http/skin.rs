@@ -56,9 +56,11 @@ impl Fairing for Skin {
         let status = response.status().code;
         let slow = took >= self.slow_request;
         self.requests.ended(self.clock.now(), took, status, slow);
-        let milliseconds = took.as_secs_f64() * 1000.0;
+        // In hundredths of a millisecond.
+        let hundredths = (took.as_nanos() + 5_000) / 10_000;
+        let (whole, rest) = (hundredths / 100, hundredths % 100);
         response.set_header(Header::new("X-Request-Id", trace.id.clone()));
-        response.set_header(Header::new("Server-Timing", format!("total;dur={milliseconds:.2}")));
+        response.set_header(Header::new("Server-Timing", format!("total;dur={whole}.{rest:02}")));
         if !response.headers().contains("Cache-Control") {
             response.set_header(Header::new("Cache-Control", "no-store"));
         }
@@ -72,7 +74,7 @@ impl Fairing for Skin {
             method = %request.method(),
             path = %request.uri().path(),
             status,
-            duration_ms = (milliseconds * 100.0).round() / 100.0,
+            duration_ms = hundredths as f64 / 100.0,
             ip = request.client_ip().map(tracing::field::display),
             "request"
         );

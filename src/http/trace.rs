@@ -55,12 +55,17 @@ fn trace_id_of(traceparent: &str) -> Option<&str> {
     (version_fits && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2)).then_some(trace)
 }
 
+fn new_id() -> String {
+    let mut text = uuid::Uuid::encode_buffer();
+    uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text).to_owned()
+}
+
 impl Trace {
     /// The request's trace.
     pub fn of<'r>(request: &'r Request<'_>) -> &'r Self {
         request.local_cache(|| {
             let given = request.headers().get_one("X-Request-Id").filter(|id| is_acceptable(id));
-            let id = given.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+            let id = given.map_or_else(new_id, str::to_owned);
             let trace_id = request
                 .headers()
                 .get_one("traceparent")

@@ -9,11 +9,13 @@ mod read;
 pub use change::{create, delete, patch, put};
 pub use read::{PAGE_MAX_BYTES, get, list};
 
+use std::fmt::Write;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Cursor;
-use crate::clock::{from_epoch_ms, rfc3339_ms};
+use crate::clock::{from_epoch_ms, push_rfc3339_ms};
 
 /// A document as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,20 +73,28 @@ pub(super) fn render(id: &str, version: i64, created_at_ms: i64, updated_at_ms: 
 }
 
 fn render_into(out: &mut String, id: &str, version: i64, created_at_ms: i64, updated_at_ms: i64, body: &str) {
-    for part in [
-        r#"{"id":"#,
-        &Value::from(id).to_string(),
-        r#","createdAt":""#,
-        &rfc3339_ms(from_epoch_ms(created_at_ms)),
-        r#"","updatedAt":""#,
-        &rfc3339_ms(from_epoch_ms(updated_at_ms)),
-        r#"","version":"#,
-        &version.to_string(),
-        // The schema promises that a body begins with a brace.
-        if body == "{}" { "" } else { "," },
-        &body[1..],
-    ] {
-        out.push_str(part);
+    out.push_str(r#"{"id":"#);
+    push_text(out, id);
+    out.push_str(r#","createdAt":""#);
+    push_rfc3339_ms(out, from_epoch_ms(created_at_ms));
+    out.push_str(r#"","updatedAt":""#);
+    push_rfc3339_ms(out, from_epoch_ms(updated_at_ms));
+    out.push_str(r#"","version":"#);
+    // Text takes what it is given.
+    let _ = write!(out, "{version}");
+    // The schema promises that a body begins with a brace.
+    out.push_str(if body == "{}" { "" } else { "," });
+    out.push_str(&body[1..]);
+}
+
+/// An id as JSON. Those that are made here need no escaping; what an older or a mended file holds may.
+fn push_text(out: &mut String, id: &str) {
+    if id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        out.push('"');
+        out.push_str(id);
+        out.push('"');
+    } else {
+        out.push_str(&Value::from(id).to_string());
     }
 }
 

@@ -90,6 +90,16 @@ fn coloured(level: Level) -> &'static str {
     }
 }
 
+fn aligned(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => " WARN",
+        Level::INFO => " INFO",
+        Level::DEBUG => "DEBUG",
+        Level::TRACE => "TRACE",
+    }
+}
+
 /// A text as JSON.
 fn json(out: &mut Vec<u8>, text: &str) {
     // Text always serialises, and memory takes it.
@@ -108,17 +118,27 @@ impl Words {
         self.people.clear();
         self.machines.clear();
         self.target = None;
-        let (second, micros) = (&self.second_text, at.subsec_microsecond());
-        // Writing to memory doesn't fail.
-        let _ = if colours {
-            write!(self.people, "{DIM}{second}.{micros:06}Z{PLAIN} {}", coloured(level))
-        } else {
-            write!(self.people, "{second}.{micros:06}Z {level:>5}")
-        };
-        let _ = std::io::Write::write_fmt(
-            &mut self.machines,
-            format_args!(r#"{{"timestamp":"{second}.{micros:06}Z","level":"{level}""#),
-        );
+        if colours {
+            self.people.push_str(DIM);
+        }
+        self.people.push_str(&self.second_text);
+        self.people.push('.');
+        // By hand, as the names below: each request pays for it.
+        let micros = at.subsec_microsecond().unsigned_abs();
+        for place in [100_000, 10_000, 1_000, 100, 10, 1] {
+            self.people.push(char::from(b'0' + (micros / place % 10) as u8));
+        }
+        self.people.push('Z');
+        let time = if colours { DIM.len() } else { 0 }..self.people.len();
+        self.machines.extend_from_slice(br#"{"timestamp":""#);
+        self.machines.extend_from_slice(&self.people.as_bytes()[time]);
+        self.machines.extend_from_slice(br#"","level":""#);
+        self.machines.extend_from_slice(level.as_str().as_bytes());
+        self.machines.push(b'"');
+        self.people.push_str(if colours { PLAIN } else { "" });
+        self.people.push(' ');
+        self.people
+            .push_str(if colours { coloured(level) } else { aligned(level) });
     }
 
     fn end(&mut self, event: &Event<'_>) {
@@ -145,7 +165,13 @@ impl Words {
             return false;
         }
         self.machines.push(b',');
-        json(&mut self.machines, name);
+        if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            self.machines.push(b'"');
+            self.machines.extend_from_slice(name.as_bytes());
+            self.machines.push(b'"');
+        } else {
+            json(&mut self.machines, name);
+        }
         self.machines.push(b':');
         self.people.push(' ');
         if name != "message" {
@@ -167,7 +193,8 @@ impl Words {
 
     /// The text in `value`: nothing in it may break the line or move a terminal's cursor.
     fn text_for_people(&mut self) {
-        if !self.value.chars().any(char::is_control) {
+        let is_plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        if self.value.bytes().all(is_plain) || !self.value.chars().any(char::is_control) {
             return self.people.push_str(&self.value);
         }
         for one in self.value.chars() {
