@@ -206,16 +206,31 @@ fn exports_and_the_json_logs_of_other_programs_are_read() {
 }
 
 #[test]
-fn a_wrong_event_is_named_by_its_line() {
-    let output = group("fine\n{\"message\": \"x\", \"type\": \"bad\"}\n");
-    assert_eq!(output.status.code(), Some(1));
+fn what_no_event_can_have_is_left_out_and_told_and_every_line_is_answered() {
+    let long = format!(r#"{{"message":"user 4 left{}"}}"#, " x".repeat(5000));
+    let lines = [
+        "user 1 left",
+        r#"{"message": "user 2 left", "type": "bad"}"#,
+        r#"{"message": "user 3 left", "source": {"file": "a"}, "fingerprint": "abc", "exception": "java.lang.X"}"#,
+        r#"{"message": 5}"#,
+        r#"{"message": ""}"#,
+        &long,
+        "user 5 left",
+    ];
+    let output = group(lines.join("\n"));
+    assert_eq!(output.status.code(), Some(0));
+    let ids: Vec<String> = answers(&output).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), lines.len());
+    assert!([1, 2, 6].iter().all(|same| ids[*same] == ids[0]), "{ids:?}");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        told.contains("line 2") && told.contains("/type") && told.contains("system"),
+        told.contains("4 lines") && told.contains("line 2") && told.contains("/type") && told.contains("system"),
         "{told}"
     );
-    assert!(output.stdout.is_empty());
+}
 
+#[test]
+fn a_file_that_is_missing_is_named() {
     let missing = mainstay(std::env::temp_dir().as_path())
         .args(["errors", "group", "no-such-file"])
         .output()
@@ -243,12 +258,16 @@ fn whatever_a_file_holds_its_lines_are_answered() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_named() {
-    let output = group("fine\n".to_owned() + &"x".repeat((1 << 20) + 10));
-    assert_eq!(output.status.code(), Some(1));
+fn a_line_that_is_too_long_counts_with_its_beginning_and_is_named() {
+    let output = group("fine\n".to_owned() + &"x".repeat((1 << 20) + 10) + "\nfine\n");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("line 2") && told.contains("1048576 bytes"), "{told}");
+    let ids: Vec<String> = answers(&output).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["E-1", "E-2", "E-1"]);
+}
 
+#[test]
+fn a_file_that_can_not_be_read_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = mainstay(folder.path())
         .args(["errors", "group"])

@@ -1,5 +1,5 @@
-//! The daily file of the log (floor 7). Where somebody removed its folder it begins anew: what goes into a removed file is
-//! read by nobody.
+//! The daily file of the log (floor 7). Where somebody removed it, or its folder, it begins anew: what goes into a removed
+//! file is read by nobody.
 //!
 //! What must stay true: at most [`KEPT_FILES`] days are kept. Used by the thread of its output alone.
 
@@ -11,7 +11,7 @@ use tracing_appender::rolling::{RollingFileAppender, Rotation};
 
 /// Days that are kept.
 pub(super) const KEPT_FILES: usize = 14;
-/// Between two looks whether the folder is still there.
+/// Between two looks whether the file is still there.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The file.
@@ -39,7 +39,8 @@ impl Daily {
             return;
         }
         self.next_look = now + LOOK;
-        if !self.folder.is_dir()
+        let today = jiff::Timestamp::now().strftime("mainstay.%Y-%m-%d.json").to_string();
+        if !self.folder.join(today).is_file()
             && let Ok(anew) = roll(&self.folder)
         {
             self.file = anew;
@@ -73,8 +74,14 @@ fn roll(folder: &Path) -> Result<RollingFileAppender, String> {
 mod tests {
     use super::*;
 
+    fn lines_of(folder: &Path) -> String {
+        let mut files = std::fs::read_dir(folder).expect("there again");
+        let file = files.next().expect("a file").expect("read").path();
+        std::fs::read_to_string(file).expect("read")
+    }
+
     #[test]
-    fn a_removed_folder_is_made_again_with_the_next_line() {
+    fn a_removed_file_or_folder_is_made_again_with_the_next_line() {
         let above = tempfile::tempdir().expect("folder");
         let folder = above.path().join("logs");
         let mut daily = Daily::in_folder(&folder).expect("made");
@@ -82,8 +89,18 @@ mod tests {
         std::fs::remove_dir_all(&folder).expect("removed");
         daily.look(Instant::now() + LOOK);
         daily.write_all(b"two\n").expect("written");
-        let mut files = std::fs::read_dir(&folder).expect("there again");
-        let file = files.next().expect("a file").expect("read").path();
-        assert_eq!(std::fs::read_to_string(file).expect("read"), "two\n");
+        assert_eq!(lines_of(&folder), "two\n");
+        let file = std::fs::read_dir(&folder)
+            .expect("there")
+            .next()
+            .expect("a file")
+            .expect("read");
+        std::fs::remove_file(file.path()).expect("removed");
+        daily.look(Instant::now() + 2 * LOOK);
+        daily.write_all(b"three\n").expect("written");
+        assert_eq!(lines_of(&folder), "three\n");
+        daily.look(Instant::now() + 4 * LOOK);
+        daily.write_all(b"four\n").expect("written");
+        assert_eq!(lines_of(&folder), "three\nfour\n", "the same goes on");
     }
 }

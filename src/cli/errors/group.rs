@@ -21,7 +21,8 @@ use crate::events::{ErrorEvent, ErrorType, Severity, group_name};
 const AFTER_HELP: &str = "\
 A line that is a JSON object with a \"message\" is an event: of its members those that decide the grouping are read as
 POST /api/monitoring/errors takes them (message, type, source, exception, causes, fingerprint), so exports and the JSON
-logs of other programs will do. Any other line is a message. For each line, in order, its group and the group's template are printed, separated by a tab. Nothing is stored,
+logs of other programs will do; a member that an event can't have is left out, which is told at the end. Any other line is
+a message. For each line, in order, its group and the group's template are printed, separated by a tab. Nothing is stored,
 and the groups' numbers are those of this file alone.
 
 Examples:
@@ -54,8 +55,6 @@ fn rules(text: &str) -> Result<Rules, String> {
 /// Why a file could not be grouped.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("line {0}: {1}")]
-    Line(u64, String),
     #[error("the temporary database failed: {0}")]
     Database(#[from] rusqlite::Error),
     #[error(transparent)]
@@ -76,7 +75,7 @@ pub(super) fn run(arguments: &Arguments, now: Timestamp, terminal: &mut Terminal
         Ok(grouped) => match grouped.print(terminal) {
             Err(Failure::Io(error)) => Err(error),
             Err(failure) => terminal.fail(&failure),
-            Ok(()) => Ok(Exit::Done),
+            Ok(()) => grouped.odd.tell(terminal).map(|()| Exit::Done),
         },
         Err(failure) => terminal.fail(&format!("{shown}: {failure}")),
     }
@@ -86,6 +85,33 @@ pub(super) fn run(arguments: &Arguments, now: Timestamp, terminal: &mut Terminal
 struct Grouped {
     connection: Connection,
     engine: Engine,
+    odd: Odd,
+}
+
+/// Lines that were grouped without a part of them.
+#[derive(Default)]
+struct Odd {
+    lines: u64,
+    /// Number of the first, and what is wrong with it.
+    first: Option<(u64, String)>,
+}
+
+impl Odd {
+    fn note(&mut self, number: u64, wrong: String) {
+        self.lines += 1;
+        self.first.get_or_insert((number, wrong));
+    }
+
+    fn tell(&self, terminal: &mut Terminal<'_>) -> io::Result<()> {
+        let Some((number, wrong)) = &self.first else {
+            return Ok(());
+        };
+        let lines = self.lines;
+        writeln!(
+            terminal.err,
+            "{lines} lines have parts that no event can have, and were grouped without them; the first is line {number}: {wrong}"
+        )
+    }
 }
 
 impl Grouped {
@@ -95,10 +121,15 @@ impl Grouped {
         let mut grouped = Self {
             connection,
             engine: Engine::of(rules),
+            odd: Odd::default(),
         };
         let (mut line, mut page, mut number) = (Vec::new(), Vec::with_capacity(PAGE * 8), 0);
-        while read_line(input, &mut line, number + 1)? {
+        while let Some(is_whole) = read_line(input, &mut line)? {
             number += 1;
+            if !is_whole {
+                let wrong = format!("must have at most {MAX_EVENT_BYTES} bytes");
+                grouped.odd.note(number, wrong);
+            }
             if page.is_empty() {
                 grouped.engine.begin(&grouped.connection)?;
             }
@@ -114,7 +145,11 @@ impl Grouped {
     }
 
     fn add(&mut self, line: &str, number: u64, now: Timestamp) -> Result<i64, Failure> {
-        if let Some(event) = event_of(line, number, now)? {
+        let (event, wrong) = event_of(line, now);
+        if let Some(wrong) = wrong {
+            self.odd.note(number, wrong);
+        }
+        if let Some(event) = event {
             return Ok(self.resolve(Subject::from(&event))?);
         }
         let message = cut(line);
@@ -173,8 +208,8 @@ fn cut(line: &str) -> &str {
     &line[..end]
 }
 
-/// The next line without its end; whether there was one.
-fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>, number: u64) -> Result<bool, Failure> {
+/// The next line without its end, and whether it is whole: no more is kept of it than an event may have. `None` at the end.
+fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>> {
     line.clear();
     let most = MAX_EVENT_BYTES + 1;
     let read = input.take(most as u64 + 1).read_until(b'\n', line)?;
@@ -184,34 +219,44 @@ fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>, number: u64) -> Result
             line.pop();
         }
     } else if read > most {
-        return Err(Failure::Line(
-            number,
-            format!("must have at most {MAX_EVENT_BYTES} bytes"),
-        ));
+        input.skip_until(b'\n')?;
+        return Ok(Some(false));
     }
-    Ok(read > 0)
+    Ok((read > 0).then_some(true))
 }
 
-/// The event of a line that is one, with what the grouping reads of it.
-fn event_of(line: &str, number: u64, now: Timestamp) -> Result<Option<ErrorEvent>, Failure> {
+/// The event of a line that is one, with what the grouping reads of it. A member that an event can't have is left out, and
+/// what is wrong with it is told; a line without a sound message is a message.
+fn event_of(line: &str, now: Timestamp) -> (Option<ErrorEvent>, Option<String>) {
     if !line.trim_start().starts_with('{') {
-        return Ok(None);
+        return (None, None);
     }
     let Ok(mut members) = serde_json::from_str::<Map<String, Value>>(line) else {
-        return Ok(None);
+        return (None, None);
     };
-    if members.get("message").is_none_or(Value::is_null) {
-        return Ok(None);
-    }
     members.retain(|name, _| GROUPED_BY.contains(&name.as_str()));
-    match parse::event(&Value::Object(members).to_string(), now) {
-        Ok(event) => Ok(Some(event)),
-        Err(flaws) => {
-            let told: Vec<String> = flaws
-                .iter()
-                .map(|flaw| format!("{} {}", flaw.pointer, flaw.detail))
-                .collect();
-            Err(Failure::Line(number, told.join("; ")))
+    match members.get_mut("message") {
+        None | Some(Value::Null) => return (None, None),
+        Some(Value::String(message)) => message.truncate(cut(message).len()),
+        Some(_) => {}
+    }
+    let mut wrong = None;
+    loop {
+        let flaws = match parse::event(&Value::Object(members.clone()).to_string(), now) {
+            Ok(event) => return (Some(event), wrong),
+            Err(flaws) => flaws,
+        };
+        let told: Vec<String> = flaws
+            .iter()
+            .map(|flaw| format!("{} {}", flaw.pointer, flaw.detail))
+            .collect();
+        wrong.get_or_insert(told.join("; "));
+        let before = members.len();
+        for flaw in &flaws {
+            members.remove(flaw.pointer.split('/').nth(1).unwrap_or_default());
+        }
+        if !members.contains_key("message") || members.len() == before {
+            return (None, wrong);
         }
     }
 }
