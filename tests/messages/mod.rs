@@ -9,6 +9,7 @@ pub const TUNED: &str = include_str!("../data/messages/tuned.txt");
 pub const HELD_OUT: &str = include_str!("../data/messages/held_out.txt");
 pub const NAMES: &str = include_str!("../data/messages/names.txt");
 pub const BLIND: &str = include_str!("../data/messages/blind.txt");
+pub const UNSEEN: &str = include_str!("../data/messages/unseen.txt");
 
 /// A message and the number of its template.
 #[derive(Debug, Clone)]
