@@ -2,6 +2,10 @@
 
 mod common;
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use common::{Answer, Server, raw, with_notes};
 use mainstay::http::Code;
 use serde_json::{Value, json};
@@ -355,4 +359,42 @@ fn every_problem_code_is_documented_in_the_readme_and_at_its_own_address() {
         assert!(page.text.starts_with(&format!("{name} ({status})")), "{page:?}");
     }
     assert_problem(&client.get("/docs/problems/none"), 404, "not_found");
+}
+
+/// A connection with these bytes sent.
+fn connection(server: &Server, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.url("").trim_start_matches("http://")).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    stream.write_all(bytes.as_bytes()).expect("sent");
+    stream
+}
+
+#[test]
+fn silent_connections_are_let_go_and_those_with_an_answer_under_way_stay() {
+    let server = Server::start(&[("ROCKET_KEEP_ALIVE", "1")]);
+    let client = server.client();
+    let tail = "GET /api/monitoring/errors/tail HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut reader = connection(&server, tail);
+    let silent = [
+        "",
+        "GET /livez HT",
+        "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+    ];
+    for mut stream in silent.map(|bytes| connection(&server, bytes)) {
+        let end = stream.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+        assert!(
+            !matches!(end, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+            "it is still open"
+        );
+    }
+    client
+        .post("/api/monitoring/errors", &json!({ "message": "still told" }))
+        .expect(201);
+    let (mut told, mut buffer) = (String::new(), [0; 4096]);
+    while !told.contains("still told") {
+        let count = reader.read(&mut buffer).expect("the stream goes on");
+        assert!(count > 0, "it ended: {told}");
+        told += &String::from_utf8_lossy(&buffer[..count]);
+    }
 }
