@@ -122,6 +122,7 @@ fn refused(error: &dyn std::error::Error) -> ExitCode {
 
 async fn run(loaded: Loaded, instance: instance::Instance, outputs: logging::Outputs) -> Result<(), StartError> {
     file_limit::survive();
+    file_limit::open_many();
     let parts = build(&loaded, instance).await?;
     let (databases, log) = (Arc::clone(&parts.databases), parts.log.clone());
     let (draining, requests) = (parts.draining.clone(), Arc::clone(&parts.requests));

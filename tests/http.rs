@@ -4,6 +4,8 @@ mod common;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{Answer, Server, raw, with_notes};
@@ -397,4 +399,25 @@ fn silent_connections_are_let_go_and_those_with_an_answer_under_way_stay() {
         assert!(count > 0, "it ended: {told}");
         told += &String::from_utf8_lossy(&buffer[..count]);
     }
+}
+
+/// The binary, started by a shell that allows it few open files unless it asks for more.
+fn with_few_files(folder: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -Sn 200 && exec \"$0\"", env!("CARGO_BIN_EXE_mainstay")])
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null());
+    shell
+}
+
+#[test]
+fn as_many_files_and_connections_are_open_as_the_system_allows() {
+    let server = Server::start_by(with_few_files, &[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let values: Vec<&str> = line.expect("the line").split_whitespace().collect();
+    assert_eq!(values[0], values[1], "{limits}");
+    assert_ne!(values[0], "200");
 }
