@@ -24,12 +24,12 @@ use crate::access::{FailedAttempts, SourceFile, SourceStore, TokenFile, TokenSto
 use crate::alerts::Alerts;
 use crate::api::{self, Draining};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{Loaded, Settings};
+use crate::config::{Loaded, SILENCE, Settings};
 use crate::events::remove::Purges;
 use crate::events::retention::{Bounds, Retention};
 use crate::events::tail::Tails;
 use crate::events::{self, Capture, EventLog, Spool};
-use crate::http::{Databases, Door, Skin, SourceDoor, catchers, methods_table, panics};
+use crate::http::{Connections, Databases, Door, Skin, SourceDoor, catchers, let_go_of_silent, methods_table, panics};
 use crate::monitoring::{Evidence, Monitor, Requests};
 
 pub use databases::check_databases;
@@ -122,6 +122,7 @@ fn refused(error: &dyn std::error::Error) -> ExitCode {
 
 async fn run(loaded: Loaded, instance: instance::Instance, outputs: logging::Outputs) -> Result<(), StartError> {
     file_limit::survive();
+    file_limit::open_many();
     let parts = build(&loaded, instance).await?;
     let (databases, log) = (Arc::clone(&parts.databases), parts.log.clone());
     let (draining, requests) = (parts.draining.clone(), Arc::clone(&parts.requests));
@@ -257,7 +258,9 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         attempts: FailedAttempts::new(),
         clock: Arc::clone(&clock),
     };
+    let connections = Arc::<Connections>::default();
     let skin = Skin {
+        connections: Arc::clone(&connections),
         requests: parts.requests,
         evidence: Arc::clone(&parts.monitor.evidence),
         capture: parts.capture,
@@ -280,6 +283,7 @@ fn assemble(loaded: &Loaded, parts: Parts) -> Rocket<Build> {
         .attach(rocket::shield::Shield::new())
         .attach(skin)
         .attach(methods_table())
+        .attach(let_go_of_silent(connections, SILENCE))
         .attach(announce::announce())
         .register("/", catchers::all())
         .mount("/", api::routes())

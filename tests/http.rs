@@ -2,6 +2,12 @@
 
 mod common;
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use common::{Answer, Server, raw, with_notes};
 use mainstay::http::Code;
 use serde_json::{Value, json};
@@ -355,4 +361,63 @@ fn every_problem_code_is_documented_in_the_readme_and_at_its_own_address() {
         assert!(page.text.starts_with(&format!("{name} ({status})")), "{page:?}");
     }
     assert_problem(&client.get("/docs/problems/none"), 404, "not_found");
+}
+
+/// A connection with these bytes sent.
+fn connection(server: &Server, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.url("").trim_start_matches("http://")).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    stream.write_all(bytes.as_bytes()).expect("sent");
+    stream
+}
+
+#[test]
+fn silent_connections_are_let_go_and_those_with_an_answer_under_way_stay() {
+    let server = Server::start(&[("ROCKET_KEEP_ALIVE", "1")]);
+    let client = server.client();
+    let tail = "GET /api/monitoring/errors/tail HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut reader = connection(&server, tail);
+    let silent = [
+        "",
+        "GET /livez HT",
+        "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+    ];
+    for mut stream in silent.map(|bytes| connection(&server, bytes)) {
+        let end = stream.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+        assert!(
+            !matches!(end, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+            "it is still open"
+        );
+    }
+    client
+        .post("/api/monitoring/errors", &json!({ "message": "still told" }))
+        .expect(201);
+    let (mut told, mut buffer) = (String::new(), [0; 4096]);
+    while !told.contains("still told") {
+        let count = reader.read(&mut buffer).expect("the stream goes on");
+        assert!(count > 0, "it ended: {told}");
+        told += &String::from_utf8_lossy(&buffer[..count]);
+    }
+}
+
+/// The binary, started by a shell that allows it few open files unless it asks for more.
+fn with_few_files(folder: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -Sn 200 && exec \"$0\"", env!("CARGO_BIN_EXE_mainstay")])
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null());
+    shell
+}
+
+#[test]
+fn as_many_files_and_connections_are_open_as_the_system_allows() {
+    let server = Server::start_by(with_few_files, &[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let values: Vec<&str> = line.expect("the line").split_whitespace().collect();
+    assert_eq!(values[0], values[1], "{limits}");
+    assert_ne!(values[0], "200");
 }

@@ -38,6 +38,7 @@ async fn a_handlers_panic_is_one_problem_and_one_event_with_its_request() {
     let log = EventLog::start(database, spool, captures, &settings.operation);
     let mut stored = log.subscribe();
     let skin = Skin {
+        connections: Arc::default(),
         requests: Arc::new(Requests::starting_at(clock.now())),
         capture,
         evidence: Arc::default(),

@@ -194,6 +194,28 @@ fn events_come_as_in_the_list_and_a_reader_goes_on_where_it_was() {
 }
 
 #[test]
+fn the_events_of_one_request_are_stored_in_their_order() {
+    const LONG: usize = 256;
+    const EVENTS: usize = 1285;
+    let server = Server::start(&[]);
+    let client = server.client();
+    // The first ones take longest to make ready, and a few are left over at the end.
+    let padding = "first ".repeat(1300);
+    let message = |number: usize| format!("{number} {}", if number < LONG { &padding } else { "" });
+    let lines: String = (0..EVENTS)
+        .map(|number| format!("{}\n", json!({ "message": message(number) })))
+        .collect();
+    let body = Some(("application/x-ndjson", lines.as_bytes()));
+    let answer = client.send("POST", "/api/monitoring/errors", body).expect(200).json();
+    assert_eq!(answer["accepted"], EVENTS);
+    let stored = Reader::open(&server, "?after=0", &[]).messages(EVENTS);
+    let number = |message: &String| message.split(' ').next().and_then(|number| number.parse().ok());
+    let numbers: Vec<Option<usize>> = stored.iter().map(number).collect();
+    let sent: Vec<Option<usize>> = (0..EVENTS).map(Some).collect();
+    assert!(numbers == sent, "{numbers:?}");
+}
+
+#[test]
 fn kills_neither_skip_nor_repeat() {
     let mut server = Server::start(&[]);
     let mut seen: Vec<String> = Vec::new();

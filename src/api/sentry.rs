@@ -1,7 +1,8 @@
 //! `/api/{project}/envelope/` and `/store/` (floor 6): where Sentry's SDKs report, whatever path they come below.
 //!
 //! What must stay true: an SDK doesn't send again, so a 200 means that its events are on disk, in events.db or in the
-//! spool, and they get there also when it has hung up meanwhile; every answer may be read by a page of another origin,
+//! spool, and they get there also when it has hung up meanwhile (a request whose connection is closed before its first
+//! bytes were read never comes here: hyper finds the end first and drops it); every answer may be read by a page of another origin,
 //! because the key in it allows nothing but reporting; no answer depends on a database.
 
 use rocket::data::Data;

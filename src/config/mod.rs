@@ -14,6 +14,7 @@ mod unknown;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use load::{Effective, Loaded, load};
+pub use server::SILENCE;
 pub use settings::*;
 pub use sources::{Sources, TomlFile};
 

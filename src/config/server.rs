@@ -4,6 +4,7 @@
 //! off; the client's address comes from the socket unless somebody sets `ip_header`. Called by `layers` and `load`.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use figment::providers::Serialized;
 use figment::value::{Dict, Value};
@@ -12,6 +13,9 @@ use rocket::config::{Config, Ident, LogLevel, Shutdown};
 
 use super::error::{ConfigError, Findings};
 use super::text::text_of;
+
+/// How long a connection may say nothing, unless `keep_alive` says otherwise.
+pub const SILENCE: Duration = Duration::from_secs(75);
 
 /// Where the server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,7 @@ pub(super) fn defaults() -> Dict {
         port: 3000,
         ident: Ident::try_new("Mainstay").expect("a plain word is a valid header value"),
         ip_header: None,
+        keep_alive: SILENCE.as_secs() as u32,
         // Our own logging speaks; Rocket's would say everything twice.
         log_level: LogLevel::Off,
         cli_colors: false,

@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 
 use super::capture::{Captured, Captures};
 use super::clients::Clients;
@@ -28,8 +27,7 @@ use crate::clock::epoch_ms;
 use crate::config::{IngestSettings, OperationSettings};
 use crate::db::Database;
 
-/// Batches of one ingest on their way together: some are written while the next ones are prepared and gathered.
-const PARALLEL_BATCHES: usize = 8;
+mod together;
 
 /// Between a panic of the replay and its next start.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
@@ -145,27 +143,13 @@ impl EventLog {
     }
 
     /// Brings events to the disk, whatever their sources have sent already; the outcomes are in their order. Events of one
-    /// call may be stored while others are spooled.
+    /// call are stored in their order; some may be stored while others are spooled.
     pub async fn ingest(&self, events: Vec<ErrorEvent>) -> Vec<IngestOutcome> {
         if events.len() <= BATCH {
             let admission = self.pipeline.ledger.admit(events.len() as u64);
             return self.pipeline.deliver(events, admission).await;
         }
-        let mut outcomes: Vec<Vec<IngestOutcome>> = vec![Vec::new(); events.len().div_ceil(BATCH)];
-        let (mut jobs, mut events) = (JoinSet::new(), events.into_iter());
-        for index in 0..outcomes.len() {
-            let batch: Vec<ErrorEvent> = events.by_ref().take(BATCH).collect();
-            if jobs.len() >= PARALLEL_BATCHES {
-                gather(jobs.join_next().await, &mut outcomes);
-            }
-            let pipeline = self.pipeline.clone();
-            let admission = pipeline.ledger.admit(batch.len() as u64);
-            jobs.spawn(async move { (index, pipeline.deliver(batch, admission).await) });
-        }
-        while let Some(done) = jobs.join_next().await {
-            gather(Some(done), &mut outcomes);
-        }
-        outcomes.concat()
+        together::ingest(&self.pipeline, events).await
     }
 
     /// What SDKs tell of themselves.
@@ -280,17 +264,6 @@ async fn keep_indexing(database: Database, pipeline: Arc<Pipeline>, stopping: wa
     {
         complain("the text index panicked and starts anew");
         tokio::time::sleep(AFTER_PANIC).await;
-    }
-}
-
-type Delivered = Result<(usize, Vec<IngestOutcome>), tokio::task::JoinError>;
-
-fn gather(done: Option<Delivered>, outcomes: &mut [Vec<IngestOutcome>]) {
-    match done {
-        Some(Ok((index, batch))) => outcomes[index] = batch,
-        // A panic of a delivery is a bug: it goes on to the caller, whose request fails; the ledger has counted it.
-        Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-        Some(Err(_)) | None => {}
     }
 }
 

@@ -63,6 +63,7 @@ pub enum IngestOutcome {
 }
 
 type Written = Result<Vec<Inserted>, DbError>;
+type Outcomes = Vec<IngestOutcome>;
 
 /// What the tasks of the event log share.
 pub(super) struct Pipeline {
@@ -154,7 +155,8 @@ impl Pipeline {
         tokio::time::sleep(AT_THE_END).await;
     }
 
-    async fn settle(&self, batch: &[Prepared], written: Written, admission: &mut Admission) -> Vec<IngestOutcome> {
+    /// Moves a batch in the account by what became of it; one that events.db didn't take goes to the spool.
+    pub(super) async fn settle(&self, batch: &[Prepared], written: Written, admission: &mut Admission) -> Outcomes {
         match written {
             Ok(inserted) => self.settle_stored(batch, &inserted, admission),
             Err(error) => self.fall_back(batch, &error, admission).await,
@@ -269,6 +271,7 @@ impl Pipeline {
 }
 
 /// What became of a batch's events, in numbers.
+#[derive(Default)]
 struct Sums {
     rows: u64,
     counted: u64,
@@ -277,11 +280,7 @@ struct Sums {
 
 impl Sums {
     fn of(inserted: &[Inserted]) -> Self {
-        let mut sums = Self {
-            rows: 0,
-            counted: 0,
-            known: 0,
-        };
+        let mut sums = Self::default();
         for one in inserted {
             match one {
                 Inserted::New { .. } => sums.rows += 1,

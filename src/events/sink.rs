@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 mod gathered;
 
-use self::gathered::{Batch, Gatherer, OF_LARGE, OF_SMALL, SMALL, SMALL_BYTES};
+use self::gathered::{Answer, Batch, Gatherer, OF_LARGE, OF_SMALL, SMALL, SMALL_BYTES};
 use super::group::Engine;
 use super::store::{self, Inserted, Prepared};
 use super::storm::Groups;
@@ -32,6 +32,9 @@ pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) trait Sink: Send + Sync + 'static {
     /// Stores a batch: all of it or nothing.
     fn write(&self, batch: Batch) -> Later<'_, Result<Vec<Inserted>, DbError>>;
+    /// The same for one of several that are stored in the order of these calls, however long their answers are waited for.
+    /// `None` when too many wait already.
+    fn queue(&self, batch: Batch) -> Option<Later<'_, Result<Vec<Inserted>, DbError>>>;
     /// Whether a write would be tried now; no I/O.
     fn admits(&self) -> bool;
     /// The spool found the disk full; whether there is a little room now.
@@ -73,6 +76,14 @@ impl DatabaseSink {
     }
 }
 
+impl DatabaseSink {
+    async fn answered(&self, answer: Answer) -> Result<Vec<Inserted>, DbError> {
+        // The task answers everybody as long as it runs; it ends with the runtime.
+        let unknown = |_| DbError::new(self.database.name(), "events.ingest", ErrorKind::OutcomeUnknown);
+        answer.await.map_err(unknown)?
+    }
+}
+
 impl Writing {
     /// One job for these batches: all of it or nothing.
     async fn write(&self, batches: Vec<Batch>, bytes: usize, patience: Duration) -> Result<Vec<Inserted>, DbError> {
@@ -107,13 +118,18 @@ impl Sink for DatabaseSink {
         let gathered = gatherer.add(Arc::clone(&batch), bytes);
         Box::pin(async move {
             if let Some(answer) = gathered {
-                // The task answers everybody as long as it runs; it ends with the runtime.
-                let unknown = || DbError::new(self.database.name(), "events.ingest", ErrorKind::OutcomeUnknown);
-                return answer.await.unwrap_or_else(|_| Err(unknown()));
+                return self.answered(answer).await;
             }
             let patience = self.writing.patience;
             self.writing.write(vec![batch], bytes, patience).await
         })
+    }
+
+    fn queue(&self, batch: Batch) -> Option<Later<'_, Result<Vec<Inserted>, DbError>>> {
+        let bytes = batch.iter().map(Prepared::bytes).sum();
+        // Whatever its size: two queues would keep no order.
+        let answer = self.large.add(batch, bytes)?;
+        Some(Box::pin(self.answered(answer)))
     }
 
     fn admits(&self) -> bool {

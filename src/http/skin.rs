@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::{Header, Method};
 use rocket::{Data, Request, Response};
 
 use super::code::Code;
 use super::panics;
+use super::silence::{Busy, Connections, until_sent};
 use super::trace::{Trace, event_context};
 use super::{catchers::CaughtPanic, methods::Methods};
 use crate::clock::SharedClock;
@@ -27,6 +29,8 @@ pub struct Skin {
     pub capture: Capture,
     /// Where those that explain a breaker's state are noted.
     pub evidence: Arc<Evidence>,
+    /// What is under way on which connection.
+    pub connections: Arc<Connections>,
     /// MAINSTAY_SLOW_REQUEST_MS.
     pub slow_request: Duration,
     /// Time.
@@ -48,6 +52,7 @@ impl Fairing for Skin {
         panics::take_last();
         Trace::of(request);
         self.requests.began();
+        request.local_cache(|| UnderWay(Mutex::new(request.remote().map(|peer| self.connections.busy(peer)))));
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
@@ -56,6 +61,10 @@ impl Fairing for Skin {
         let status = response.status().code;
         let slow = took >= self.slow_request;
         self.requests.ended(self.clock.now(), took, status, slow);
+        let busy = request.local_cache(UnderWay::default).0.lock().take();
+        if let Some(busy) = busy {
+            until_sent(response, busy).await;
+        }
         // In hundredths of a millisecond.
         let hundredths = (took.as_nanos() + 5_000) / 10_000;
         let (whole, rest) = (hundredths / 100, hundredths % 100);
@@ -91,6 +100,10 @@ impl Fairing for Skin {
         }
     }
 }
+
+/// The request on its connection, until it has its answer.
+#[derive(Default)]
+struct UnderWay(Mutex<Option<Busy>>);
 
 /// Rocket lets a form's first field `_method` stand in for POST. Nothing here takes forms, and a proxy or a page that
 /// may only POST must not be able to delete that way.

@@ -69,6 +69,10 @@ impl Sink for TestSink {
         })
     }
 
+    fn queue(&self, batch: Arc<Vec<Prepared>>) -> Option<Later<'_, Result<Vec<Inserted>, DbError>>> {
+        Some(self.write(batch))
+    }
+
     fn admits(&self) -> bool {
         *self.mood.lock() != Mood::Open
     }

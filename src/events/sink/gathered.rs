@@ -33,6 +33,9 @@ const JOBS: usize = 2;
 /// One caller's events.
 pub(super) type Batch = Arc<Vec<Prepared>>;
 
+/// What became of one caller's events.
+pub(super) type Answer = oneshot::Receiver<Result<Vec<Inserted>, DbError>>;
+
 struct Waiting {
     batch: Batch,
     bytes: usize,
@@ -101,7 +104,7 @@ impl Gatherer {
     }
 
     /// The answer that will come; `None` when too many wait already.
-    pub(super) fn add(&self, batch: Batch, bytes: usize) -> Option<oneshot::Receiver<Result<Vec<Inserted>, DbError>>> {
+    pub(super) fn add(&self, batch: Batch, bytes: usize) -> Option<Answer> {
         let held = Held::take(&self.bytes, bytes)?;
         let (answer, answered) = oneshot::channel();
         let since = clock::now();
