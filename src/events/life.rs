@@ -28,7 +28,7 @@ pub use list::{After, List, Page, Sort, list};
 pub use state::{MOST_WINDOWED, Status};
 pub(super) use tallies::Tallies;
 pub use together::{Change, change};
-pub(super) use unions::{moved, parted, swallowed, users_counted};
+pub(super) use unions::{Kept, keep, kept, moved, parted, shared, swallowed, users_counted};
 pub use view::{Details, GroupView, details, family};
 
 /// Most distinct users that are counted for a group; from there on it is "at least" so many.

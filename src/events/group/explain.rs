@@ -140,8 +140,9 @@ fn keys(c: &Connection, root: i64) -> rusqlite::Result<(Vec<KeyShown>, u64)> {
 }
 
 fn changes(c: &Connection, root: i64) -> rusqlite::Result<Vec<Change>> {
-    let mut moved =
-        c.prepare_cached("SELECT DISTINCT group_id FROM group_moves WHERE change_id = ?1 ORDER BY 1 LIMIT ?2")?;
+    let mut moved = c.prepare_cached(
+        "SELECT DISTINCT group_id FROM group_moves WHERE change_id = ?1 AND became IS NOT group_id ORDER BY 1 LIMIT ?2",
+    )?;
     let mut found: Vec<Change> = c
         .prepare_cached(&format!(
             "SELECT id, at, what, actor, template, variants, undone FROM group_changes WHERE {OF_FAMILY} ORDER BY id DESC LIMIT ?2"

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::state::{Standing, Status};
+use super::state::{Standing, State, Status};
 use super::{MOST_USERS, history, rows};
 use crate::events::store::HOUR_MS;
 use crate::events::wire::group_name;
@@ -71,6 +71,37 @@ pub fn parted(c: &Connection, whole: i64, part: i64) -> rusqlite::Result<()> {
     }
     users_counted(c, whole)?;
     users_counted(c, part)
+}
+
+/// How a group stands, for those that part from it.
+#[derive(Debug, Clone)]
+pub struct Kept(State);
+
+/// How the group stands that stands for this one.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn kept(c: &Connection, group: i64) -> rusqlite::Result<Option<Kept>> {
+    Ok(rows::load(c, group)?.map(|left| Kept(left.state)))
+}
+
+/// A group that stands for itself now goes on like this.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn keep(c: &Connection, group: i64, kept: &Kept) -> rusqlite::Result<()> {
+    rows::save(c, group, &kept.0)
+}
+
+/// All groups that this one stands for now have its status.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn shared(c: &Connection, group: i64) -> rusqlite::Result<()> {
+    match rows::load(c, group)? {
+        Some(left) if left.id == group => rows::save(c, group, &left.state),
+        _ => Ok(()),
+    }
 }
 
 /// Counts the users of a group and of those it swallowed anew.
