@@ -12,6 +12,7 @@
 //! may call what is re-exported here.
 
 mod acts;
+mod counted;
 mod history;
 mod list;
 mod release;
@@ -23,6 +24,7 @@ mod unions;
 mod view;
 
 pub use acts::{Act, Acted, By, InRelease, MOST_AT_ONCE, Undone, act, act_on_all, act_on_matching};
+pub(super) use counted::{counted, is_whole};
 pub use history::{Entries, Entry, entries};
 pub use list::{After, List, Page, Sort, list};
 pub use state::{MOST_WINDOWED, Status};

@@ -28,8 +28,12 @@ pub(super) fn settle(c: &Connection, changes: &Changes, at_ms: i64) -> rusqlite:
         family.extend(super::family::family(c, *root)?);
     }
     let events = parting::bring_home(c, &family)?;
+    for member in &family {
+        life::counted(c, *member)?;
+    }
     for root in affected {
         counting::recount(c, root)?;
+        counting::count_span(c, root)?;
     }
     Ok(events)
 }

@@ -221,9 +221,22 @@ impl Log {
             "none is empty: {:?}",
             self.acts
         );
-        let kept = "SELECT json_array(id, count) FROM groups WHERE parent IS NULL ORDER BY id";
-        let counted = "SELECT json_array(coalesce(g.parent, g.id), sum(occurrences))
+        let kept = "SELECT json_array(id, count, first_seen, last_seen, severity, users) FROM groups WHERE parent IS NULL ORDER BY id";
+        let counted = "SELECT json_array(coalesce(g.parent, g.id), sum(occurrences), min(coalesce(ts, at >> 20)),
+             max(coalesce(ts, at >> 20)), max(e.severity), count(DISTINCT user_id))
              FROM events e JOIN groups g ON g.id = e.group_id GROUP BY coalesce(g.parent, g.id) ORDER BY coalesce(g.parent, g.id)";
+        assert_eq!(
+            self.rows::<String>(kept),
+            self.rows::<String>(counted),
+            "{:?}",
+            self.acts
+        );
+        let kept = "SELECT json_array(coalesce(g.parent, g.id), release, sum(r.count), min(r.first_seen), max(r.last_seen))
+             FROM group_releases r JOIN groups g ON g.id = group_id GROUP BY coalesce(g.parent, g.id), release ORDER BY 1";
+        let counted =
+            "SELECT json_array(coalesce(g.parent, g.id), release, sum(occurrences), min(coalesce(ts, at >> 20)),
+             max(coalesce(ts, at >> 20)))
+             FROM events e JOIN groups g ON g.id = e.group_id GROUP BY coalesce(g.parent, g.id), release ORDER BY 1";
         assert_eq!(
             self.rows::<String>(kept),
             self.rows::<String>(counted),
