@@ -1,10 +1,10 @@
-//! What groups tell after they parted.
+//! What groups tell after they parted, and where a change is to be seen.
 
 use serde_json::json;
 
 use super::{Log, NOW};
 use crate::clock::{from_epoch_ms, rfc3339_ms};
-use crate::events::group::{Done, Selection};
+use crate::events::group::{Done, Refused, Selection};
 use crate::events::life::together::{Change, perform};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -83,4 +83,34 @@ fn of_events_that_left_what_was_kept_of_the_parts_counts() {
     assert_eq!(log.seen(new), (NOW, NOW, 1));
     let counts = [old, new].map(|group| log.shown(group)["count"].clone());
     assert_eq!(counts, [json!(1), json!(1)]);
+}
+
+#[test]
+fn a_change_is_seen_and_undone_under_every_group_that_it_touched() {
+    let log = Log::new();
+    let (one, other) = (log.at("old noise", 0, 1), log.at("new breakage", 0, 2));
+    let third = log.at("third thing", 0, 2);
+    log.change(&Change::Merge(vec![one, other]));
+    let event = log
+        .c
+        .query_row("SELECT id FROM events WHERE message = 'new breakage'", [], |row| {
+            row.get(0)
+        });
+    let events = Selection::Events(vec![uuid::Uuid::from_bytes(event.unwrap())]);
+    let out = log.change(&Change::Split(one, events));
+    assert_eq!(log.actions(out.group), ["split"]);
+    assert!(log.actions(one).contains(&"split".to_owned()));
+    let explained = crate::events::group::explain(&log.c, out.group).unwrap().unwrap();
+    assert_eq!(
+        explained.changes.iter().map(|change| change.id).collect::<Vec<_>>(),
+        [out.change]
+    );
+    let strange = perform(&log.c, &Change::Undo(third, out.change), &log.by()).unwrap();
+    assert_eq!(strange, Err(Refused::NoChange(out.change)));
+    log.change(&Change::Undo(out.group, out.change));
+    let merge = crate::events::group::explain(&log.c, one).unwrap().unwrap().changes;
+    let merge = merge.iter().find(|change| change.what == "merged").unwrap().id;
+    log.change(&Change::Undo(out.group, merge));
+    assert_eq!((log.seen(one).2, log.seen(other).2), (1, 1));
+    assert!(log.actions(other).contains(&"undone".to_owned()));
 }
