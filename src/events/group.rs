@@ -13,7 +13,9 @@
 use serde::{Deserialize, Serialize};
 
 mod bytes;
+mod changes;
 mod complete;
+mod counting;
 mod engine;
 mod explain;
 mod family;
@@ -26,11 +28,13 @@ mod modes;
 mod names;
 mod parting;
 mod pieces;
+mod placing;
 mod preview;
 mod quotes;
 mod recent;
 mod repeats;
 mod scanner;
+mod settling;
 mod shapes;
 mod stored;
 mod subject;
@@ -40,12 +44,12 @@ mod undoing;
 mod unions;
 mod words;
 
+#[cfg(test)]
+pub(super) use counting::recount;
 pub use engine::{Decision, Engine, MOST_HOLES, MOST_JOINED, MOST_KEYS, THRESHOLDS};
-pub use explain::{Change, Explained, KeyShown, explain};
+pub use explain::{Change, Explained, KeyShown, explain, touched_by, touched_roots};
 pub use family::{aliases, family, root, touched};
 pub(in crate::events) use frames::is_shown_as_own;
-#[cfg(test)]
-pub(super) use hands::recount;
 pub use hands::{Act, Done, Refused, Selection, merge, parse_key, split};
 pub use modes::{Choice, MOST_CHOICES, Mode, choices, choose, set_mode};
 pub use preview::{Otherwise, Preview, Regrouped, preview, preview_of, template_of, workspace};

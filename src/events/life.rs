@@ -12,6 +12,7 @@
 //! may call what is re-exported here.
 
 mod acts;
+mod counted;
 mod history;
 mod list;
 mod release;
@@ -23,12 +24,13 @@ mod unions;
 mod view;
 
 pub use acts::{Act, Acted, By, InRelease, MOST_AT_ONCE, Undone, act, act_on_all, act_on_matching};
+pub(super) use counted::{counted, is_whole};
 pub use history::{Entries, Entry, entries};
 pub use list::{After, List, Page, Sort, list};
 pub use state::{MOST_WINDOWED, Status};
 pub(super) use tallies::Tallies;
 pub use together::{Change, change};
-pub(super) use unions::{moved, parted, swallowed, users_counted};
+pub(super) use unions::{Kept, keep, kept, moved, parted, shared, swallowed, users_counted};
 pub use view::{Details, GroupView, details, family};
 
 /// Most distinct users that are counted for a group; from there on it is "at least" so many.

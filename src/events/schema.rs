@@ -64,6 +64,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "the clock that bounds believe",
         sql: include_str!("schema/012_bounds.sql"),
     },
+    Migration {
+        version: 13,
+        name: "which changes touched a group",
+        sql: include_str!("schema/013_moves.sql"),
+    },
 ];
 
 #[cfg(test)]

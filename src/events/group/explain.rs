@@ -112,6 +112,39 @@ pub fn explain(c: &Connection, group: i64) -> rusqlite::Result<Option<Explained>
 
 const OF_FAMILY: &str = "group_id IN (SELECT id FROM groups WHERE id = ?1 OR parent = ?1)";
 
+/// The changes that touched a group or one that it swallowed.
+const TOUCHING_FAMILY: &str = "WITH family AS (SELECT id FROM groups WHERE id = ?1 OR parent = ?1)
+    SELECT id FROM group_changes WHERE group_id IN (SELECT id FROM family)
+    UNION SELECT change_id FROM group_moves WHERE group_id IN (SELECT id FROM family)
+    UNION SELECT change_id FROM group_moves WHERE was IN (SELECT id FROM family)";
+
+/// Whether a change touched a group, or one that is one with it; so did an undoing what it undid.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn touched_by(c: &Connection, group: i64, change: i64) -> rusqlite::Result<bool> {
+    let Some(root) = super::family::root(c, group)? else {
+        return Ok(false);
+    };
+    c.prepare_cached(&format!("SELECT 1 WHERE ?2 IN ({TOUCHING_FAMILY})"))?
+        .exists([root, change])
+}
+
+/// The groups that stand for those that a change touched.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn touched_roots(c: &Connection, change: i64) -> rusqlite::Result<Vec<i64>> {
+    c.prepare_cached(
+        "SELECT DISTINCT coalesce(parent, id) FROM groups WHERE id IN
+           (SELECT group_id FROM group_changes WHERE id = ?1
+            UNION SELECT group_id FROM group_moves WHERE change_id = ?1
+            UNION SELECT was FROM group_moves WHERE change_id = ?1) ORDER BY 1",
+    )?
+    .query_map([change], |row| row.get(0))?
+    .collect()
+}
+
 fn keys(c: &Connection, root: i64) -> rusqlite::Result<(Vec<KeyShown>, u64)> {
     let count: i64 = c
         .prepare_cached(&format!("SELECT count(*) FROM group_keys WHERE {OF_FAMILY}"))?
@@ -140,11 +173,13 @@ fn keys(c: &Connection, root: i64) -> rusqlite::Result<(Vec<KeyShown>, u64)> {
 }
 
 fn changes(c: &Connection, root: i64) -> rusqlite::Result<Vec<Change>> {
-    let mut moved =
-        c.prepare_cached("SELECT DISTINCT group_id FROM group_moves WHERE change_id = ?1 ORDER BY 1 LIMIT ?2")?;
+    let mut moved = c.prepare_cached(
+        "SELECT DISTINCT group_id FROM group_moves WHERE change_id = ?1 AND became IS NOT group_id ORDER BY 1 LIMIT ?2",
+    )?;
     let mut found: Vec<Change> = c
         .prepare_cached(&format!(
-            "SELECT id, at, what, actor, template, variants, undone FROM group_changes WHERE {OF_FAMILY} ORDER BY id DESC LIMIT ?2"
+            "SELECT id, at, what, actor, template, variants, undone FROM group_changes WHERE id IN ({TOUCHING_FAMILY})
+             ORDER BY id DESC LIMIT ?2"
         ))?
         .query_map([root, MOST_SHOWN], change)?
         .collect::<rusqlite::Result<_>>()?;

@@ -1,22 +1,18 @@
 //! Merge and split by hand (floor 2): what people decide about groups; `undoing` takes it back.
 //!
-//! What must stay true: a hand beats the rules: what it split, or undid, the rules never unite again; each act is one change
-//! that can be undone; events keep their rows in a union, and go with their keys when groups part. All of it runs inside the caller's write
+//! What must stay true: a hand beats the rules: what it split, or undid of theirs, the rules never unite again; each act is
+//! one change that can be undone; events keep their rows in a union, and go with their keys when groups part. All of it runs inside the caller's write
 //! transaction, which must commit or roll back as a whole; the engine notices by the tables' epoch.
 //!
 //! For the routes: `merge` answers POST …/groups/{id}/merge, `split` …/split, `undo` takes a change's id from either
 //! answer or from the explanation. [`Refused`] is the caller's mistake (404, 409 or 422), the outer error is SQLite's.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::family::{family, root};
-use super::tables;
 use super::template::Key;
 use super::unions::{self, Record, What};
-use crate::events::life;
-
-/// Most stored events of a group that a split looks through, newest first.
-pub const MOST_LOOKED_AT: i64 = 10_000;
+use super::{changes, settling, tables};
 
 /// What an act did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +43,14 @@ pub enum Refused {
     /// It was undone before, or is itself an undoing.
     #[error("change {0} was undone already, or can't be")]
     NotUndoable(i64),
+    /// A later change has to be undone before it: it would have nothing to do, or this one would change nothing now.
+    #[error("change {change} can't be undone while change {first} stands; undo change {first} first")]
+    After {
+        /// The one that was to be undone.
+        change: i64,
+        /// The one to begin with.
+        first: i64,
+    },
 }
 
 /// What a split takes out of a group.
@@ -127,48 +131,25 @@ pub(super) fn record<'a>(what: What, actor: Option<&'a str>, at: i64) -> Record<
 
 /// Swallowed groups stand for themselves again.
 fn release(c: &Connection, root: i64, family: &[i64], aliases: &[i64], record: &Record<'_>) -> Act {
-    if aliases.is_empty() || !aliases.iter().all(|id| family[1..].contains(id)) {
+    let mut aliases = aliases.to_vec();
+    aliases.sort_unstable();
+    aliases.dedup();
+    let nothing = aliases.is_empty() || !aliases.iter().all(|id| family[1..].contains(id));
+    if nothing || !changes::around(c, &[root])?.may_leave(&aliases) {
         return Ok(Err(Refused::NothingToSplit));
     }
     tables::touch(c)?;
     let change = unions::note(c, record, root, aliases.len())?;
-    for &alias in aliases {
-        move_group(c, change, alias, Some(root), None)?;
-        c.execute("UPDATE groups SET apart = 1 WHERE id = ?1", [alias])?;
-        life::parted(c, root, alias)?;
+    for alias in &aliases {
+        c.prepare_cached("INSERT INTO group_moves (change_id, group_id, was, became) VALUES (?1, ?2, ?3, NULL)")?
+            .execute([change, *alias, root])?;
     }
-    let events = super::parting::bring_home(c, &super::family::family(c, root)?, aliases)?;
-    for &group in aliases.iter().chain([&root]) {
-        recount(c, group)?;
-    }
+    let events = settling::settle(c, &changes::around(c, &[root])?, record.at)?;
     Ok(Ok(Done {
         change,
         group: aliases[0],
         events,
     }))
-}
-
-/// Moves a group and writes it down.
-fn move_group(c: &Connection, change: i64, group: i64, was: Option<i64>, became: Option<i64>) -> rusqlite::Result<()> {
-    c.execute(
-        "INSERT INTO group_moves (change_id, group_id, was, became) VALUES (?1, ?2, ?3, ?4)",
-        params![change, group, was, became],
-    )?;
-    c.execute("UPDATE groups SET parent = ?2 WHERE id = ?1", params![group, became])?;
-    Ok(())
-}
-
-/// Counts a group's events anew, those that left among them; when it was seen is only widened, never narrowed.
-pub(in crate::events) fn recount(c: &Connection, group: i64) -> rusqlite::Result<()> {
-    c.prepare_cached(
-        "UPDATE groups SET count =
-           (SELECT coalesce(sum(occurrences), 0) FROM events WHERE group_id IN
-             (SELECT id FROM groups AS member WHERE member.id = ?1 OR member.parent = ?1))
-           + (SELECT sum(removed) FROM groups AS member WHERE member.id = ?1 OR member.parent = ?1)
-         WHERE id = ?1",
-    )?
-    .execute([group])?;
-    life::users_counted(c, group)
 }
 
 /// A key as 32 hexadecimal digits, the way the explanation shows it.

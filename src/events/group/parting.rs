@@ -1,26 +1,27 @@
 //! Keys taken out of a group, and the stored events that go with keys (floor 2).
 //!
 //! What must stay true: a group that parts has its keys and every event of the newest [`MOST_LOOKED_AT`] that has one of
-//! them; a new one is set apart, so that the rules leave it alone. Called by what splits and what undoes.
+//! them; a new one is set apart, so that the rules leave it alone. Called by what splits and what settles.
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use super::hands::{Act, Done, MOST_LOOKED_AT, Refused, recount};
+use super::hands::{Act, Done, Refused};
 use super::modes::Mode;
+use super::settling::{self, MOST_LOOKED_AT};
 use super::stored::{self, Stored};
-use super::tables;
 use super::template::Key;
 use super::unions::{self, Record};
+use super::{changes, tables};
 use crate::events::life;
 
 /// Makes a group of these keys of a family.
 pub(super) fn part(c: &Connection, root: i64, family: &[i64], keys: &[Key], record: &Record<'_>) -> Act {
     let mut moved: Vec<(Key, i64)> = Vec::with_capacity(keys.len());
     for &key in keys {
-        match group_of(c, key)?.filter(|group| family.contains(group)) {
+        match tables::made_for(c, key)?.filter(|group| family.contains(group)) {
             Some(group) if !moved.iter().any(|(known, _)| *known == key) => moved.push((key, group)),
             _ => {}
         }
@@ -46,15 +47,9 @@ pub(super) fn part(c: &Connection, root: i64, family: &[i64], keys: &[Key], reco
             "INSERT INTO group_moves (change_id, group_id, hash, was, became) VALUES (?1, ?2, ?3, ?4, ?2)",
             params![change, group, key.to_be_bytes(), was],
         )?;
-        c.execute(
-            "UPDATE group_keys SET group_id = ?2 WHERE hash = ?1",
-            params![key.to_be_bytes(), group],
-        )?;
     }
     life::parted(c, root, group)?;
-    let events = bring_home(c, family, &[group])?;
-    recount(c, root)?;
-    recount(c, group)?;
+    let events = settling::settle(c, &changes::around(c, &[root])?, record.at)?;
     Ok(Ok(Done { change, group, events }))
 }
 
@@ -70,19 +65,26 @@ fn new_group(c: &Connection, root: i64, key: Key) -> rusqlite::Result<i64> {
     Ok(c.last_insert_rowid())
 }
 
-/// The newest stored events of a family that have a key of a group which stands for itself now become that group's; how
-/// many.
-pub(super) fn bring_home(c: &Connection, family: &[i64], parted: &[i64]) -> rusqlite::Result<u64> {
-    let mut homes = HashMap::new();
-    for &home in parted {
-        homes.extend(super::family::family(c, home)?.into_iter().map(|member| (member, home)));
-    }
+/// The newest stored events of these groups whose keys others stand for by now become those groups'; how many.
+pub(super) fn bring_home(c: &Connection, groups: &[i64]) -> rusqlite::Result<u64> {
+    let mut roots: HashMap<i64, Option<i64>> = HashMap::new();
+    let mut root_of = |group: i64| -> rusqlite::Result<Option<i64>> {
+        if let Some(root) = roots.get(&group) {
+            return Ok(*root);
+        }
+        let root = super::family::root(c, group)?;
+        roots.insert(group, root);
+        Ok(root)
+    };
     let mut moved = 0;
-    for &member in family {
+    for &member in groups {
         let mut rows: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        let here = root_of(member)?;
         for (row, event) in stored::of_group(c, member, MOST_LOOKED_AT)? {
-            let home = stored_key(c, &event)?.and_then(|(_, group)| homes.get(&group));
-            if let Some(&home) = home {
+            let Some((_, home)) = stored_key(c, &event)? else {
+                continue;
+            };
+            if root_of(home)? != here {
                 c.prepare_cached("UPDATE events SET group_id = ?2 WHERE rowid = ?1")?
                     .execute([row, home])?;
                 rows.entry(home).or_default().push(row);
@@ -101,17 +103,11 @@ pub(super) fn bring_home(c: &Connection, family: &[i64], parted: &[i64]) -> rusq
 fn stored_key(c: &Connection, event: &Stored) -> rusqlite::Result<Option<(Key, i64)>> {
     for mode in Mode::ALL {
         let key = event.subject().key_in(mode);
-        if let Some(group) = group_of(c, key)? {
+        if let Some(group) = tables::made_for(c, key)? {
             return Ok(Some((key, group)));
         }
     }
     Ok(None)
-}
-
-fn group_of(c: &Connection, key: Key) -> rusqlite::Result<Option<i64>> {
-    c.prepare_cached("SELECT group_id FROM group_keys WHERE hash = ?1")?
-        .query_row([key.to_be_bytes()], |row| row.get(0))
-        .optional()
 }
 
 /// The keys of stored events of a family.

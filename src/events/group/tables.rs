@@ -122,6 +122,13 @@ pub(super) fn key(c: &Connection, key: Key) -> rusqlite::Result<Option<Known>> {
     .optional()
 }
 
+/// The group that a key was made for, whatever stands for that now.
+pub(super) fn made_for(c: &Connection, key: Key) -> rusqlite::Result<Option<i64>> {
+    c.prepare_cached("SELECT group_id FROM group_keys WHERE hash = ?1")?
+        .query_row([key.to_be_bytes()], |row| row.get(0))
+        .optional()
+}
+
 /// A key to be added.
 pub(super) struct NewKey<'a> {
     pub key: Key,
@@ -149,11 +156,14 @@ pub(super) fn add_key(c: &Connection, new: &NewKey<'_>) -> rusqlite::Result<()> 
 
 /// How many keys joined a group, counted up to `most`.
 pub(super) fn joined(c: &Connection, group: i64, most: usize) -> rusqlite::Result<usize> {
-    c.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM group_keys WHERE group_id = ?1 AND how = 1 LIMIT ?2)")?
-        .query_row(params![group, i64::try_from(most).unwrap_or(i64::MAX)], |row| {
-            row.get::<_, i64>(0)
-        })
-        .map(|count| usize::try_from(count).unwrap_or(most))
+    c.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM group_keys WHERE how = 1 AND group_id IN
+           (SELECT id FROM groups WHERE id = ?1 OR parent = ?1) LIMIT ?2)",
+    )?
+    .query_row(params![group, i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+        row.get::<_, i64>(0)
+    })
+    .map(|count| usize::try_from(count).unwrap_or(most))
 }
 
 /// The templates of a shape that groups began with, each with its group; at most [`MOST_SIMILAR`].

@@ -40,6 +40,8 @@ pub(super) struct United {
     pub root: i64,
     /// The change's id; `None` when nothing had to be united.
     pub change: Option<i64>,
+    /// The oldest of the groups that were meant, whatever stands for it.
+    pub oldest_meant: i64,
     /// The swallowed groups, each with the one that has its events now.
     pub moved: Vec<(i64, i64)>,
 }
@@ -48,37 +50,66 @@ pub(super) struct United {
 pub(super) fn unite(c: &Connection, group: i64, others: &[i64], record: &Record<'_>) -> rusqlite::Result<United> {
     let by_hand = record.what == What::Merged;
     let (own, own_apart) = tables::root(c, group)?;
-    let mut roots = vec![own];
+    let (mut roots, mut meant) = (vec![own], vec![if by_hand { own } else { group }]);
     if by_hand || !own_apart {
         for &other in others {
             let (root, apart) = tables::root(c, other)?;
             if by_hand || !apart {
                 roots.push(root);
+                meant.push(if by_hand { root } else { meant_by(c, other, record)? });
             }
         }
     }
-    roots.sort_unstable();
-    roots.dedup();
-    let root = roots[0];
+    for groups in [&mut roots, &mut meant] {
+        groups.sort_unstable();
+        groups.dedup();
+    }
+    let (root, oldest_meant) = (roots[0], meant[0]);
+    let mut united = United {
+        root,
+        oldest_meant,
+        change: None,
+        moved: Vec::new(),
+    };
     if roots.len() == 1 && record.what == What::Absorbed {
-        return Ok(United {
-            root,
-            change: None,
-            moved: Vec::new(),
-        });
+        return Ok(united);
     }
     let change = note(c, record, root, others.len())?;
-    let mut moved = Vec::with_capacity(roots.len() - 1);
+    note_left(c, change, root)?;
     for &swallowed in &roots[1..] {
         swallow(c, change, swallowed, root)?;
         life::swallowed(c, swallowed, root, record.at)?;
-        moved.push((swallowed, root));
+        united.moved.push((swallowed, root));
     }
-    Ok(United {
-        root,
-        change: Some(change),
-        moved,
-    })
+    if meant != roots {
+        note_meant(c, change, &meant)?;
+    }
+    united.change = Some(change);
+    Ok(united)
+}
+
+/// The group that the rules mean: where they found the one that a key leads to now, the one that it was made for.
+fn meant_by(c: &Connection, found: i64, record: &Record<'_>) -> rusqlite::Result<i64> {
+    let made_for = match record.key {
+        Some(key) => tables::made_for(c, key)?,
+        None => None,
+    };
+    match made_for {
+        Some(made_for) if tables::root(c, made_for)?.0 == found => Ok(made_for),
+        _ => Ok(found),
+    }
+}
+
+/// Writes down which groups were meant, where others stood for some of them.
+fn note_meant(c: &Connection, change: i64, meant: &[i64]) -> rusqlite::Result<()> {
+    let mut note = c.prepare_cached(
+        "INSERT INTO group_moves (change_id, group_id, was, became) SELECT ?1, id, parent, NULL FROM groups WHERE id = ?2
+         ON CONFLICT DO UPDATE SET became = NULL",
+    )?;
+    for group in meant {
+        note.execute([change, *group])?;
+    }
+    Ok(())
 }
 
 /// Writes a change down.
@@ -96,6 +127,16 @@ pub(super) fn note(c: &Connection, record: &Record<'_>, group: i64, variants: us
         i64::try_from(variants).unwrap_or(i64::MAX),
     ])?;
     Ok(c.last_insert_rowid())
+}
+
+/// Writes down how the group was that is left.
+fn note_left(c: &Connection, change: i64, root: i64) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "INSERT INTO group_moves (change_id, group_id, was, became, first_seen, last_seen)
+         SELECT ?1, id, NULL, id, first_seen, last_seen FROM groups WHERE id = ?2",
+    )?
+    .execute([change, root])?;
+    Ok(())
 }
 
 /// Everything of `swallowed` belongs to `root` from now on.

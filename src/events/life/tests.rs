@@ -12,6 +12,7 @@ use crate::events::store::{Inserted, Prepared};
 use crate::events::{parse, schema};
 
 mod model;
+mod parting;
 
 pub(super) const NOW: i64 = 1_750_000_000_000;
 

@@ -42,17 +42,10 @@ pub(super) fn perform(c: &Connection, wanted: &Change, by: &By) -> rusqlite::Res
         Change::Merge(groups) => ("merged", group::merge(c, groups, actor, by.at_ms)?),
         Change::Split(id, selection) => ("split", group::split(c, *id, selection, actor, by.at_ms)?),
         Change::Undo(id, change) => {
-            let theirs = c
-                .prepare_cached(
-                    "SELECT 1 FROM group_changes WHERE id = ?2 AND group_id IN
-                       (SELECT ?1 UNION ALL SELECT parent FROM groups WHERE id = ?1
-                        UNION ALL SELECT id FROM groups WHERE parent = ?1)",
-                )?
-                .exists([id, change])?;
             if group::root(c, *id)?.is_none() {
                 return Ok(Err(Refused::NoGroup(*id)));
             }
-            if !theirs {
+            if !group::touched_by(c, *id, *change)? {
                 return Ok(Err(Refused::NoChange(*change)));
             }
             ("undone", group::undo(c, *change, actor, by.at_ms)?)
@@ -62,18 +55,29 @@ pub(super) fn perform(c: &Connection, wanted: &Change, by: &By) -> rusqlite::Res
         Ok(done) => done,
         Err(refused) => return Ok(Err(refused)),
     };
+    tell(c, wanted, &done, action, by)?;
+    Ok(Ok(done))
+}
+
+/// Writes it into the history of every group that it touched and that stands for itself now.
+fn tell(c: &Connection, wanted: &Change, done: &Done, action: &str, by: &By) -> rusqlite::Result<()> {
     let detail = match wanted {
         Change::Merge(groups) => {
             let others = groups.iter().filter(|id| **id != done.group);
             json!({ "change": done.change, "with": others.map(|id| group_name(*id)).collect::<Vec<_>>() })
         }
-        Change::Split(..) => json!({ "change": done.change, "into": group_name(done.group) }),
+        Change::Split(id, _) => {
+            json!({ "change": done.change, "from": group_name(*id), "into": group_name(done.group) })
+        }
         Change::Undo(_, change) => json!({ "change": done.change, "undid": change }),
     };
-    let group = match wanted {
-        Change::Merge(_) => done.group,
-        Change::Split(id, _) | Change::Undo(id, _) => *id,
+    let change = match wanted {
+        Change::Undo(_, change) => *change,
+        Change::Merge(_) | Change::Split(..) => done.change,
     };
-    history::note_act(c, group, action, by, &detail.to_string())?;
-    Ok(Ok(done))
+    let detail = detail.to_string();
+    for group in group::touched_roots(c, change)? {
+        history::note_act(c, group, action, by, &detail)?;
+    }
+    Ok(())
 }

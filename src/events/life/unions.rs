@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::state::{Standing, Status};
+use super::state::{Standing, State, Status};
 use super::{MOST_USERS, history, rows};
 use crate::events::store::HOUR_MS;
 use crate::events::wire::group_name;
@@ -73,6 +73,37 @@ pub fn parted(c: &Connection, whole: i64, part: i64) -> rusqlite::Result<()> {
     users_counted(c, part)
 }
 
+/// How a group stands, for those that part from it.
+#[derive(Debug, Clone)]
+pub struct Kept(State);
+
+/// How the group stands that stands for this one.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn kept(c: &Connection, group: i64) -> rusqlite::Result<Option<Kept>> {
+    Ok(rows::load(c, group)?.map(|left| Kept(left.state)))
+}
+
+/// A group that stands for itself now goes on like this.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn keep(c: &Connection, group: i64, kept: &Kept) -> rusqlite::Result<()> {
+    rows::save(c, group, &kept.0)
+}
+
+/// All groups that this one stands for now have its status.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn shared(c: &Connection, group: i64) -> rusqlite::Result<()> {
+    match rows::load(c, group)? {
+        Some(left) if left.id == group => rows::save(c, group, &left.state),
+        _ => Ok(()),
+    }
+}
+
 /// Counts the users of a group and of those it swallowed anew.
 ///
 /// # Errors
@@ -86,21 +117,19 @@ pub fn users_counted(c: &Connection, group: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The rows of these places now name another group: what was counted for the one is counted for the other. A user may have
-/// other events in the old group, and stays counted there.
+/// The rows of these places now name another group: what was counted for the one is counted for the other; users
+/// are added only: [`super::counted`] knows which have left.
 ///
 /// # Errors
 /// Those of SQLite.
 pub fn moved(c: &Connection, from: i64, to: i64, places: &[i64]) -> rusqlite::Result<()> {
     let mut hours: BTreeMap<i64, i64> = BTreeMap::new();
-    let (mut first, mut last) = (i64::MAX, i64::MIN);
     let mut read = c.prepare_cached(
         "SELECT release, CAST(user_id AS TEXT), coalesce(ts, at >> 20), occurrences FROM events WHERE at = ?1",
     )?;
     for place in places {
         let (release, user, time, count): (Option<String>, Option<String>, i64, i64) =
             read.query_row([place], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-        (first, last) = (first.min(time), last.max(time));
         *hours.entry((place >> 20).div_euclid(HOUR_MS)).or_default() += count;
         if let Some(release) = release {
             move_release(c, (from, to), &release, time, count)?;
@@ -113,15 +142,11 @@ pub fn moved(c: &Connection, from: i64, to: i64, places: &[i64]) -> rusqlite::Re
     for (hour, count) in hours {
         move_hour(c, from, to, hour, count)?;
     }
-    c.prepare_cached(
-        "UPDATE groups SET first_seen = min(first_seen, ?2), last_seen = max(last_seen, ?3) WHERE id = ?1",
-    )?
-    .execute([to, first, last])?;
     c.prepare_cached("DELETE FROM group_hours WHERE group_id = ?1 AND count <= 0")?
         .execute([from])?;
     c.prepare_cached("DELETE FROM group_releases WHERE group_id = ?1 AND count <= 0")?
         .execute([from])?;
-    users_counted(c, to)
+    Ok(())
 }
 
 fn move_hour(c: &Connection, from: i64, to: i64, hour: i64, count: i64) -> rusqlite::Result<()> {

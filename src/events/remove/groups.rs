@@ -13,8 +13,8 @@ use crate::clock;
 use crate::events::group;
 use crate::events::life::Status;
 
-/// Removes those of these groups that have no events and that nobody touched, with the ones they swallowed; the ids of all
-/// that are gone. A swallowed group's id stands for the one that swallowed it. It goes from the first on until the share of
+/// Removes those of these groups that have no events and that nobody touched, with the ones they swallowed, and tells
+/// the ids of those: a union is one group. A swallowed group's id stands for the one that swallowed it. It goes from the first on until the share of
 /// time is over, and through one at least: tells how many it went through.
 ///
 /// # Errors
@@ -30,7 +30,7 @@ pub fn remove_groups(c: &Connection, groups: &[i64], share: Duration) -> rusqlit
         let family = group::family(c, *group)?;
         if !family.is_empty() && is_empty(c, &family)? && is_untouched(c, &family)? {
             family.iter().try_for_each(|id| remove(c, *id))?;
-            gone.extend(family);
+            gone.extend(family.first());
         }
     }
     if !gone.is_empty() {

@@ -288,3 +288,22 @@ fn a_group_that_somebody_touched_stays_without_events_and_comes_back() {
     assert!(anew > untouched, "an id never names another group");
     recount(&log.c);
 }
+
+#[test]
+fn a_union_that_leaves_is_one_group() {
+    let log = Log::new(5);
+    let mut engine = Engine::default();
+    for name in ["p", "q", "r", "s"] {
+        let event = json!({ "message": format!("table {name} was dropped") }).to_string();
+        let batch = [Prepared::new(parse::event(&event, from_epoch_ms(NOW)).expect("sound"))];
+        insert(&log.c, &batch, &mut engine).expect("stored");
+    }
+    let (all, roots) = (
+        log.list("SELECT id FROM groups"),
+        log.list("SELECT id FROM groups WHERE parent IS NULL"),
+    );
+    assert_eq!((all.len(), roots.len()), (3, 1));
+    remove(&log.c, &log.list("SELECT at FROM events"), Terms::default()).expect("removed");
+    let gone = remove_groups(&log.c, &roots, Duration::MAX).expect("removed");
+    assert_eq!((gone, log.count("SELECT count(*) FROM groups")), ((1, roots), 0));
+}

@@ -15,7 +15,12 @@ const MOST_OFTEN: usize = 10;
 /// What becomes of a key that no group has.
 pub(super) enum Miss<'e> {
     /// It leads to this group from now on.
-    Joins(Key, i64),
+    Joins {
+        key: Key,
+        group: i64,
+        /// The key of the template that it joins.
+        wider: Key,
+    },
     /// It begins a group.
     Begins(Box<Beginning<'e>>),
 }
@@ -36,25 +41,26 @@ impl Engine {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.reserve(MOST_OFTEN);
         if let Read::Template { template, .. } = &read
-            && let Some(group) = self.joined(c, template, &mut candidates)?
+            && let Some((wider, group)) = self.joined(c, template, &mut candidates)?
         {
             candidates.clear();
             self.candidates = candidates;
-            return Ok(Miss::Joins(key, group));
+            return Ok(Miss::Joins { key, group, wider });
         }
         Ok(Miss::Begins(Box::new(Beginning { key, read, candidates })))
     }
 
-    /// The group of the first of the wider templates that is there, with one more mask or two; those with one that aren't
+    /// The key and the group of the first of the wider templates that is there, with one more mask or two; those with one that aren't
     /// there are handed out.
     fn joined(
         &mut self,
         c: &Connection,
         template: &Template<'_>,
         candidates: &mut Vec<Candidate>,
-    ) -> rusqlite::Result<Option<i64>> {
+    ) -> rusqlite::Result<Option<(Key, i64)>> {
         let rendered = template.rendered(std::mem::take(&mut self.spare));
-        let mut joined = self.wider(c, template, &rendered, candidates)?.map(|(_, group)| group);
+        let wider = self.wider(c, template, &rendered, candidates)?;
+        let mut joined = wider.map(|(candidate, group)| (candidate.key, group));
         if joined.is_none() {
             joined = self.wider_by_two(c, template, &rendered, candidates)?;
         }
@@ -82,12 +88,12 @@ impl Engine {
         template: &Template<'_>,
         rendered: &Rendered<'_, '_>,
         candidates: &[Candidate],
-    ) -> rusqlite::Result<Option<i64>> {
+    ) -> rusqlite::Result<Option<(Key, i64)>> {
         for pair in template.pairs(rendered, candidates) {
             if let Some(known) = self.memory.rare_key(c, pair.key)?
                 && !known.barred
             {
-                return Ok(Some(known.group));
+                return Ok(Some((pair.key, known.group)));
             }
         }
         Ok(None)

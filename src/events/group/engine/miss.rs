@@ -26,11 +26,12 @@ impl Engine {
     #[cold]
     pub(super) fn learn(&mut self, c: &Connection, miss: Miss<'_>, subject: &Subject<'_>) -> rusqlite::Result<i64> {
         let beginning = match miss {
-            Miss::Joins(key, group) if self.memory.may_join(c, group)? => {
+            Miss::Joins { key, group, wider } if self.memory.may_join(c, group)? => {
                 self.memory.touch(c)?;
-                return self.lead(c, key, group, How::Joined, None, subject);
+                let made_for = tables::made_for(c, wider)?.unwrap_or(group);
+                return self.lead(c, key, (group, made_for), How::Joined, None, subject);
             }
-            Miss::Joins(_, group) => return Ok(group),
+            Miss::Joins { group, .. } => return Ok(group),
             Miss::Begins(beginning) => *beginning,
         };
         self.memory.touch(c)?;
@@ -62,15 +63,15 @@ impl Engine {
             Read::Template { template, .. } => Some(template.shape()),
             Read::Parts { .. } => None,
         };
-        self.lead(c, key, group, How::First, Some((&template, shape)), subject)
+        self.lead(c, key, (group, group), How::First, Some((&template, shape)), subject)
     }
 
-    /// From now on the key leads to the group.
+    /// From now on the key leads to the group, and goes with the one that it was made for should they ever part.
     fn lead(
         &mut self,
         c: &Connection,
         key: Key,
-        group: i64,
+        (group, made_for): (i64, i64),
         how: How,
         template: Option<(&str, Option<i64>)>,
         subject: &Subject<'_>,
@@ -80,7 +81,7 @@ impl Engine {
             c,
             &NewKey {
                 key,
-                group,
+                group: made_for,
                 how,
                 at: subject.received_ms,
                 template: template.map(|(shown, _)| shown),
@@ -106,7 +107,7 @@ impl Engine {
         if seen.is_empty() {
             return Ok(group);
         }
-        self.unite(c, What::Absorbed, key, template, group, &seen, subject)
+        Ok(self.unite(c, What::Absorbed, key, template, group, &seen, subject)?.0)
     }
 
     /// Counts the message's words at their places, and unites what has had enough of them at one.
@@ -161,11 +162,11 @@ impl Engine {
         seen: &[Variant],
         subject: &Subject<'_>,
     ) -> rusqlite::Result<i64> {
-        let mut group = self.unite(c, What::Widened, key, wider, group, seen, subject)?;
+        let (mut group, made_for) = self.unite(c, What::Widened, key, wider, group, seen, subject)?;
         self.lead(
             c,
             key,
-            group,
+            (group, made_for),
             How::Widened,
             Some((&wider.shown(), Some(wider.shape()))),
             subject,
@@ -179,7 +180,8 @@ impl Engine {
                 class: 0,
             }];
             let widest = wider.masked(candidate.places.all());
-            return self.unite(c, What::Absorbed, candidate.key, &widest, group, &joined, subject);
+            let united = self.unite(c, What::Absorbed, candidate.key, &widest, group, &joined, subject)?;
+            return Ok(united.0);
         }
         self.count(c, wider, &candidates, group, subject)
     }
@@ -206,9 +208,10 @@ impl Engine {
                 });
             }
         }
-        self.unite(c, What::Absorbed, key, wider, group, &found, subject)
+        Ok(self.unite(c, What::Absorbed, key, wider, group, &found, subject)?.0)
     }
 
+    /// The group that is left, and the oldest of those that were meant.
     fn unite(
         &mut self,
         c: &Connection,
@@ -218,7 +221,7 @@ impl Engine {
         group: i64,
         seen: &[Variant],
         subject: &Subject<'_>,
-    ) -> rusqlite::Result<i64> {
+    ) -> rusqlite::Result<(i64, i64)> {
         tables::forget_variants(c, key)?;
         self.memory.forget_hole(key);
         let groups: Vec<i64> = seen.iter().map(|one| one.group).collect();
@@ -235,7 +238,7 @@ impl Engine {
         }
         let title = subject.title_of(template);
         tables::rename(c, united.root, &title, &template.shown())?;
-        Ok(united.root)
+        Ok((united.root, united.oldest_meant))
     }
 }
 
