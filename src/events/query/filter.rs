@@ -87,8 +87,11 @@ pub struct Filter {
     pub values: Vec<(Field, String)>,
     /// Each of these tags has this value.
     pub tags: Vec<(String, String)>,
-    /// In one of these groups.
+    /// In one of these groups, or in one that is one with it.
     pub groups: Vec<i64>,
+    /// And in one of each of these lists. Whether ids that differ mean the same is known where the groups are alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_groups: Vec<Vec<i64>>,
     /// Their group is in one of these.
     pub statuses: Vec<GroupStatus>,
     /// All of these are in their texts.

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::filter::Filter;
 use super::find::Finder;
+use super::meant::Meant;
 use super::rows::Rows;
 use crate::events::order::ms_of;
 use crate::events::store::HOUR_MS;
@@ -96,17 +97,18 @@ impl Histogram {
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn tally(connection: &Connection, filter: &Filter, now_ms: i64, by_time: bool) -> rusqlite::Result<Tally> {
+pub fn tally(connection: &Connection, meant: &Meant<'_>, now_ms: i64, by_time: bool) -> rusqlite::Result<Tally> {
+    let filter = meant.filter();
     let mut histogram = by_time.then(|| span(connection, filter, now_ms)).transpose()?;
     let (mut total, mut is_at_least) = (0, false);
-    let is_of_kinds = !filter.needs_index() && filter.groups.is_empty() && filter.statuses.is_empty();
+    let is_of_kinds = !filter.needs_index() && meant.has_every_group() && filter.statuses.is_empty();
     match &mut histogram {
         None if is_of_kinds => total = count(connection, filter)?,
         Some(histogram) if is_of_kinds && histogram.interval_ms >= HOUR_MS => {
             total = by_hours(connection, filter, |ms, count| histogram.add(ms, count))?;
         }
         _ => {
-            is_at_least = !walk(connection, filter, now_ms, |ms, count| {
+            is_at_least = !walk(connection, meant, now_ms, |ms, count| {
                 total += count;
                 if let Some(histogram) = &mut histogram {
                     histogram.add(ms, count);
@@ -164,15 +166,15 @@ fn span(connection: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Resu
 /// Tells each matching event's millisecond and occurrences; whether those were all.
 fn walk(
     connection: &Connection,
-    filter: &Filter,
+    meant: &Meant<'_>,
     now_ms: i64,
     mut each: impl FnMut(i64, u64),
 ) -> rusqlite::Result<bool> {
-    let finder = Finder::new(connection, filter)?;
-    let (first, before) = filter.span(None);
+    let finder = Finder::new(connection, meant)?;
+    let (first, before) = meant.filter().span(None);
     let compares = finder.must_compare();
     let most = if compares { MOST_COMPARED } else { MOST_COUNTED };
-    let mut rows = Rows::new(connection, filter, now_ms)?;
+    let mut rows = Rows::new(connection, meant, now_ms)?;
     let (sql, values) = finder.sql(first, before, most + 1);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut places = statement.query(rusqlite::params_from_iter(values))?;
