@@ -41,7 +41,7 @@ mod words;
 
 pub use engine::{Decision, Engine, MOST_HOLES, MOST_JOINED, MOST_KEYS, THRESHOLDS};
 pub use explain::{Change, Explained, KeyShown, explain};
-pub use family::{aliases, family, root, touched};
+pub use family::{aliases, family, newest_parting, root, touched};
 pub(in crate::events) use frames::is_shown_as_own;
 #[cfg(test)]
 pub(super) use hands::recount;

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{ErrorType, Severity};
 
 mod chunks;
+mod confirm;
 mod erased;
 mod erasure;
 mod groups;
@@ -33,9 +34,10 @@ mod receipts;
 mod rows;
 
 pub use chunks::{Beside, MOST_IN_CHUNK, Pace, in_chunks};
+pub use confirm::{Fixed, Seen, Token};
 pub(in crate::events) use erased::Erased;
 pub use groups::remove_groups;
-pub use preview::{bound_of, preview, token};
+pub use preview::{fix, preview};
 pub use purges::Purges;
 pub(in crate::events) use receipts::FORGOTTEN;
 pub use receipts::{Asked, Counts, Kind, Receipt, Status};
@@ -53,6 +55,8 @@ pub struct Terms {
     /// An event that was received later stays: a place may have been given to a newer event since it was found.
     /// Milliseconds since the epoch.
     pub received_until_ms: i64,
+    /// An event that was stored after this number stays.
+    pub stored_until: i64,
     /// A job ends after so long, with the rest of its places undone; it removes one event at least.
     pub share: Duration,
 }
@@ -62,6 +66,7 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             received_until_ms: i64::MAX,
+            stored_until: i64::MAX,
             share: Duration::from_millis(25),
         }
     }

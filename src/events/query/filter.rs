@@ -92,6 +92,12 @@ pub struct Filter {
     /// And in one of each of these lists. Whether ids that differ mean the same is known where the groups are alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also_groups: Vec<Vec<i64>>,
+    /// Their rows name one of these, ascending, whatever has become of groups since: what a removal was begun for.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::steps")]
+    pub only: Option<Vec<i64>>,
+    /// They were stored up to this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_until: Option<i64>,
     /// Their group is in one of these.
     pub statuses: Vec<GroupStatus>,
     /// All of these are in their texts.
