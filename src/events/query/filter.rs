@@ -110,6 +110,13 @@ impl Filter {
         !(self.values.is_empty() && self.tags.is_empty() && self.text.is_empty())
     }
 
+    /// Whether what is counted on a sample of a storm matches when the sample does: it agrees with that in its group, kind,
+    /// source, release and environment, and its time to the hour, and in nothing else.
+    pub(in crate::events) fn holds_for_samples(&self) -> bool {
+        let agrees = |field| matches!(field, Field::Source | Field::Release | Field::Environment);
+        self.text.is_empty() && self.tags.is_empty() && self.values.iter().all(|(field, _)| agrees(*field))
+    }
+
     /// Whether the types and severities wanted are all there are.
     pub(super) fn wants_every_kind(&self) -> bool {
         wanted(&self.types, &ErrorType::ALL).len() == ErrorType::ALL.len()

@@ -1,7 +1,9 @@
 //! How many events match (floor 2): in all, and by time.
 //!
-//! What must stay true: an event counts as often as it occurred, however few rows a storm left of it; whole hours come from their counts where the filter is of types, severities and time alone; any
-//! other count walks at most a bounded number of places, newest first, and says when there are more.
+//! What must stay true: an event counts as often as it occurred, however few rows a storm left of it. Where the filter asks
+//! for what a sample needn't share with those that are counted on it, a row counts once, and the count says that there may be
+//! more. Whole hours come from their counts where the filter is of types, severities and time alone; any other count walks
+//! at most a bounded number of places, newest first, and says when there are more.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -15,7 +17,7 @@ use crate::events::store::HOUR_MS;
 mod hours;
 mod thinned;
 use hours::{bits_of_kinds, by_hours};
-use thinned::Thinned;
+use thinned::{Thinned, may_hide};
 
 /// Most places that a count walks.
 const MOST_COUNTED: usize = 100_000;
@@ -50,7 +52,7 @@ const INTERVALS: [(i64, &str); 14] = [
 pub struct Tally {
     /// How often the events occurred.
     pub total: u64,
-    /// Whether there are more: the count stopped at its limit.
+    /// Whether there may be more: the count stopped at its limit, or a storm left only samples of what may match.
     pub is_at_least: bool,
     /// The same by time, when it was asked for.
     pub histogram: Option<Histogram>,
@@ -180,6 +182,7 @@ fn walk(
     let mut places = statement.query(rusqlite::params_from_iter(values))?;
     let mut thinned = Thinned::statement(connection)?;
     let mut thinned = Thinned::of(thinned.query([first, before])?)?;
+    let in_samples = meant.filter().holds_for_samples();
     let mut walked = 0;
     while let Some(row) = places.next()? {
         walked += 1;
@@ -188,10 +191,11 @@ fn walk(
         }
         let place = row.get(0)?;
         if !compares || rows.counts(place)? {
-            each(ms_of(place), thinned.occurrences(place)?);
+            let occurrences = if in_samples { thinned.occurrences(place)? } else { 1 };
+            each(ms_of(place), occurrences);
         }
     }
-    Ok(true)
+    Ok(in_samples || !may_hide(connection, meant, &mut rows)?)
 }
 
 #[cfg(test)]
