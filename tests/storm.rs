@@ -198,6 +198,31 @@ fn what_a_sample_need_not_share_is_counted_by_rows_and_said_to_be_a_lower_bound(
     assert_eq!(count("userId=1&source=other"), (0, false));
     assert_eq!(count("userId=1&until=2h"), (0, false));
     assert_eq!(count("source=shop"), (400, false));
+
+    // A removal takes the sample with what was counted on it, and says so.
+    let occurrences = sample["occurrences"].as_u64().expect("a count");
+    let preview = client
+        .delete(&format!("{ERRORS}?userId={user}&dryRun=true"))
+        .expect(200)
+        .json();
+    let receipt = client.delete(&format!("{ERRORS}?userId={user}")).expect(200).json();
+    for told in [&preview, &receipt] {
+        assert_eq!(
+            (&told["events"], &told["countedOnSamples"]),
+            (&json!(occurrences), &json!(occurrences - 1))
+        );
+    }
+    let group = client
+        .get(&format!(
+            "/api/monitoring/groups/{}",
+            sample["groupId"].as_str().expect("a group")
+        ))
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&group["count"], &group["kept"]),
+        (&json!(400), &json!(400 - occurrences))
+    );
 }
 
 #[test]

@@ -77,6 +77,9 @@ impl Default for Terms {
 pub struct Removed {
     /// How many.
     pub events: u64,
+    /// How many of them had no row: they were counted on samples of a storm that left, whoever's they were.
+    #[serde(default)]
+    pub counted: u64,
     /// About how many bytes of the file they took with their indexes; free pages are given back by others.
     pub bytes: u64,
     /// How many, by the numbers of type and severity.
@@ -90,6 +93,7 @@ impl Removed {
     fn add(&mut self, row: &Counted) {
         let occurrences = row.occurrences.unsigned_abs();
         self.events += occurrences;
+        self.counted += occurrences.saturating_sub(1);
         self.bytes += row.bytes;
         self.kinds[usize::from(row.kind.number())][usize::from(row.severity.number())] += occurrences;
         let (oldest, newest) = self.span_ms.unwrap_or((row.time_ms, row.time_ms));
@@ -99,6 +103,7 @@ impl Removed {
     /// Those of another part of the same removal.
     pub fn join(&mut self, other: &Self) {
         self.events += other.events;
+        self.counted += other.counted;
         self.bytes += other.bytes;
         for (row, others) in self.kinds.iter_mut().zip(&other.kinds) {
             row.iter_mut().zip(others).for_each(|(count, more)| *count += more);
