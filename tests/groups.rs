@@ -387,6 +387,125 @@ fn merged_groups_are_one_under_either_id_until_that_is_undone() {
     client.post(&path("split"), &json!({ "keys": ["zz"] })).expect(422);
 }
 
+/// How many events a filter finds: counted, by time, listed newest first, exported and in a preview, all alike.
+#[track_caller]
+fn found(client: &Client, filter: &str) -> usize {
+    let page = client
+        .get(&format!(
+            "/api/monitoring/errors?limit=500&count=true&histogram=true&{filter}"
+        ))
+        .expect(200)
+        .json();
+    let (mut listed, mut after) = (0, String::new());
+    let mut newest = None;
+    loop {
+        let part = format!("/api/monitoring/errors?limit=7&{filter}{after}");
+        let part = client.get(&part).expect(200).json();
+        for event in part["errors"].as_array().expect("events") {
+            let time = event["timestamp"].as_str().expect("a time").to_owned();
+            assert!(newest.as_ref().is_none_or(|newest| time <= *newest), "{filter}: {time}");
+            (listed, newest) = (listed + 1, Some(time));
+        }
+        match part["nextCursor"].as_str() {
+            Some(next) => after = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let buckets = page["histogram"]["buckets"].as_array().expect("buckets");
+    let by_time: u64 = buckets.iter().filter_map(|bucket| bucket["count"].as_u64()).sum();
+    let exported = client
+        .get(&format!("/api/monitoring/errors/export?{filter}"))
+        .expect(200);
+    let preview = client
+        .delete(&format!("/api/monitoring/errors?dryRun=true&{filter}"))
+        .expect(200)
+        .json();
+    assert_eq!(page["errors"].as_array().map(Vec::len), Some(listed), "{filter}");
+    assert_eq!(
+        (page["total"].as_u64(), by_time, preview["events"].as_u64()),
+        (Some(listed as u64), listed as u64, Some(listed as u64)),
+        "{filter}"
+    );
+    assert_eq!(exported.text.lines().count(), listed, "{filter}");
+    listed
+}
+
+#[test]
+fn every_id_of_a_union_finds_the_events_of_the_whole() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let event = |word: &str| json!({ "message": word, "fingerprint": [word], "source": word });
+    let (one, other, apart) = (
+        report(&client, &event("left")),
+        report(&client, &event("right")),
+        report(&client, &event("apart")),
+    );
+    for _ in 0..9 {
+        report(&client, &event("left"));
+        report(&client, &event("right"));
+    }
+    assert_eq!(found(&client, &format!("group={one}")), 10);
+    let merged = act(&client, &one, "merge", &json!({ "ids": [other] }));
+    for id in [&one, &other] {
+        for filter in [
+            format!("group={id}"),
+            format!("q=group:{id}"),
+            format!("q=group:{id},{id}%20is:unresolved"),
+            format!("group={id}&status=unresolved"),
+            format!("group={one}&q=group:{other}"),
+        ] {
+            assert_eq!(found(&client, &filter), 20, "{filter}");
+        }
+        assert_eq!(found(&client, &format!("group={id}&q=right")), 10);
+        assert_eq!(found(&client, &format!("group={id}&source=left")), 10);
+        assert_eq!(found(&client, &format!("q=group:{id},{apart}")), 21);
+        assert_eq!(found(&client, &format!("group={id}&q=group:{apart}")), 0);
+        let named = groups(&client, &format!("q=group:{id}%20group:{other},{apart}"));
+        assert_eq!((named.len(), &named[0]["id"]), (1, &json!(one)));
+    }
+    assert_eq!(found(&client, "group=E-999"), 0);
+    act(&client, &one, "undo", &json!({ "change": merged["change"] }));
+    assert_eq!(found(&client, &format!("group={one}")), 10);
+    act(&client, &one, "merge", &json!({ "ids": [other] }));
+    let gone = client
+        .delete(&format!("/api/monitoring/errors?group={other}"))
+        .expect(200)
+        .json();
+    assert_eq!((&gone["events"], &gone["groups"]), (&json!(20), &json!(1)));
+    assert_eq!(
+        (found(&client, &format!("group={one}")), found(&client, "since=1h")),
+        (0, 1)
+    );
+}
+
+#[test]
+fn what_the_rules_unite_is_found_whole_and_in_order() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let colours = [
+        "red", "blue", "green", "gold", "pink", "grey", "teal", "lime", "navy", "plum", "rust", "sand",
+    ];
+    let names = [
+        "ann", "bob", "cat", "dan", "eve", "fay", "gil", "hal", "ian", "jon", "kim", "lou", "meg", "ned",
+    ];
+    let event = |number: usize| {
+        let (colour, name) = (colours[number % colours.len()], names[number % names.len()]);
+        json!({ "message": format!("Channel {colour} closed by {name}") })
+    };
+    let events: Vec<Value> = (0..168).map(event).collect();
+    client.post("/api/monitoring/errors", &json!(events)).expect(200);
+    let listed = groups(&client, "");
+    let ids: Vec<&str> = listed.iter().filter_map(|group| group["id"].as_str()).collect();
+    let wholes: usize = ids.iter().map(|id| found(&client, &format!("group={id}"))).sum();
+    assert_eq!(wholes, events.len(), "of {ids:?}");
+    let largest = one(&client, ids[0]);
+    let aliases = largest["aliases"].as_array().expect("aliases");
+    assert!(aliases.len() > 2, "{largest:#}");
+    for alias in aliases.iter().filter_map(Value::as_str) {
+        assert_eq!(json!(found(&client, &format!("group={alias}"))), largest["count"]);
+    }
+}
+
 #[test]
 fn a_split_takes_events_with_their_counts_out() {
     let server = Server::start(&[]);

@@ -141,6 +141,87 @@ fn what_a_preview_counts_leaves_and_what_comes_meanwhile_stays() {
 }
 
 #[test]
+fn what_a_preview_did_not_see_does_not_leave_when_it_is_confirmed() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let event = |word: &str| json!({ "message": word, "fingerprint": [word], "source": "shop" });
+    let words = ["alpha", "beta", "gamma"];
+    let groups = words.map(|word| {
+        report(&client, &event(word))["groupId"]
+            .as_str()
+            .expect("a group")
+            .to_owned()
+    });
+    let act = |group: &str, action: &str, body: Value| {
+        let path = format!("/api/monitoring/groups/{group}/{action}");
+        client.post(&path, &body).expect(200).json()
+    };
+    let preview = |filter: &str| {
+        let seen = client
+            .delete(&format!("{ERRORS}?{filter}&dryRun=true"))
+            .expect(200)
+            .json();
+        let confirm = seen["confirm"].as_str().expect("a token").to_owned();
+        (
+            seen["events"].as_u64().expect("a count"),
+            format!("{filter}&confirm={confirm}"),
+        )
+    };
+    let refused = |confirmed: &str| {
+        let problem = client.delete(&format!("{ERRORS}?{confirmed}")).expect(422).json();
+        assert_eq!(problem["errors"][0]["pointer"], "confirm", "{problem}");
+        let detail = problem["errors"][0]["detail"].as_str().expect("a detail");
+        assert!(detail.contains("preview again"), "{problem}");
+    };
+
+    // A group that is resolved meanwhile.
+    act(&groups[0], "resolve", json!({}));
+    for filter in ["status=resolved", "q=is:resolved%20source:shop"] {
+        let (events, confirmed) = preview(filter);
+        assert_eq!(events, 1);
+        act(&groups[1], "resolve", json!({}));
+        refused(&confirmed);
+        act(&groups[1], "reopen", json!({}));
+    }
+    // One that is united with it.
+    let (events, confirmed) = preview(&format!("group={}", groups[0]));
+    assert_eq!(events, 1);
+    let merged = act(&groups[0], "merge", json!({ "ids": [groups[1]] }));
+    refused(&confirmed);
+    let (events, whole) = preview(&format!("group={}", groups[1]));
+    assert_eq!(events, 2);
+    act(&groups[0], "undo", json!({ "change": merged["change"] }));
+    refused(&whole);
+    // A mute that ends.
+    let until = "1s";
+    act(&groups[2], "mute", json!({ "until": until }));
+    let (_, muted) = preview("status=muted");
+    eventually("the end of the mute", || {
+        let group = client
+            .get(&format!("/api/monitoring/groups/{}", groups[2]))
+            .expect(200)
+            .json();
+        (group["status"] == "unresolved").then_some(())
+    });
+    refused(&muted);
+    assert_eq!(total(&client, "source=shop"), 3, "nothing left so far");
+
+    // What comes meanwhile, in new groups too, is no change: it stays.
+    let (events, confirmed) = preview("status=unresolved");
+    assert_eq!(events, 3);
+    report(&client, &event("alpha"));
+    report(&client, &event("delta"));
+    let receipt = purge(&client, &confirmed);
+    assert_eq!((&receipt["status"], &receipt["events"]), (&json!("done"), &json!(3)));
+    assert_eq!(total(&client, "source=shop"), 2);
+    assert_eq!(
+        purge(&client, &confirmed)["id"],
+        receipt["id"],
+        "although its groups are gone"
+    );
+}
+
+#[test]
 fn nothing_leaves_by_accident() {
     let server = Server::start(&[]);
     let client = server.client();

@@ -135,7 +135,7 @@ fn a_storm_of_one_error_is_a_count_and_samples() {
         .filter_map(Value::as_u64)
         .sum();
     assert_eq!(trend, 3001);
-    for filter in ["source=shop", "release=1.4&since=1h", "q=slow"] {
+    for filter in ["source=shop", "release=1.4&since=1h", "q=source:shop"] {
         let page = client
             .get(&format!("{ERRORS}?limit=1&count=true&{filter}"))
             .expect(200)
@@ -147,6 +147,82 @@ fn a_storm_of_one_error_is_a_count_and_samples() {
     assert_eq!(ledger["balanced"], true, "{ledger}");
     assert_eq!(ledger["stored"].as_u64(), seen["errors"]["total"].as_u64(), "{seen:#}");
     assert_eq!(ledger["counted"].as_u64(), Some(3001 - ours.len() as u64), "{ledger}");
+}
+
+#[test]
+fn what_a_sample_need_not_share_is_counted_by_rows_and_said_to_be_a_lower_bound() {
+    let server = Server::start(&[(PER_GROUP, "50")]);
+    let client = server.client();
+    let event = |number: usize| {
+        json!({ "message": "card refused", "userId": number, "path": format!("/p{number}"), "source": "shop",
+                "tags": { "shop": number.to_string() } })
+    };
+    let events: Vec<Value> = (0..400).map(event).collect();
+    report(&client, &events);
+    let rows = all_events(&client);
+    let sample = rows
+        .iter()
+        .find(|row| row["occurrences"].as_u64() > Some(1))
+        .expect("a sample");
+    let user = sample["userId"].as_u64().expect("a user");
+    let hidden = (0..400)
+        .find(|number| rows.iter().all(|row| row["userId"] != json!(number)))
+        .expect("counted only");
+    let count = |filter: &str| {
+        let page = client
+            .get(&format!("{ERRORS}?limit=1&count=true&histogram=true&{filter}"))
+            .expect(200)
+            .json();
+        let buckets = page["histogram"]["buckets"].as_array().expect("buckets").clone();
+        let by_time: u64 = buckets.iter().filter_map(|bucket| bucket["count"].as_u64()).sum();
+        assert_eq!(page["total"].as_u64(), Some(by_time), "{filter}");
+        (by_time, page["totalIsAtLeast"] == true)
+    };
+    for filter in [
+        format!("userId={user}"),
+        format!("tag.shop={user}"),
+        format!("path=/p{user}"),
+        format!(
+            "userId={user}&source=shop&group={}",
+            sample["groupId"].as_str().expect("a group")
+        ),
+    ] {
+        assert_eq!(count(&filter), (1, true), "{filter}");
+    }
+    assert_eq!(count(&format!("userId={hidden}")), (0, true));
+    assert_eq!(
+        count("q=refused"),
+        (rows.iter().filter(|row| row["source"] == "shop").count() as u64, true)
+    );
+    // Of this nothing can be counted on a sample.
+    assert_eq!(count("userId=1&source=other"), (0, false));
+    assert_eq!(count("userId=1&until=2h"), (0, false));
+    assert_eq!(count("source=shop"), (400, false));
+
+    // A removal takes the sample with what was counted on it, and says so.
+    let occurrences = sample["occurrences"].as_u64().expect("a count");
+    let preview = client
+        .delete(&format!("{ERRORS}?userId={user}&dryRun=true"))
+        .expect(200)
+        .json();
+    let receipt = client.delete(&format!("{ERRORS}?userId={user}")).expect(200).json();
+    for told in [&preview, &receipt] {
+        assert_eq!(
+            (&told["events"], &told["countedOnSamples"]),
+            (&json!(occurrences), &json!(occurrences - 1))
+        );
+    }
+    let group = client
+        .get(&format!(
+            "/api/monitoring/groups/{}",
+            sample["groupId"].as_str().expect("a group")
+        ))
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&group["count"], &group["kept"]),
+        (&json!(400), &json!(400 - occurrences))
+    );
 }
 
 #[test]

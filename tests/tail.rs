@@ -216,6 +216,33 @@ fn the_events_of_one_request_are_stored_in_their_order() {
 }
 
 #[test]
+fn every_id_of_a_union_follows_the_whole_also_one_that_is_made_meanwhile() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let report = |word: &str| {
+        let event = json!({ "message": word, "fingerprint": [word] });
+        let answer = client.post("/api/monitoring/errors", &event).expect(201).json();
+        answer["groupId"].as_str().expect("a group").to_owned()
+    };
+    let (one, other) = (report("left"), report("right"));
+    let mut readers = [&one, &other].map(|id| Reader::begun(&server, &format!("?group={id}"), &[]));
+    report("apart");
+    report("left");
+    assert_eq!(readers[0].messages(1), ["left"]);
+    client
+        .post(
+            &format!("/api/monitoring/groups/{one}/merge"),
+            &json!({ "ids": [other] }),
+        )
+        .expect(200);
+    report("right");
+    report("left");
+    readers
+        .iter_mut()
+        .for_each(|reader| assert_eq!(reader.messages(2), ["right", "left"]));
+}
+
+#[test]
 fn kills_neither_skip_nor_repeat() {
     let mut server = Server::start(&[]);
     let mut seen: Vec<String> = Vec::new();

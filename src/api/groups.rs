@@ -78,10 +78,10 @@ async fn its_events(
             "is named by the path; group and status are not taken here",
         ));
     }
-    wanted.filter.groups = life::family(&events.0, number(id)?).await?;
-    if wanted.filter.groups.is_empty() {
+    if life::family(&events.0, number(id)?).await?.is_empty() {
         return Err(missing(id));
     }
+    wanted.filter.groups = vec![number(id)?];
     errors::answer(wanted, &events, log).await
 }
 

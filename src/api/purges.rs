@@ -85,8 +85,9 @@ async fn purge(
     let now_ms = epoch_ms(log.now());
     let wanted = Purging::of(&parameters, now_ms)?;
     if wanted.dry_run {
-        let confirm = remove::token(&wanted.filter, wanted.bound_ms);
-        return preview(&events, log, &wanted.filter, wanted.bound_ms, Some(confirm)).await;
+        let fixed = remove::fix(&events.0, &wanted.filter, wanted.bound_ms).await?;
+        let confirm = Some(fixed.token.to_string());
+        return preview(&events, log, &fixed.filter, wanted.bound_ms, confirm).await;
     }
     let asked = Asked {
         kind: Kind::Purge,
@@ -98,7 +99,12 @@ async fn purge(
         bound_ms: wanted.bound_ms,
         token: wanted.confirm,
     };
-    Ok(Removal::of(purges.begin(asked).await?))
+    begin(purges, asked).await
+}
+
+async fn begin(purges: &Purges, asked: Asked) -> ApiResult<Removal> {
+    let begun = purges.begin(asked).await?;
+    begun.map(Removal::of).ok_or_else(params::groups_changed)
 }
 
 /// Counts what matches, once searches find all that was stored before.
@@ -176,7 +182,7 @@ async fn erase(
         bound_ms: now_ms,
         token: None,
     };
-    Ok(Removal::of(purges.begin(asked).await?))
+    begin(purges, asked).await
 }
 
 #[get("/api/monitoring/purges")]

@@ -48,7 +48,7 @@ mod words;
 pub(super) use counting::recount;
 pub use engine::{Decision, Engine, MOST_HOLES, MOST_JOINED, MOST_KEYS, THRESHOLDS};
 pub use explain::{Change, Explained, KeyShown, explain, touched_by, touched_roots};
-pub use family::{aliases, family, root, touched};
+pub use family::{aliases, family, newest_parting, root, touched};
 pub(in crate::events) use frames::is_shown_as_own;
 pub use hands::{Act, Done, Refused, Selection, merge, parse_key, split};
 pub use modes::{Choice, MOST_CHOICES, Mode, choices, choose, set_mode};

@@ -1,8 +1,8 @@
 //! Events out of events.db (floor 2): list, search, get, count.
 //!
 //! ```text
-//! filter ─▶ find (text index, else kinds, groups or all: places, newest first) ─▶ rows (read, compared) ─▶ page
-//!                                                                └─▶ tally (total, histogram)
+//! filter ─▶ meant (its groups now) ─▶ find (text index, else kinds, groups or all: places, newest first)
+//!   ─▶ rows (read, compared) ─▶ page;  places ─▶ tally (total, histogram)
 //! ```
 //! What must stay true: lists are newest first by place, and a cursor neither skips nor repeats an event while others come
 //! and go; every value is bound; a page looks at a bounded number of rows, whatever the filter and however many there are.
@@ -18,14 +18,17 @@ mod cursor;
 mod export;
 mod filter;
 mod find;
+mod meant;
 mod rows;
 pub mod search;
 mod spelled;
+mod steps;
 mod tally;
 pub use cursor::Position;
 pub use export::{Stretch, stretch};
 pub use filter::{Filter, GroupStatus, Sought};
 use find::Finder;
+pub(super) use meant::{Meant, groups_meant};
 pub(super) use rows::Rows;
 pub(super) use spelled::match_text;
 pub(super) use tally::count;
@@ -73,7 +76,10 @@ pub struct List {
 /// Those of the database layer.
 pub async fn list(database: &Database, list: List) -> Result<Page, DbError> {
     let counts = list.count || list.histogram;
-    let short = list.limit <= SHORT_LIST && !counts && list.filter.statuses.is_empty() && !list.filter.needs_index();
+    let filter = &list.filter;
+    // What groups mean, and their events, are to be of one snapshot.
+    let is_plain = filter.statuses.is_empty() && filter.groups.is_empty() && !filter.needs_index();
+    let short = list.limit <= SHORT_LIST && !counts && is_plain;
     let operation = match (short, list.filter.needs_index()) {
         (true, _) => Operation::point("events.list"),
         (false, false) => Operation::scan("events.list"),
@@ -97,12 +103,13 @@ pub async fn get(database: &Database, id: Uuid) -> Result<Option<LoggedEvent>, D
 pub(super) fn page(connection: &Connection, list: &List) -> rusqlite::Result<Page> {
     let limit = list.limit as usize;
     let mut events = Vec::with_capacity(limit);
-    let next = walk(connection, &list.filter, (list.after, list.now_ms), limit, |event| {
+    let meant = Meant::of(connection, &list.filter)?;
+    let next = walk(connection, &meant, (list.after, list.now_ms), limit, |event| {
         events.push(event);
         events.len() < limit
     })?;
     let tally = if list.count || list.histogram {
-        Some(tally::tally(connection, &list.filter, list.now_ms, list.histogram)?)
+        Some(tally::tally(connection, &meant, list.now_ms, list.histogram)?)
     } else {
         None
     };
@@ -113,14 +120,14 @@ pub(super) fn page(connection: &Connection, list: &List) -> rusqlite::Result<Pag
 /// at the end. Groups stand as they do at `now_ms`.
 fn walk(
     connection: &Connection,
-    filter: &Filter,
+    meant: &Meant<'_>,
     (after, now_ms): (Option<Position>, i64),
     limit: usize,
     mut take: impl FnMut(LoggedEvent) -> bool,
 ) -> rusqlite::Result<Option<Position>> {
-    let finder = Finder::new(connection, filter)?;
-    let mut rows = Rows::new(connection, filter, now_ms)?;
-    let (first, mut before) = filter.span(after);
+    let finder = Finder::new(connection, meant)?;
+    let mut rows = Rows::new(connection, meant, now_ms)?;
+    let (first, mut before) = meant.filter().span(after);
     // One more tells whether there is a next page.
     let mut chunk = if finder.must_compare() {
         CHUNK.0.max(limit + 1)
@@ -158,12 +165,13 @@ pub(super) fn places(
     (before, most): (i64, usize),
     now_ms: i64,
 ) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
-    let finder = Finder::new(connection, filter)?;
+    let meant = Meant::of(connection, filter)?;
+    let finder = Finder::new(connection, &meant)?;
     let (first, until) = filter.span(None);
     let mut found = finder.places(connection, first, before.min(until), most)?;
     let next = found.last().copied().filter(|_| found.len() == most);
     if finder.must_compare() || filter.needs_index() {
-        let mut rows = Rows::new(connection, filter, now_ms)?;
+        let mut rows = Rows::new(connection, &meant, now_ms)?;
         let mut matching = Vec::with_capacity(found.len());
         for place in found {
             if rows.matching(place)?.is_some() {

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{ErrorType, Severity};
 
 mod chunks;
+mod confirm;
 mod erased;
 mod erasure;
 mod groups;
@@ -33,9 +34,10 @@ mod receipts;
 mod rows;
 
 pub use chunks::{Beside, MOST_IN_CHUNK, Pace, in_chunks};
+pub use confirm::{Fixed, Seen, Token};
 pub(in crate::events) use erased::Erased;
 pub use groups::remove_groups;
-pub use preview::{bound_of, preview, token};
+pub use preview::{fix, preview};
 pub use purges::Purges;
 pub(in crate::events) use receipts::FORGOTTEN;
 pub use receipts::{Asked, Counts, Kind, Receipt, Status};
@@ -53,6 +55,8 @@ pub struct Terms {
     /// An event that was received later stays: a place may have been given to a newer event since it was found.
     /// Milliseconds since the epoch.
     pub received_until_ms: i64,
+    /// An event that was stored after this number stays.
+    pub stored_until: i64,
     /// A job ends after so long, with the rest of its places undone; it removes one event at least.
     pub share: Duration,
 }
@@ -62,6 +66,7 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             received_until_ms: i64::MAX,
+            stored_until: i64::MAX,
             share: Duration::from_millis(12),
         }
     }
@@ -72,6 +77,9 @@ impl Default for Terms {
 pub struct Removed {
     /// How many.
     pub events: u64,
+    /// How many of them had no row: they were counted on samples of a storm that left, whoever's they were.
+    #[serde(default)]
+    pub counted: u64,
     /// About how many bytes of the file they took with their indexes; free pages are given back by others.
     pub bytes: u64,
     /// How many, by the numbers of type and severity.
@@ -85,6 +93,7 @@ impl Removed {
     fn add(&mut self, row: &Counted) {
         let occurrences = row.occurrences.unsigned_abs();
         self.events += occurrences;
+        self.counted += occurrences.saturating_sub(1);
         self.bytes += row.bytes;
         self.kinds[usize::from(row.kind.number())][usize::from(row.severity.number())] += occurrences;
         let (oldest, newest) = self.span_ms.unwrap_or((row.time_ms, row.time_ms));
@@ -94,6 +103,7 @@ impl Removed {
     /// Those of another part of the same removal.
     pub fn join(&mut self, other: &Self) {
         self.events += other.events;
+        self.counted += other.counted;
         self.bytes += other.bytes;
         for (row, others) in self.kinds.iter_mut().zip(&other.kinds) {
             row.iter_mut().zip(others).for_each(|(count, more)| *count += more);

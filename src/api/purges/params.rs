@@ -45,15 +45,16 @@ impl Purging {
         if dry_run && confirm.is_some() {
             return Err(Problem::invalid("confirm", "is not taken together with dryRun"));
         }
-        let bound_ms = match &confirm {
-            Some(token) => remove::bound_of(token, now_ms).ok_or_else(|| {
+        let token = match &confirm {
+            Some(text) => Some(remove::Token::parse(text, now_ms).ok_or_else(|| {
                 refused(
                     "confirm",
                     "must be the confirm of a preview (dryRun=true) that is less than an hour old",
                 )
-            })?,
-            None => now_ms,
+            })?),
+            None => None,
         };
+        let bound_ms = token.as_ref().map_or(now_ms, remove::Token::bound_ms);
         let filter = params::filter(parameters, from_epoch_ms(bound_ms))?;
         if filter == Filter::default() && !all {
             let detail = "needs a filter such as source, group or until; all=true removes every event";
@@ -64,10 +65,7 @@ impl Purging {
         if filter != Filter::default() && all {
             return Err(refused("all", "is not taken together with a filter"));
         }
-        if confirm
-            .as_ref()
-            .is_some_and(|token| *token != remove::token(&filter, bound_ms))
-        {
+        if token.is_some_and(|token| !token.is_of(&filter)) {
             return Err(refused(
                 "confirm",
                 "belongs to a preview of another filter; make one of this",
@@ -92,6 +90,15 @@ fn reason(text: Option<&str>) -> ApiResult<Option<String>> {
         return Err(Problem::invalid("reason", detail));
     }
     Ok(text.map(str::to_owned))
+}
+
+/// The preview that is confirmed saw other groups.
+pub(super) fn groups_changed() -> Problem {
+    refused(
+        "confirm",
+        "belongs to a preview of other groups: since then some were united, parted, resolved, reopened or muted, a mute \
+         ended, or one left; preview again",
+    )
 }
 
 fn refused(pointer: &str, detail: &str) -> Problem {
@@ -179,7 +186,12 @@ mod tests {
     fn a_token_is_good_for_its_filter_and_an_hour() {
         let asked = [("since", "24h"), ("source", "shop")];
         let seen = of(&[&asked[..], &[("dryRun", "true")]].concat()).expect("a preview");
-        let token = remove::token(&seen.filter, seen.bound_ms);
+        let far = remove::Seen {
+            bound_ms: seen.bound_ms,
+            stored: 7,
+            group: 3,
+        };
+        let token = remove::Token::of(&seen.filter, far, None, 0).to_string();
         let later = |ms: i64, asked: &[(&str, &str)]| {
             let pairs = asked.iter().copied().chain([("confirm", token.as_str())]);
             let pairs = pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();

@@ -6,6 +6,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::tables;
+use super::unions::What;
 
 /// The group that stands for this one: itself, or the one that swallowed it; `None` when there is no such group.
 ///
@@ -47,4 +48,13 @@ pub fn aliases(c: &Connection, root: i64) -> rusqlite::Result<Vec<i64>> {
 /// Those of SQLite.
 pub fn touched(c: &Connection) -> rusqlite::Result<()> {
     tables::touch(c).map(drop)
+}
+
+/// The number of the newest change by which stored events may have gone from one group to another; 0 for none.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn newest_parting(c: &Connection) -> rusqlite::Result<i64> {
+    c.prepare_cached("SELECT coalesce(max(id), 0) FROM group_changes WHERE what IN (?1, ?2)")?
+        .query_row([What::Split as i64, What::Undone as i64], |row| row.get(0))
 }

@@ -181,7 +181,7 @@ fn everything(c: &Connection, id: i64, now_ms: i64) -> rusqlite::Result<Option<D
     };
     let newest = query::List {
         filter: Filter {
-            groups: family.clone(),
+            groups: vec![id],
             ..Filter::default()
         },
         after: None,

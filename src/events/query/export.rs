@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::{Filter, Position, walk};
+use super::{Filter, Meant, Position, walk};
 use crate::db::{Database, DbError, Operation};
 use crate::events::wire::LoggedEvent;
 
@@ -47,7 +47,8 @@ fn written(
     write: fn(&LoggedEvent, &mut Vec<u8>),
 ) -> rusqlite::Result<Stretch> {
     let (mut bytes, mut events) = (Vec::new(), 0);
-    let next = walk(connection, filter, from, MOST_EVENTS, |event| {
+    let meant = Meant::of(connection, filter)?;
+    let next = walk(connection, &meant, from, MOST_EVENTS, |event| {
         write(&event, &mut bytes);
         events += 1;
         bytes.len() < ENOUGH_BYTES && events < MOST_EVENTS

@@ -87,8 +87,17 @@ pub struct Filter {
     pub values: Vec<(Field, String)>,
     /// Each of these tags has this value.
     pub tags: Vec<(String, String)>,
-    /// In one of these groups.
+    /// In one of these groups, or in one that is one with it.
     pub groups: Vec<i64>,
+    /// And in one of each of these lists. Whether ids that differ mean the same is known where the groups are alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_groups: Vec<Vec<i64>>,
+    /// Their rows name one of these, ascending, whatever has become of groups since: what a removal was begun for.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::steps")]
+    pub only: Option<Vec<i64>>,
+    /// They were stored up to this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_until: Option<i64>,
     /// Their group is in one of these.
     pub statuses: Vec<GroupStatus>,
     /// All of these are in their texts.
@@ -99,6 +108,13 @@ impl Filter {
     /// Whether only the text index finds these events quickly.
     pub fn needs_index(&self) -> bool {
         !(self.values.is_empty() && self.tags.is_empty() && self.text.is_empty())
+    }
+
+    /// Whether what is counted on a sample of a storm matches when the sample does: it agrees with that in its group, kind,
+    /// source, release and environment, and its time to the hour, and in nothing else.
+    pub(in crate::events) fn holds_for_samples(&self) -> bool {
+        let agrees = |field| matches!(field, Field::Source | Field::Release | Field::Environment);
+        self.text.is_empty() && self.tags.is_empty() && self.values.iter().all(|(field, _)| agrees(*field))
     }
 
     /// Whether the types and severities wanted are all there are.

@@ -5,12 +5,13 @@
 //! index on them gives each pair in order, while an `IN` list would make SQLite sort all of it. What an index doesn't know
 //! is compared with the rows afterwards.
 
-use std::collections::BTreeSet;
-
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::{Filter, spelled};
+use super::{Meant, spelled};
+
+/// Up to so many groups are a branch each; what SQLite merges of more takes longer than to gather and sort it.
+const MOST_BRANCHES: usize = 2;
 
 /// Which index leads.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ enum Lead {
 /// Finds places.
 #[derive(Debug)]
 pub struct Finder<'f> {
-    filter: &'f Filter,
+    meant: &'f Meant<'f>,
     lead: Lead,
 }
 
@@ -37,24 +38,27 @@ impl<'f> Finder<'f> {
     ///
     /// # Errors
     /// Those of SQLite.
-    pub fn new(connection: &Connection, filter: &'f Filter) -> rusqlite::Result<Self> {
+    pub fn new(connection: &Connection, meant: &'f Meant<'f>) -> rusqlite::Result<Self> {
+        let filter = meant.filter();
         let lead = match spelled::match_text(connection, filter)? {
+            // No group is wanted: its index knows that at once.
+            _ if meant.groups().is_some_and(<[i64]>::is_empty) => Lead::Groups,
             Some(text) => Lead::Text(text),
-            None if !filter.groups.is_empty() => Lead::Groups,
+            None if meant.groups().is_some() => Lead::Groups,
             None if !filter.wants_every_kind() => Lead::Kinds,
             None => Lead::All,
         };
-        Ok(Self { filter, lead })
+        Ok(Self { meant, lead })
     }
 
     /// Whether places may well be found that the filter doesn't want.
     pub fn must_compare(&self) -> bool {
+        let filter = self.meant.filter();
         let others = match self.lead {
-            Lead::Text(_) => !self.filter.groups.is_empty(),
-            Lead::Groups => !self.filter.wants_every_kind(),
-            Lead::Kinds | Lead::All => false,
+            Lead::Text(_) | Lead::Kinds | Lead::All => !self.meant.has_every_group(),
+            Lead::Groups => !filter.wants_every_kind(),
         };
-        others || !self.filter.statuses.is_empty()
+        others || !filter.statuses.is_empty()
     }
 
     /// At most `most` places from `first` to before `before`, the newest of them first.
@@ -83,12 +87,15 @@ impl<'f> Finder<'f> {
             }
             Lead::All => return (format!("SELECT at FROM events WHERE {SPAN}"), span.to_vec()),
             Lead::Groups => {
-                // Named twice, a group's events would be found twice.
-                let groups: BTreeSet<i64> = self.filter.groups.iter().copied().collect();
-                groups.into_iter().map(|id| vec![Value::Integer(id)]).collect()
+                let groups = self.meant.groups().unwrap_or_default();
+                if groups.is_empty() || groups.len() > MOST_BRANCHES {
+                    return of_groups(groups, span);
+                }
+                groups.iter().map(|id| vec![Value::Integer(*id)]).collect()
             }
             Lead::Kinds => self
-                .filter
+                .meant
+                .filter()
                 .kinds()
                 .into_iter()
                 .map(|(kind, severity)| {
@@ -114,4 +121,16 @@ impl<'f> Finder<'f> {
         values.push(Value::Integer(most));
         (sql, values)
     }
+}
+
+/// The newest of each of these groups, and of those the newest: one text however many the groups are, and each group's
+/// branch still ends at the limit.
+fn of_groups(groups: &[i64], span: [Value; 3]) -> (String, Vec<Value>) {
+    let sql = "SELECT found.value FROM json_each(?) AS own, json_each((SELECT json_group_array(at) FROM
+                 (SELECT at FROM events WHERE group_id = own.value AND at >= ? AND at < ? ORDER BY at DESC LIMIT ?)
+               )) AS found ORDER BY 1 DESC LIMIT ?";
+    // A list of numbers always serialises.
+    let ids = Value::Text(serde_json::to_string(groups).unwrap_or_default());
+    let most = span[2].clone();
+    (sql.to_owned(), std::iter::once(ids).chain(span).chain([most]).collect())
 }

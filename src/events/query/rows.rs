@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
-use super::Filter;
+use super::{Filter, Meant};
 use crate::events::classify::Class;
 use crate::events::index::words::Field;
 use crate::events::life::Status;
@@ -18,7 +18,7 @@ use crate::events::wire::LoggedEvent;
 
 /// Reads rows and compares them with a filter.
 pub struct Rows<'c> {
-    filter: &'c Filter,
+    meant: &'c Meant<'c>,
     whole: CachedStatement<'c>,
     brief: CachedStatement<'c>,
     groups: Groups<'c>,
@@ -36,9 +36,9 @@ impl<'c> Rows<'c> {
     ///
     /// # Errors
     /// Those of SQLite.
-    pub fn new(connection: &'c Connection, filter: &'c Filter, now_ms: i64) -> rusqlite::Result<Self> {
+    pub fn new(connection: &'c Connection, meant: &'c Meant<'c>, now_ms: i64) -> rusqlite::Result<Self> {
         Ok(Self {
-            filter,
+            meant,
             whole: connection.prepare_cached(concat!(include_str!("columns.sql"), " WHERE at = ?1"))?,
             brief: connection.prepare_cached("SELECT type, severity, group_id FROM events WHERE at = ?1")?,
             groups: Groups {
@@ -55,13 +55,13 @@ impl<'c> Rows<'c> {
     /// # Errors
     /// Those of SQLite.
     pub fn matching(&mut self, place: i64) -> rusqlite::Result<Option<LoggedEvent>> {
-        let (filter, groups) = (self.filter, &mut self.groups);
+        let (meant, groups) = (self.meant, &mut self.groups);
         let read = |row: &Row<'_>| {
-            if !has_wanted_kind(filter, groups, row)? {
+            if !has_wanted_kind(meant, groups, row)? {
                 return Ok(None);
             }
             let found = read_event(row)?;
-            Ok(has_values(filter, &found.event).then_some(found))
+            Ok(has_values(meant.filter(), &found.event).then_some(found))
         };
         self.whole.query_row([place], read).optional().map(Option::flatten)
     }
@@ -72,10 +72,10 @@ impl<'c> Rows<'c> {
     /// # Errors
     /// Those of SQLite.
     pub fn counts(&mut self, place: i64) -> rusqlite::Result<bool> {
-        let (filter, groups) = (self.filter, &mut self.groups);
+        let (meant, groups) = (self.meant, &mut self.groups);
         let found = self
             .brief
-            .query_row([place], |row| has_wanted_kind(filter, groups, row))
+            .query_row([place], |row| has_wanted_kind(meant, groups, row))
             .optional()?;
         Ok(found.unwrap_or(false))
     }
@@ -97,12 +97,13 @@ impl Groups<'_> {
 }
 
 /// Compares what a row begins with: type, severity and group.
-fn has_wanted_kind(filter: &Filter, groups: &mut Groups<'_>, row: &Row<'_>) -> rusqlite::Result<bool> {
+fn has_wanted_kind(meant: &Meant<'_>, groups: &mut Groups<'_>, row: &Row<'_>) -> rusqlite::Result<bool> {
     let kind = ErrorType::from_number(row.get(0)?);
     let severity = Severity::from_number(row.get(1)?);
     let group: i64 = row.get(2)?;
+    let filter = meant.filter();
     Ok(filter.wants_kind(kind, severity)
-        && (filter.groups.is_empty() || filter.groups.contains(&group))
+        && meant.has_group(group)
         && (filter.statuses.is_empty() || groups.have_wanted_status(filter, group)?))
 }
 

@@ -72,7 +72,11 @@ fn add(part: Part, filter: &mut Filter) -> Result<(), String> {
         "group" => {
             let wanted: Option<Vec<i64>> = value.split(',').map(group_number).collect();
             let wanted = wanted.ok_or("group: must be a group's id such as E-17, or several separated by commas")?;
-            narrow(&key, &mut filter.groups, wanted, |a, b| a == b)?;
+            if filter.groups.is_empty() {
+                filter.groups = wanted;
+            } else {
+                filter.also_groups.push(wanted);
+            }
         }
         _ => match (
             Field::from_name(&key),

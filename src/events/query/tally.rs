@@ -1,12 +1,15 @@
 //! How many events match (floor 2): in all, and by time.
 //!
-//! What must stay true: an event counts as often as it occurred, however few rows a storm left of it; whole hours come from their counts where the filter is of types, severities and time alone; any
-//! other count walks at most a bounded number of places, newest first, and says when there are more.
+//! What must stay true: an event counts as often as it occurred, however few rows a storm left of it. Where the filter asks
+//! for what a sample needn't share with those that are counted on it, a row counts once, and the count says that there may be
+//! more. Whole hours come from their counts where the filter is of types, severities and time alone; any other count walks
+//! at most a bounded number of places, newest first, and says when there are more.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::filter::Filter;
 use super::find::Finder;
+use super::meant::Meant;
 use super::rows::Rows;
 use crate::events::order::ms_of;
 use crate::events::store::HOUR_MS;
@@ -14,7 +17,7 @@ use crate::events::store::HOUR_MS;
 mod hours;
 mod thinned;
 use hours::{bits_of_kinds, by_hours};
-use thinned::Thinned;
+use thinned::{Thinned, may_hide};
 
 /// Most places that a count walks.
 const MOST_COUNTED: usize = 100_000;
@@ -49,7 +52,7 @@ const INTERVALS: [(i64, &str); 14] = [
 pub struct Tally {
     /// How often the events occurred.
     pub total: u64,
-    /// Whether there are more: the count stopped at its limit.
+    /// Whether there may be more: the count stopped at its limit, or a storm left only samples of what may match.
     pub is_at_least: bool,
     /// The same by time, when it was asked for.
     pub histogram: Option<Histogram>,
@@ -96,17 +99,18 @@ impl Histogram {
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn tally(connection: &Connection, filter: &Filter, now_ms: i64, by_time: bool) -> rusqlite::Result<Tally> {
+pub fn tally(connection: &Connection, meant: &Meant<'_>, now_ms: i64, by_time: bool) -> rusqlite::Result<Tally> {
+    let filter = meant.filter();
     let mut histogram = by_time.then(|| span(connection, filter, now_ms)).transpose()?;
     let (mut total, mut is_at_least) = (0, false);
-    let is_of_kinds = !filter.needs_index() && filter.groups.is_empty() && filter.statuses.is_empty();
+    let is_of_kinds = !filter.needs_index() && meant.has_every_group() && filter.statuses.is_empty();
     match &mut histogram {
         None if is_of_kinds => total = count(connection, filter)?,
         Some(histogram) if is_of_kinds && histogram.interval_ms >= HOUR_MS => {
             total = by_hours(connection, filter, |ms, count| histogram.add(ms, count))?;
         }
         _ => {
-            is_at_least = !walk(connection, filter, now_ms, |ms, count| {
+            is_at_least = !walk(connection, meant, now_ms, |ms, count| {
                 total += count;
                 if let Some(histogram) = &mut histogram {
                     histogram.add(ms, count);
@@ -164,20 +168,21 @@ fn span(connection: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Resu
 /// Tells each matching event's millisecond and occurrences; whether those were all.
 fn walk(
     connection: &Connection,
-    filter: &Filter,
+    meant: &Meant<'_>,
     now_ms: i64,
     mut each: impl FnMut(i64, u64),
 ) -> rusqlite::Result<bool> {
-    let finder = Finder::new(connection, filter)?;
-    let (first, before) = filter.span(None);
+    let finder = Finder::new(connection, meant)?;
+    let (first, before) = meant.filter().span(None);
     let compares = finder.must_compare();
     let most = if compares { MOST_COMPARED } else { MOST_COUNTED };
-    let mut rows = Rows::new(connection, filter, now_ms)?;
+    let mut rows = Rows::new(connection, meant, now_ms)?;
     let (sql, values) = finder.sql(first, before, most + 1);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut places = statement.query(rusqlite::params_from_iter(values))?;
     let mut thinned = Thinned::statement(connection)?;
     let mut thinned = Thinned::of(thinned.query([first, before])?)?;
+    let in_samples = meant.filter().holds_for_samples();
     let mut walked = 0;
     while let Some(row) = places.next()? {
         walked += 1;
@@ -186,10 +191,11 @@ fn walk(
         }
         let place = row.get(0)?;
         if !compares || rows.counts(place)? {
-            each(ms_of(place), thinned.occurrences(place)?);
+            let occurrences = if in_samples { thinned.occurrences(place)? } else { 1 };
+            each(ms_of(place), occurrences);
         }
     }
-    Ok(true)
+    Ok(in_samples || !may_hide(connection, meant, &mut rows)?)
 }
 
 #[cfg(test)]

@@ -151,6 +151,10 @@ fn lists_read_an_index_and_never_sort_the_table() {
         groups: vec![1, 2],
         ..pairs.clone()
     };
+    let many = Filter {
+        groups: (1..=40).collect(),
+        ..groups.clone()
+    };
     let text = Filter {
         values: vec![(Field::Path, "/".to_owned())],
         ..groups.clone()
@@ -172,9 +176,14 @@ fn lists_read_an_index_and_never_sort_the_table() {
             groups,
             "SEARCH events USING COVERING INDEX events_by_group (group_id=? AND rowid>? AND rowid<?)",
         ),
+        (
+            many,
+            "SEARCH events USING COVERING INDEX events_by_group (group_id=? AND rowid>? AND rowid<?)",
+        ),
         (text, "SCAN event_text VIRTUAL TABLE INDEX 64:M2<>"),
     ] {
-        let (sql, values) = Finder::new(&connection, &filter).unwrap().sql(0, NOW, 51);
+        let meant = Meant::of(&connection, &filter).unwrap();
+        let (sql, values) = Finder::new(&connection, &meant).unwrap().sql(0, NOW, 51);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let plan: Vec<String> = statement
             .query_map(rusqlite::params_from_iter(values), |row| row.get(3))

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::receipts::{self, Asked, Kind, Receipt, Rest, Status, Unfinished};
-use super::{Terms, erasure, remove};
+use super::{Terms, confirm, erasure, remove};
 use crate::clock::epoch_ms;
 use crate::db::{Database, DbError, Effect, ErrorKind, Operation};
 use crate::events::index::words::Field;
@@ -65,11 +65,15 @@ impl Purges {
         purges
     }
 
-    /// Begins one and waits a moment for its end. The same again gives the one that runs, or that the token began.
+    /// Begins one and waits a moment for its end. The same again gives the one that runs, or that the token began. `None`
+    /// when the groups that it means aren't those of the preview that it confirms.
     ///
     /// # Errors
     /// Those of the database layer.
-    pub async fn begin(&self, asked: Asked) -> Result<Receipt, DbError> {
+    pub async fn begin(&self, asked: Asked) -> Result<Option<Receipt>, DbError> {
+        let Some(asked) = self.fixed(asked).await? else {
+            return Ok(None);
+        };
         let job = move |c: &Connection| {
             let mut asked = asked.clone();
             if asked.kind == Kind::Erasure {
@@ -89,9 +93,18 @@ impl Purges {
             let is_running = found.as_ref().is_none_or(|receipt| receipt.status == Status::Running);
             let waited = is_running && tokio::time::timeout_at(until, ended.changed()).await.is_ok();
             if let (false, Some(receipt)) = (waited, found) {
-                return Ok(receipt);
+                return Ok(Some(receipt));
             }
         }
+    }
+
+    /// The same with what its filter means now; `None` when a preview that it confirms saw something else.
+    async fn fixed(&self, asked: Asked) -> Result<Option<Asked>, DbError> {
+        if asked.kind != Kind::Purge {
+            return Ok(Some(asked));
+        }
+        let read = move |c: &Connection| confirm::to_run(c, &asked);
+        self.database.read(Operation::scan("events.purge_fix"), read).await
     }
 
     /// One receipt.

@@ -74,7 +74,7 @@ pub(super) enum Rest {
     /// Nothing: all was gone through, or nothing more shall leave.
     Nothing,
     /// What matches.
-    Matching(Filter),
+    Matching(Box<Filter>),
     /// What it looks for was written by another version and says nothing to this one.
     Unreadable,
 }
@@ -148,7 +148,7 @@ pub(super) fn unfinished(c: &Connection) -> rusqlite::Result<Option<Unfinished>>
                 kind: kind(row.get(1)?),
                 rest: match filter.map(|text| serde_json::from_str(&text)) {
                     None => Rest::Nothing,
-                    Some(Ok(filter)) => Rest::Matching(filter),
+                    Some(Ok(filter)) => Rest::Matching(Box::new(filter)),
                     Some(Err(_)) => Rest::Unreadable,
                 },
                 bound_ms: row.get(3)?,

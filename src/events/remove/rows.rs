@@ -31,7 +31,7 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
     let mut taken = Taken::default();
     let mut hours = Hours::default();
     let mut delete = c.prepare_cached(&format!(
-        "DELETE FROM events WHERE at = ?1 AND received <= ?2 RETURNING type, severity, group_id, coalesce(ts, at >> 20),
+        "DELETE FROM events WHERE at = ?1 AND received <= ?2 AND coalesce(stored, 0) <= ?3 RETURNING type, severity, group_id, coalesce(ts, at >> 20),
          occurrences, {TEXT_BYTES}, coalesce(stored, 0)"
     ))?;
     let mut newest = 0;
@@ -42,7 +42,7 @@ pub fn remove(c: &Connection, places: &[i64], terms: Terms) -> rusqlite::Result<
         }
         taken.done += 1;
         if let Some(row) = delete
-            .query_row([*place, terms.received_until_ms], |row| {
+            .query_row([*place, terms.received_until_ms, terms.stored_until], |row| {
                 newest = newest.max(row.get(6)?);
                 Counted::read(row)
             })

@@ -204,6 +204,14 @@ fn what_came_later_stays_at_its_place() {
     };
     let taken = remove(&log.c, &places, terms).expect("nothing to do");
     assert_eq!((taken.done, taken.removed.events), (places.len(), 0));
+    let stored = log.count("SELECT min(stored) FROM events");
+    let terms = Terms {
+        stored_until: stored,
+        ..Terms::default()
+    };
+    let taken = remove(&log.c, &places, terms).expect("the first");
+    assert_eq!((taken.done, taken.removed.events), (places.len(), 1));
+    recount(&log.c);
 }
 
 #[test]

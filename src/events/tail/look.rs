@@ -6,7 +6,7 @@
 use rusqlite::{CachedStatement, Connection};
 
 use super::position::{After, Gap, Head, Position, begin};
-use crate::events::query::{self, Filter, Rows};
+use crate::events::query::{self, Filter, Meant, Rows};
 
 /// Most rows that one look compares with the filter.
 const MOST_EXAMINED: usize = 1000;
@@ -49,7 +49,8 @@ pub fn look(connection: &Connection, filter: &Filter, after: After, told: i64, n
         found: Vec::new(),
         is_more: false,
     };
-    let mut judge = Judge::new(connection, filter, now_ms)?;
+    let meant = Meant::of(connection, filter)?;
+    let mut judge = Judge::new(connection, &meant, now_ms)?;
     let mut stored = connection.prepare_cached(
         "SELECT stored, at FROM events INDEXED BY events_by_stored WHERE stored > ?1 ORDER BY stored LIMIT ?2",
     )?;
@@ -103,7 +104,8 @@ struct Search<'c> {
 }
 
 impl<'c> Judge<'c> {
-    fn new(connection: &'c Connection, filter: &'c Filter, now_ms: i64) -> rusqlite::Result<Self> {
+    fn new(connection: &'c Connection, meant: &'c Meant<'c>, now_ms: i64) -> rusqlite::Result<Self> {
+        let filter = meant.filter();
         let sought = if filter.text.is_empty() {
             None
         } else {
@@ -119,7 +121,7 @@ impl<'c> Judge<'c> {
             None => None,
         };
         Ok(Self {
-            rows: Rows::new(connection, filter, now_ms)?,
+            rows: Rows::new(connection, meant, now_ms)?,
             span: filter.span(None),
             search,
         })

@@ -71,12 +71,13 @@ impl Engine {
         }
     }
 
-    /// The group of a wider template that has a value for one word of a name: older rules made such ones, and what joined them
-    /// goes on to.
-    fn joined_by_words(&mut self, c: &Connection, apart: &Template<'_>) -> rusqlite::Result<Option<i64>> {
+    /// The same for a wider template that has a value for one word of a name: older rules made such ones, and what joined
+    /// them goes on to.
+    fn joined_by_words(&mut self, c: &Connection, apart: &Template<'_>) -> rusqlite::Result<Option<(Key, i64)>> {
         let rendered = apart.rendered(std::mem::take(&mut self.spare));
         let mut dropped = Vec::new();
-        let joined = self.wider(c, apart, &rendered, &mut dropped)?.map(|(_, group)| group);
+        let wider = self.wider(c, apart, &rendered, &mut dropped)?;
+        let joined = wider.map(|(candidate, group)| (candidate.key, group));
         self.spare = rendered.into_spare();
         Ok(joined)
     }

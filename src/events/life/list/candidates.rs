@@ -3,6 +3,8 @@
 //! What must stay true: each query stops at [`MOST_FEW`]; when none of a filter's indexes names few, the walk in the order
 //! of the list finds some soon, because many match.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
 use super::Words;
@@ -16,7 +18,12 @@ const MOST_FEW: usize = 2_500;
 /// All groups that can match, when an index says that they are few.
 pub fn few(c: &Connection, filter: &Filter, words: &Words) -> rusqlite::Result<Option<Vec<Brief>>> {
     if !filter.groups.is_empty() {
-        return read(c, &filter.groups).map(Some);
+        let mut found = read(c, &filter.groups)?;
+        for also in &filter.also_groups {
+            let wanted: HashSet<i64> = read(c, also)?.into_iter().map(|group| group.id).collect();
+            found.retain(|group| wanted.contains(&group.id));
+        }
+        return Ok(Some(found));
     }
     if let Some(found) = words.few(MOST_FEW) {
         return read(c, &found).map(Some);

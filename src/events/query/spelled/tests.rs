@@ -3,6 +3,7 @@
 use super::*;
 use crate::events::index::rows;
 use crate::events::order::first_place;
+use crate::events::query::Meant;
 use crate::events::query::find::Finder;
 use crate::events::schema;
 
@@ -167,7 +168,8 @@ impl Both {
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        let finder = Finder::new(&self.connection, &filter).unwrap();
+        let meant = Meant::of(&self.connection, &filter).unwrap();
+        let finder = Finder::new(&self.connection, &meant).unwrap();
         let found = finder.places(&self.connection, first, before, most).unwrap();
         assert_eq!(found, expected, "{filter:?} from {first} to {before}");
         found.len()

@@ -67,20 +67,21 @@ fn hours_and_places_give_the_same_counts() {
             types: [ErrorType::Api].into_iter().filter(|_| random.bool()).collect(),
             ..Filter::default()
         };
-        let tallied = tally(&connection, &filter, NOW, true).unwrap();
+        let meant = Meant::of(&connection, &filter).unwrap();
+        let tallied = tally(&connection, &meant, NOW, true).unwrap();
         let histogram = tallied.histogram.clone().unwrap();
         let mut walked = Histogram {
             counts: vec![0; histogram.counts.len()],
             ..histogram.clone()
         };
         let mut total = 0;
-        let is_all = walk(&connection, &filter, NOW, |ms, count| {
+        let is_all = walk(&connection, &meant, NOW, |ms, count| {
             walked.add(ms, count);
             total += count;
         });
         assert!(is_all.unwrap());
         assert_eq!((tallied.total, &histogram), (total, &walked), "{filter:?}");
-        assert_eq!(tally(&connection, &filter, NOW, false).unwrap().total, total);
+        assert_eq!(tally(&connection, &meant, NOW, false).unwrap().total, total);
     }
 }
 
@@ -91,7 +92,8 @@ fn a_count_stops_at_its_limit_and_says_so() {
         statuses: vec![super::super::GroupStatus::Unresolved],
         ..Filter::default()
     };
-    let tallied = tally(&connection, &filter, NOW, true).unwrap();
+    let meant = Meant::of(&connection, &filter).unwrap();
+    let tallied = tally(&connection, &meant, NOW, true).unwrap();
     assert_eq!((tallied.total, tallied.is_at_least), (MOST_COMPARED as u64, true));
     assert_eq!(
         tallied.histogram.unwrap().counts.iter().sum::<u64>(),

@@ -2,7 +2,15 @@
 //!
 //! What must stay true: places are asked for newest first, each once. Called by the tally only.
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, Connection, Row};
+
+use crate::events::index::words::Field;
+use crate::events::order::first_place;
+use crate::events::query::{Filter, Meant, Rows};
+use crate::events::store::HOUR_MS;
+
+/// Most samples that are looked at for what they may hide; of more it is taken for granted.
+const MOST_LOOKED_AT: usize = 1000;
 
 /// The rows that stand for more than one occurrence, newest first like the places that are walked: few, so that they are
 /// read beside them and no row of the others is.
@@ -44,4 +52,47 @@ impl<'r> Thinned<'r> {
         }
         Ok(self.next.filter(|(at, _)| *at == place).map_or(1, |(_, count)| count))
     }
+}
+
+/// Whether something that the filter wants may be counted on a sample, whose row says nothing of that.
+///
+/// # Errors
+/// Those of SQLite.
+pub(super) fn may_hide(connection: &Connection, meant: &Meant<'_>, rows: &mut Rows<'_>) -> rusqlite::Result<bool> {
+    let filter = meant.filter();
+    // What is counted on a sample is of its hour.
+    let hour = |ms: i64| first_place(ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS));
+    let first = filter.since_ms.map_or(i64::MIN, hour);
+    let before = filter
+        .until_ms
+        .map_or(i64::MAX, |ms| hour(ms.saturating_add(HOUR_MS - 1)));
+    let mut samples = connection.prepare_cached(
+        "SELECT at, source, release, environment FROM events INDEXED BY events_thinned
+         WHERE occurrences > 1 AND at >= ?1 AND at < ?2 ORDER BY at DESC",
+    )?;
+    let mut samples = samples.query([first, before])?;
+    let mut looked_at = 0;
+    while let Some(sample) = samples.next()? {
+        looked_at += 1;
+        if looked_at > MOST_LOOKED_AT || (agrees(filter, sample)? && rows.counts(sample.get(0)?)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether what is counted on a sample may have the wanted values.
+fn agrees(filter: &Filter, sample: &Row<'_>) -> rusqlite::Result<bool> {
+    for (field, wanted) in &filter.values {
+        let column = match field {
+            Field::Source => 1,
+            Field::Release => 2,
+            Field::Environment => 3,
+            Field::Path | Field::UserId | Field::Ip | Field::RequestId => continue,
+        };
+        if sample.get::<_, Option<String>>(column)?.as_ref() != Some(wanted) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

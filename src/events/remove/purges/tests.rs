@@ -60,7 +60,7 @@ async fn an_erasure_does_not_wait_for_the_text_index() {
         bound_ms: NOW + 10_000,
         token: None,
     };
-    let mut receipt = purges.begin(asked).await.expect("begun");
+    let mut receipt = purges.begin(asked).await.expect("begun").expect("as it was");
     while receipt.status == Status::Running {
         tokio::time::sleep(PAUSE).await;
         receipt = purges.get(receipt.id).await.expect("read").expect("there");

@@ -29,6 +29,7 @@ impl Purges {
     async fn walk(&self, one: &Unfinished, filter: &query::Filter) -> Result<(), DbError> {
         let terms = Terms {
             received_until_ms: one.bound_ms,
+            stored_until: filter.stored_until.unwrap_or(i64::MAX),
             ..Terms::default()
         };
         if one.kind == Kind::Erasure {

@@ -59,6 +59,9 @@ impl Receipt {
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     events: u64,
+    /// Of these without a row: counted on samples that left, and perhaps not what was looked for.
+    #[serde(skip_serializing_if = "is_none")]
+    counted_on_samples: u64,
     bytes: u64,
     by_type: BTreeMap<&'static str, u64>,
     by_severity: BTreeMap<&'static str, u64>,
@@ -67,6 +70,11 @@ pub struct Counts {
     #[serde(skip_serializing_if = "Option::is_none")]
     newest: Option<String>,
     groups: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -83,6 +91,7 @@ impl Counts {
         };
         Self {
             events: removed.events,
+            counted_on_samples: removed.counted,
             bytes: removed.bytes,
             by_type: ErrorType::ALL
                 .iter()
