@@ -81,7 +81,7 @@ impl Log {
         let mut places = self.list("SELECT at FROM events");
         self.chance.shuffle(&mut places);
         places.truncate(self.chance.usize(..=most));
-        remove(&self.c, &places, Terms::default()).expect("removed")
+        remove(&self.c, &places, unhurried()).expect("removed")
     }
 
     /// A hand unites, parts, undoes or resolves something.
@@ -153,6 +153,14 @@ fn whatever_happens_every_number_is_that_of_a_recount() {
     }
 }
 
+/// Time enough for every row, however busy the machine is.
+fn unhurried() -> Terms {
+    Terms {
+        share: Duration::MAX,
+        ..Terms::default()
+    }
+}
+
 #[test]
 fn what_was_seen_stays_and_what_is_kept_goes_down() {
     let mut log = Log::new(7);
@@ -161,7 +169,7 @@ fn what_was_seen_stays_and_what_is_kept_goes_down() {
     let before = log.count("SELECT sum(count) FROM groups");
     let hours = log.count("SELECT sum(count) FROM group_hours");
     let places = log.list("SELECT at FROM events ORDER BY at");
-    let taken = remove(&log.c, &places[1..], Terms::default()).expect("removed");
+    let taken = remove(&log.c, &places[1..], unhurried()).expect("removed");
     assert_eq!(
         (taken.done, taken.removed.events),
         (places.len() - 1, places.len() as u64 - 1)
@@ -173,7 +181,7 @@ fn what_was_seen_stays_and_what_is_kept_goes_down() {
     assert_eq!(log.count("SELECT sum(count) FROM groups"), before);
     assert_eq!(log.count("SELECT sum(count) FROM group_hours"), hours);
     assert_eq!(log.count("SELECT sum(count) - sum(removed) FROM groups"), 1);
-    let again = remove(&log.c, &places[1..], Terms::default()).expect("nothing to do");
+    let again = remove(&log.c, &places[1..], unhurried()).expect("nothing to do");
     assert_eq!((again.done, again.removed), (places.len() - 1, Removed::default()));
     recount(&log.c);
 }
@@ -186,7 +194,7 @@ fn a_sample_of_a_storm_leaves_with_all_that_was_counted_on_it() {
     let places = log.list("SELECT at FROM events ORDER BY at");
     assert!((places.len() as i64) < stored, "some are counted on others");
     recount(&log.c);
-    let taken = remove(&log.c, &places, Terms::default()).expect("removed");
+    let taken = remove(&log.c, &places, unhurried()).expect("removed");
     assert_eq!(taken.removed.events as i64, stored);
     assert_eq!(log.count("SELECT sum(count) FROM event_totals"), 0);
     assert_eq!(log.count("SELECT sum(count - removed) FROM groups"), 0);
@@ -200,14 +208,14 @@ fn what_came_later_stays_at_its_place() {
     let places = log.list("SELECT at FROM events");
     let terms = Terms {
         received_until_ms: NOW - 1,
-        ..Terms::default()
+        ..unhurried()
     };
     let taken = remove(&log.c, &places, terms).expect("nothing to do");
     assert_eq!((taken.done, taken.removed.events), (places.len(), 0));
     let stored = log.count("SELECT min(stored) FROM events");
     let terms = Terms {
         stored_until: stored,
-        ..Terms::default()
+        ..unhurried()
     };
     let taken = remove(&log.c, &places, terms).expect("the first");
     assert_eq!((taken.done, taken.removed.events), (places.len(), 1));
@@ -239,7 +247,7 @@ fn a_place_that_is_given_anew_is_indexed_by_the_words_of_its_new_event() {
     store("forgotten");
     let read_before = index::next(&log.c, 10).expect("read");
     let places = log.list("SELECT at FROM events");
-    remove(&log.c, &places, Terms::default()).expect("removed");
+    remove(&log.c, &places, unhurried()).expect("removed");
     store("remembered");
     assert_eq!(log.list("SELECT at FROM events"), places, "the same place");
     index::index(&log.c, &read_before).expect("nothing to do");
@@ -275,7 +283,7 @@ fn a_group_that_somebody_touched_stays_without_events_and_comes_back() {
     let looked = remove_groups(&log.c, &all, Duration::MAX).expect("looked");
     assert_eq!(looked, (2, Vec::new()), "they have events");
     let places = log.list("SELECT at FROM events");
-    remove(&log.c, &places, Terms::default()).expect("removed");
+    remove(&log.c, &places, unhurried()).expect("removed");
     let removed = |groups: &[i64]| remove_groups(&log.c, groups, Duration::ZERO).expect("removed");
     assert_eq!(
         removed(&all),
@@ -311,7 +319,7 @@ fn a_union_that_leaves_is_one_group() {
         log.list("SELECT id FROM groups WHERE parent IS NULL"),
     );
     assert_eq!((all.len(), roots.len()), (3, 1));
-    remove(&log.c, &log.list("SELECT at FROM events"), Terms::default()).expect("removed");
+    remove(&log.c, &log.list("SELECT at FROM events"), unhurried()).expect("removed");
     let gone = remove_groups(&log.c, &roots, Duration::MAX).expect("removed");
     assert_eq!((gone, log.count("SELECT count(*) FROM groups")), ((1, roots), 0));
 }
