@@ -5,7 +5,7 @@ mod common;
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use common::transfer::{assert_all_once, exported, file, import, imported, line, told};
 use common::work::{OtherProcess, await_empty_spool, be_the_other_process, stats};
@@ -320,6 +320,14 @@ fn a_server_that_is_killed_and_started_again_is_waited_for() {
     assert_all_once(&server.client(), EVENTS);
 }
 
+/// Until an import says that it waits.
+fn await_waiting(import: &mut Child) {
+    let mut said = [0; 18];
+    let told = import.stderr.as_mut().expect("piped");
+    told.read_exact(&mut said).expect("it says something");
+    assert_eq!(String::from_utf8_lossy(&said), "mainstay: waiting:");
+}
+
 #[test]
 fn a_lock_is_waited_for_and_in_vain_only_as_long_as_was_said() {
     for with_server in [true, false] {
@@ -340,14 +348,7 @@ fn a_lock_is_waited_for_and_in_vain_only_as_long_as_was_said() {
         let mut patient = import(server.folder(), &["file.ndjson"]);
         settings(&mut patient);
         let mut child = patient.spawn().expect("it runs");
-        let mut said = [0; 18];
-        child
-            .stderr
-            .as_mut()
-            .expect("piped")
-            .read_exact(&mut said)
-            .expect("it says that it waits");
-        assert_eq!(String::from_utf8_lossy(&said), "mainstay: waiting:");
+        await_waiting(&mut child);
         lock.release();
         let (code, out, _) = told(&child.wait_with_output().expect("it ends"));
         assert_eq!((code, out), (Some(0), result(600, 0, 0)));
@@ -387,6 +388,25 @@ fn two_at_once_take_each_event_once() {
         }
         assert_all_once(&server.client(), 3000);
     }
+}
+
+#[test]
+fn where_a_server_listened_that_has_ended_is_not_waited_for() {
+    let mut server = Server::start(&[]);
+    file(server.folder(), "file.ndjson", 10, 10);
+    let path = server.folder().join("data/mainstay.lock");
+    let noted = std::fs::read_to_string(&path).expect("noted");
+    assert!(noted.contains("http://127.0.0.1:"), "{noted}");
+    assert!(server.stop().success());
+    // As another import has it that has claimed the folder and noted nothing yet.
+    std::fs::write(&path, noted).expect("written");
+    let other = std::fs::File::open(&path).expect("opened");
+    other.lock().expect("claimed");
+    let mut child = import(server.folder(), &["file.ndjson"]).spawn().expect("it runs");
+    await_waiting(&mut child);
+    other.unlock().expect("let go");
+    let (code, out, err) = told(&child.wait_with_output().expect("it ends"));
+    assert_eq!((code, out), (Some(0), result(10, 0, 0)), "{err}");
 }
 
 /// The import with no more memory for data than this, what its allocator holds without using it included.

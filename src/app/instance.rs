@@ -125,11 +125,12 @@ pub struct Running {
     pub url: Option<String>,
 }
 
-/// The instance that has the folder, if one has; changes nothing.
+/// The instance that has the folder, if one has; changes nothing. Two that look at once don't take each other for it. What
+/// it says of an instance that has just begun may be what the one before it left.
 pub fn running_instance(folder: &Path) -> Option<Running> {
     let opened = OpenOptions::new().read(true).write(true).open(folder.join(LOCK));
     if let Ok(mut lock) = opened
-        && let Err(TryLockError::WouldBlock) = lock.try_lock()
+        && let Err(TryLockError::WouldBlock) = lock.try_lock_shared()
     {
         return Some(noted_in(&mut lock));
     }
@@ -137,7 +138,8 @@ pub fn running_instance(folder: &Path) -> Option<Running> {
         pid: "unknown".to_owned(),
         url: None,
     };
-    matches!(lock_folder(folder), Some(Err(()))).then(unknown)
+    let looked_at = File::open(folder).map(|folder| folder.try_lock_shared());
+    matches!(looked_at, Ok(Err(TryLockError::WouldBlock))).then(unknown)
 }
 
 fn noted_in(lock: &mut File) -> Running {

@@ -3,7 +3,7 @@
 //! What must stay true: it is the server of this data folder, found anew for each batch, because a restart may move it; no
 //! proxy of the environment is asked.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -105,6 +105,12 @@ fn body(events: &[Exported]) -> Vec<u8> {
         body.push(b'\n');
     }
     body
+}
+
+/// Whether anybody listens at a server's address; one that isn't of this kind is taken at its word.
+pub(super) fn listens(url: &str) -> bool {
+    let place = base(url).ok().and_then(|url| url.strip_prefix("http://")?.parse().ok());
+    place.is_none_or(|place: SocketAddr| TcpStream::connect_timeout(&place, SOON).is_ok())
 }
 
 /// Where it is reached from this machine.

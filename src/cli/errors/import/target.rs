@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::server::Server;
+use super::server::{self, Server};
 use crate::app::{OfflineLog, StartError, running_instance};
 use crate::clock::{Clock, SystemClock, epoch_ms};
 use crate::config::Settings;
@@ -77,7 +77,8 @@ impl Target {
         let Some(running) = running_instance(folder) else {
             return OfflineLog::open(&self.settings).map(Place::Folder).map_err(not_opened);
         };
-        if running.url.is_none() {
+        // Just after another import took the folder, its file still says where the server before it listened.
+        if !running.url.as_deref().is_some_and(server::listens) {
             let why = format!("pid {} has the data folder and doesn't listen", running.pid);
             return Err(Failure::Wait { why, after: SOON });
         }
