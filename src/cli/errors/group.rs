@@ -107,9 +107,14 @@ impl Odd {
             return Ok(());
         };
         let lines = self.lines;
+        let which = if lines == 1 {
+            "1 line has"
+        } else {
+            &format!("{lines} lines have")
+        };
         writeln!(
             terminal.err,
-            "{lines} lines have parts that no event can have, and were grouped without them; the first is line {number}: {wrong}"
+            "{which} parts that no event can have, grouped without them; the first is line {number}: {wrong}"
         )
     }
 }
